@@ -1,0 +1,152 @@
+//! `#[avg(..)]`
+
+use std::marker::PhantomData;
+
+use super::{ColumnFault, State};
+use crate::schema::{mix, mix_str};
+use crate::value::Value;
+
+/// What an average is taken of.
+#[derive(Clone, Copy, Debug)]
+pub enum Number {
+    /// Kept exact.
+    Integer(i128),
+    /// Summed with a compensation for what rounding loses.
+    Float(f64),
+}
+
+/// Values that have an average: numbers, decimals, and `Option` of these (`None` is passed over).
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` has no average",
+    label = "not a number",
+    note = "an average is taken of integers, floats or decimals, or of `Option`s of these"
+)]
+pub trait AvgInput {
+    /// The number.
+    fn number(&self) -> Option<Number>;
+}
+
+impl<T: AvgInput> AvgInput for Option<T> {
+    fn number(&self) -> Option<Number> {
+        self.as_ref().and_then(T::number)
+    }
+}
+
+macro_rules! numbers {
+    ($($variant:ident($to:ident): $($ty:ident)*;)*) => { $($(
+        impl AvgInput for $ty {
+            #[inline]
+            fn number(&self) -> Option<Number> {
+                Some(Number::$variant(*self as $to))
+            }
+        }
+    )*)* };
+}
+
+numbers! {
+    Integer(i128): u8 u16 u32 u64 usize i8 i16 i32 i64 isize;
+    Float(f64): f32 f64;
+}
+
+#[cfg(feature = "rust_decimal")]
+impl AvgInput for rust_decimal::Decimal {
+    fn number(&self) -> Option<Number> {
+        // Every decimal has a nearest float.
+        f64::try_from(*self).ok().map(Number::Float)
+    }
+}
+
+/// The type of an `#[avg]` column: `f64`, or `Option<f64>` where there may be nothing to average.
+#[diagnostic::on_unimplemented(
+    message = "an average is an `f64`, and this column is a `{Self}`",
+    label = "make it `f64` or `Option<f64>`"
+)]
+pub trait AvgColumn: Value {
+    /// The average as the column; `None` where an `f64` column has none.
+    fn show(average: Option<f64>) -> Option<Self>;
+}
+
+impl AvgColumn for f64 {
+    fn show(average: Option<f64>) -> Option<Self> {
+        // Only inputs that are `None` leave such a column without a value: 0 / 0.
+        Some(average.unwrap_or(Self::NAN))
+    }
+}
+
+impl AvgColumn for Option<f64> {
+    fn show(average: Self) -> Option<Self> {
+        Some(average)
+    }
+}
+
+/// The arithmetic mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Avg<C> {
+    count: u64,
+    integers: i128,
+    floats: f64,
+    lost: f64,
+    column: PhantomData<fn() -> C>,
+}
+
+impl<C> Default for Avg<C> {
+    fn default() -> Self {
+        Self { count: 0, integers: 0, floats: 0.0, lost: 0.0, column: PhantomData }
+    }
+}
+
+impl<C: AvgColumn> Avg<C> {
+    /// The average with one more number.
+    #[inline]
+    pub fn step<I: AvgInput>(&self, input: &I) -> Result<Self, ColumnFault> {
+        let mut next = Self { ..*self };
+        match input.number() {
+            None => return Ok(next),
+            Some(Number::Integer(number)) => {
+                next.integers = self.integers.checked_add(number).ok_or(ColumnFault::Overflow)?;
+            }
+            Some(Number::Float(number)) => {
+                // Neumaier's variant of Kahan summation.
+                next.floats = self.floats + number;
+                if next.floats.is_finite() {
+                    next.lost += if self.floats.abs() >= number.abs() {
+                        (self.floats - next.floats) + number
+                    } else {
+                        (number - next.floats) + self.floats
+                    };
+                }
+            }
+        }
+        next.count += 1;
+        Ok(next)
+    }
+    /// Takes the step.
+    #[inline]
+    pub fn commit(&mut self, step: Self) {
+        *self = step;
+    }
+    /// The column.
+    pub fn get(&self) -> Option<C> {
+        let total = self.integers as f64 + (self.floats + self.lost);
+        C::show((self.count > 0).then(|| total / self.count as f64))
+    }
+}
+
+impl<C: AvgColumn> State for Avg<C> {
+    const SHAPE: u128 = mix(mix_str(4, "avg"), C::SHAPE);
+    fn write(&self, out: &mut Vec<u8>) {
+        self.count.write(out);
+        self.integers.write(out);
+        self.floats.write(out);
+        self.lost.write(out);
+    }
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            count: u64::read(input)?,
+            integers: i128::read(input)?,
+            floats: f64::read(input)?,
+            lost: f64::read(input)?,
+            column: PhantomData,
+        })
+    }
+}

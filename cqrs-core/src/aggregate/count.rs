@@ -1,0 +1,52 @@
+//! `#[count]`
+
+use super::{ColumnFault, State};
+use crate::schema::mix_str;
+use crate::value::Value;
+
+/// The type of a `#[count]` column: `u64`.
+#[diagnostic::on_unimplemented(
+    message = "a count is a `u64`, and this column is a `{Self}`",
+    label = "make it `u64`"
+)]
+pub trait CountColumn: Value {
+    /// The number as the column.
+    fn show(count: u64) -> Self;
+}
+
+impl CountColumn for u64 {
+    fn show(count: u64) -> Self {
+        count
+    }
+}
+
+/// How many events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count(u64);
+
+impl Count {
+    /// One more.
+    #[inline]
+    pub fn step(&self) -> Result<(), ColumnFault> {
+        Ok(())
+    }
+    /// Takes the step.
+    #[inline]
+    pub fn commit(&mut self, (): ()) {
+        self.0 += 1;
+    }
+    /// The column.
+    pub fn get<C: CountColumn>(&self) -> Option<C> {
+        Some(C::show(self.0))
+    }
+}
+
+impl State for Count {
+    const SHAPE: u128 = mix_str(4, "count");
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        u64::read(input).map(Self)
+    }
+}

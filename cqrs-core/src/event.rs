@@ -1,0 +1,108 @@
+//! Events: what `#[event]` implements, and what surrounds an event once it is recorded.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::codec::{DecodeError, EncodeError};
+use crate::schema::Schema;
+
+/// A type whose values can be appended to a log and read back: one event type, or an enum of several.
+///
+/// Implemented by [`#[event]`](macro@crate::event).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "not an event",
+    note = "put `#[event]` on the struct or enum"
+)]
+pub trait Event: Sized + Send + Sync + 'static {
+    /// The borrowed twin: the same event, read without allocating (`&str` for `String`).
+    type Ref<'a>;
+
+    /// The stored types it is made of: one for a struct, one a variant for an enum.
+    const TYPES: &'static [Schema];
+
+    /// Which of [`TYPES`](Self::TYPES) this value is.
+    fn type_index(&self) -> usize;
+
+    /// Appends the payload to `out`.
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Reads a payload of the type at `type_index` of [`TYPES`](Self::TYPES).
+    fn decode(type_index: usize, payload: &[u8]) -> Result<Self::Ref<'_>, DecodeError>;
+
+    /// This event's twin.
+    fn borrowed(&self) -> Self::Ref<'_>;
+
+    /// The event that a twin stands for.
+    fn owned(event: Self::Ref<'_>) -> Self;
+}
+
+/// One event type, with its stored name and version as consts.
+///
+/// Implemented by [`#[event]`](macro@crate::event) on a struct.
+pub trait NamedEvent: Event {
+    /// The full schema.
+    const SCHEMA: Schema;
+    /// The stored name.
+    const NAME: &'static str = Self::SCHEMA.name;
+    /// The version that is written.
+    const VERSION: u32 = Self::SCHEMA.version;
+}
+
+/// What an expression in a projection sees as `meta`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// The event's place in the log, from 1.
+    pub position: u64,
+    /// When the log recorded it. Never goes backwards within a log.
+    pub recorded_at: Timestamp,
+}
+
+/// A recorded event, borrowed: what a fold sees.
+#[derive(Clone, Debug)]
+pub struct Recorded<'a, E: Event> {
+    /// Where and when it was recorded.
+    pub meta: Meta,
+    /// The event.
+    pub event: E::Ref<'a>,
+}
+
+/// A recorded event, owned: what [`Engine::events`](crate::Engine::events) yields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedEvent<E> {
+    /// Its place in the log, from 1.
+    pub position: u64,
+    /// When the log recorded it.
+    pub recorded_at: Timestamp,
+    /// The caller's own id, when one was given.
+    pub event_id: Option<String>,
+    /// What was appended with it.
+    pub metadata: Metadata,
+    /// The event.
+    pub event: E,
+}
+
+/// What accompanies an event and is not part of what happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(crate = "serde")]
+pub struct Metadata {
+    /// What the event belongs to, e.g. a request: the same for all that follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// What caused it: the id of a command or of another event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<String>,
+    /// Anything else.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub entries: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.correlation_id.is_none() && self.causation_id.is_none() && self.entries.is_empty()
+    }
+}

@@ -1,0 +1,130 @@
+//! Keys of rows: the tuple of a projection's group columns, as canonical bytes.
+
+use crate::schema::{mix, mix_str};
+use crate::value::{KeyInput, KeyPart, Value};
+
+/// The key of a projection's rows: one [`KeyPart`], a tuple of them, or `()` where there is one row for everything.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a key",
+    label = "not a type to group by",
+    note = "a key is compared and hashed: group by an integer, text, a timestamp, a decimal or your own `#[value]` type; a float has no exact equality"
+)]
+pub trait Key: Clone + Send + Sync + Sized + 'static {
+    /// The borrowed form in which a row is looked up: `(&str, &str)` for `(String, String)`.
+    type Ref<'a>;
+
+    /// A hash of the shapes of its parts.
+    const SHAPE: u128;
+
+    /// How many columns it has.
+    const PARTS: usize;
+
+    /// Appends the canonical bytes of the key.
+    fn write_ref(key: &Self::Ref<'_>, out: &mut Vec<u8>);
+
+    /// Reads the key back; `None` if these are not the bytes of such a key.
+    fn read(bytes: &[u8]) -> Option<Self>;
+
+    /// Calls `end` with the length of each proper prefix: after the first part, after the second, up to the last but one.
+    fn prefixes(bytes: &[u8], end: &mut dyn FnMut(usize));
+}
+
+impl Key for () {
+    type Ref<'a> = ();
+    const SHAPE: u128 = 3;
+    const PARTS: usize = 0;
+    fn write_ref((): &(), _: &mut Vec<u8>) {}
+    fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.is_empty().then_some(())
+    }
+    fn prefixes(_: &[u8], _: &mut dyn FnMut(usize)) {}
+}
+
+impl<K: KeyPart> Key for K {
+    type Ref<'a> = K::Ref<'a>;
+    const SHAPE: u128 = mix(3, <K as Value>::SHAPE);
+    const PARTS: usize = 1;
+    #[inline]
+    fn write_ref(key: &Self::Ref<'_>, out: &mut Vec<u8>) {
+        K::write_ref(key, out);
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut input = bytes;
+        K::read_key(&mut input).filter(|_| input.is_empty())
+    }
+    fn prefixes(_: &[u8], _: &mut dyn FnMut(usize)) {}
+}
+
+macro_rules! tuples {
+    ($($count:literal: $first:ident $($part:ident)*;)*) => { $(
+        #[allow(non_snake_case)]
+        impl<$first: KeyPart, $($part: KeyPart),*> Key for ($first, $($part,)*) {
+            type Ref<'a> = ($first::Ref<'a>, $($part::Ref<'a>,)*);
+            const SHAPE: u128 = {
+                let hash = mix(mix_str(3, "tuple"), <$first as Value>::SHAPE);
+                $( let hash = mix(hash, <$part as Value>::SHAPE); )*
+                hash
+            };
+            const PARTS: usize = $count;
+            #[inline]
+            fn write_ref(($first, $($part,)*): &Self::Ref<'_>, out: &mut Vec<u8>) {
+                $first::write_ref($first, out);
+                $( $part::write_ref($part, out); )*
+            }
+            fn read(bytes: &[u8]) -> Option<Self> {
+                let mut input = bytes;
+                let key = ($first::read_key(&mut input)?, $($part::read_key(&mut input)?,)*);
+                input.is_empty().then_some(key)
+            }
+            fn prefixes(bytes: &[u8], end: &mut dyn FnMut(usize)) {
+                let mut input = bytes;
+                if $first::read_key(&mut input).is_none() {
+                    return;
+                }
+                $(
+                    end(bytes.len() - input.len());
+                    if $part::read_key(&mut input).is_none() {
+                        return;
+                    }
+                )*
+                let _ = input;
+            }
+        }
+    )* };
+}
+
+tuples! {
+    2: A B;
+    3: A B C;
+    4: A B C D;
+    5: A B C D E;
+    6: A B C D E F;
+    7: A B C D E F G;
+    8: A B C D E F G H;
+}
+
+/// Keys under one prefix: what [`View::rows_of`](crate::View::rows_of) takes. Implemented by `#[projection]` for the borrowed
+/// forms of the first key columns, one or several.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no key prefix of `{P}`",
+    label = "not the first columns of its key",
+    note = "`rows_of` takes the first key column, or a tuple of the first few: fewer than the whole key"
+)]
+pub trait PrefixOf<P> {
+    /// How many key columns it fixes.
+    const PARTS: usize;
+    /// Appends the canonical bytes.
+    fn write_prefix(&self, out: &mut Vec<u8>);
+}
+
+/// Where a generated `key` function puts the columns of an event's key, one after the other.
+#[derive(Debug)]
+pub struct KeyWriter<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl KeyWriter<'_> {
+    /// Adds the next column, of type `K`.
+    #[inline]
+    pub fn part<K, I: KeyInput<K>>(&mut self, value: &I) {
+        value.write_key(self.0);
+    }
+}

@@ -1,0 +1,19 @@
+//! What generated code names. Not for users: it changes without notice.
+
+pub use crate::aggregate::{
+    Avg, Column, Count, Extreme, First, FirstBy, Last, LastBy, Max, MayBeEmpty, Min, State, Sum, Takes,
+};
+pub use crate::codec::{DecodeError, EncodeError, decode, encode};
+pub use crate::event::{Event, Meta, NamedEvent};
+pub use crate::key::{Key, KeyWriter, PrefixOf};
+pub use crate::projection::{FoldError, Projection, Reads, SourceVisitor};
+pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape};
+pub use crate::sql::{SqlType, SqlValue};
+pub use crate::value::{KeyInput, KeyPart, Scalar, Value};
+pub use serde;
+
+#[cfg(feature = "macros")]
+pub use cqrs_macros::{DeriveEvent, DeriveProjection, DeriveValue};
+
+/// Asks, in one place, whether a column may be empty.
+pub const fn may_be_empty<C: MayBeEmpty>() {}

@@ -1,0 +1,110 @@
+//! Projections: what `#[projection]` implements on a row.
+
+use crate::aggregate::{ColumnFault, State};
+use crate::event::{Event, Meta};
+use crate::key::{Key, KeyWriter};
+use crate::sql::{SqlType, SqlValue};
+
+/// A read model, written as the struct of its row.
+///
+/// Implemented by [`#[projection]`](macro@crate::projection).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a projection",
+    label = "not a projection",
+    note = "put `#[projection(from = .., group_by = ..)]` on the struct of the row"
+)]
+pub trait Projection: Send + Sync + Sized + 'static {
+    /// The stored name: a Rust identifier in snake case, the name of its SQL view.
+    const NAME: &'static str;
+
+    /// The Rust name, for messages.
+    const RUST_NAME: &'static str;
+
+    /// A hash of everything that its rows depend on, as far as a macro can see it.
+    const FINGERPRINT: u128;
+
+    /// Its columns, as SQL shows them.
+    const COLUMNS: &'static [(&'static str, SqlType)];
+
+    /// What its rows are found by.
+    type Key: Key;
+
+    /// What is kept of a row besides its key.
+    type State: State;
+
+    /// Names its sources, each once.
+    fn sources<V: SourceVisitor<Self>>(sources: &mut V);
+
+    /// The row of a key. `None` if the state lacks a value that the row's columns always have: never after a fold.
+    fn row(key: Self::Key, state: &Self::State) -> Option<Self>;
+
+    /// Whether readers see the row (`having`).
+    fn visible(&self) -> bool {
+        true
+    }
+
+    /// Whether readers could not tell the two rows apart.
+    fn same(&self, other: &Self) -> bool;
+
+    /// Appends one value a column.
+    fn sql(&self, out: &mut Vec<SqlValue>);
+}
+
+/// A projection that folds the event `E`.
+pub trait Reads<E: Event>: Projection {
+    /// Whether it wants events of the type at this index of [`Event::TYPES`]; those it does not want are not even decoded.
+    fn wants(type_index: usize) -> bool;
+
+    /// Writes the key of the row that the event goes to; `false` if a guard turns the event away.
+    fn key(event: &E::Ref<'_>, meta: &Meta, key: &mut KeyWriter<'_>) -> bool;
+
+    /// Folds an event into the state of its key. An `Err` leaves the state as it was.
+    fn fold(state: &mut Self::State, event: &E::Ref<'_>, meta: &Meta) -> Result<(), FoldError>;
+}
+
+/// Is told a projection's sources, with their types.
+pub trait SourceVisitor<P: Projection> {
+    /// `P` reads `E`.
+    fn source<E: Event>(&mut self)
+    where
+        P: Reads<E>;
+}
+
+/// An event that could not be folded, before it is known which event it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoldError {
+    /// The column that refused it; empty if no single column did.
+    pub column: &'static str,
+    /// Why.
+    pub reason: String,
+}
+
+impl FoldError {
+    /// A column's fault.
+    #[must_use]
+    pub fn column(column: &'static str) -> impl Fn(ColumnFault) -> Self {
+        move |fault| Self { column, reason: fault.to_string() }
+    }
+}
+
+/// Why a view, or a table, has stopped: the event it could not fold, and the column that refused it.
+///
+/// The event changed nothing. The rows stand as they were before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{projection}` stopped before the event at position {position}, `{event}`{at}: {reason}", at = at(.column))]
+pub struct Fault {
+    /// The projection's Rust name.
+    pub projection: &'static str,
+    /// The event's position in the log.
+    pub position: u64,
+    /// The event's stored name.
+    pub event: String,
+    /// The column, where it was a column that refused it.
+    pub column: Option<&'static str>,
+    /// Why.
+    pub reason: String,
+}
+
+fn at(column: &Option<&'static str>) -> String {
+    column.map(|column| format!(", column `{column}`")).unwrap_or_default()
+}

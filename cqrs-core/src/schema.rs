@@ -1,0 +1,139 @@
+//! The const schema of an event: what `#[event]` knows about a stored type, for the log, for tools and for
+//! fingerprints.
+
+/// One stored event type.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event(name = "purchased", aliases("Bought"))]
+/// pub struct Purchased {
+///     pub customer: String,
+///     #[serde(default)]
+///     pub qty: i32,
+/// }
+///
+/// assert_eq!(Purchased::SCHEMA.name, "purchased");
+/// assert_eq!(Purchased::SCHEMA.fields[0].ty, "String");
+/// assert!(!Purchased::SCHEMA.fields[1].required);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The type's name in the log.
+    pub name: &'static str,
+    /// The version that is written; versions start at 1.
+    pub version: u32,
+    /// Other stored names that this type claims.
+    pub aliases: &'static [&'static str],
+    /// Its fields, in the order they are declared.
+    pub fields: &'static [Field],
+    /// The variant it was declared as, or the type; what arms and `from` call it.
+    pub variant: &'static str,
+    /// The Rust path it was declared at, for messages.
+    pub rust: &'static str,
+}
+
+/// One field of a stored event type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The field's name in Rust.
+    pub rust: &'static str,
+    /// Its name in the payload.
+    pub name: &'static str,
+    /// Its type, as it is written in Rust.
+    pub ty: &'static str,
+    /// Whether a payload without it cannot be read.
+    pub required: bool,
+    /// Other payload names it is read from.
+    pub aliases: &'static [&'static str],
+}
+
+impl Schema {
+    /// Whether an event stored under this name belongs to this type.
+    #[must_use]
+    pub fn claims(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+}
+
+/// The 128-bit const hash that fingerprints are made of.
+pub const fn mix(hash: u128, more: u128) -> u128 {
+    let mut bytes = [0; 32];
+    let (left, right) = (hash.to_le_bytes(), more.to_le_bytes());
+    let mut i = 0;
+    while i < 16 {
+        bytes[i] = left[i];
+        bytes[16 + i] = right[i];
+        i += 1;
+    }
+    xxhash_rust::const_xxh3::xxh3_128(&bytes)
+}
+
+/// The same over text.
+pub const fn mix_str(hash: u128, text: &str) -> u128 {
+    mix(hash, xxhash_rust::const_xxh3::xxh3_128(text.as_bytes()))
+}
+
+/// The part of a fingerprint that one used field of one source accounts for: the names under which the log holds it.
+///
+/// 0 where there is no such field: rustc says so at the access.
+pub const fn field_shape(schemas: &[Schema], variant: &str, field: &str) -> u128 {
+    let mut s = 0;
+    while s < schemas.len() {
+        let schema = &schemas[s];
+        if same(schema.variant, variant) || schemas.len() == 1 {
+            let mut f = 0;
+            while f < schema.fields.len() {
+                let candidate = &schema.fields[f];
+                if same(candidate.rust, field) {
+                    let mut hash = mix_str(1, schema.name);
+                    hash = mix_str(hash, candidate.name);
+                    hash = mix_str(hash, candidate.ty);
+                    let mut a = 0;
+                    while a < candidate.aliases.len() {
+                        hash = mix_str(hash, candidate.aliases[a]);
+                        a += 1;
+                    }
+                    return hash;
+                }
+                f += 1;
+            }
+        }
+        s += 1;
+    }
+    0
+}
+
+/// The part of a fingerprint that a source accounts for: its stored names.
+pub const fn source_shape(schemas: &[Schema], variant: &str) -> u128 {
+    let mut hash = 2;
+    let mut s = 0;
+    while s < schemas.len() {
+        let schema = &schemas[s];
+        if same(schema.variant, variant) || schemas.len() == 1 {
+            hash = mix_str(hash, schema.name);
+            let mut a = 0;
+            while a < schema.aliases.len() {
+                hash = mix_str(hash, schema.aliases[a]);
+                a += 1;
+            }
+        }
+        s += 1;
+    }
+    hash
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}

@@ -1,0 +1,421 @@
+//! A store in memory: the same surface as the durable one, for tests, examples and views that need no disk.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::{
+    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, SqlColumn, Store, StoreError,
+    StoreId, StoredType, ViewCheckpoint,
+};
+use crate::Timestamp;
+
+/// A log and its checkpoints in memory. Clones share them, so that an engine can be "reopened" over a clone.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    id: StoreId,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    log: RwLock<Events>,
+    views: RwLock<BTreeMap<String, KeptView>>,
+}
+
+impl MemoryStore {
+    /// An empty store with an identity of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        // `RandomState` is seeded from the system's randomness: good enough to tell stores apart, and already here.
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&RandomState::new().hash_one(0_u8).to_le_bytes());
+        id[8..].copy_from_slice(&RandomState::new().hash_one(1_u8).to_le_bytes());
+        Self { id: StoreId(id), shared: Arc::default() }
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store for MemoryStore {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn log(&self) -> Result<Box<dyn Log>, StoreError> {
+        Ok(Box::new(MemoryLog(Arc::clone(&self.shared))))
+    }
+
+    fn reader(&self) -> Result<Box<dyn LogReader>, StoreError> {
+        Ok(Box::new(MemoryReader(Arc::clone(&self.shared))))
+    }
+
+    fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
+        Ok(Box::new(MemoryCheckpoints(Arc::clone(&self.shared))))
+    }
+
+    fn read_only(&self) -> bool {
+        false
+    }
+
+    fn backup(&self, _: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Io {
+            action: "the backup".into(),
+            source: "an in-memory store has no files to copy; open the engine on a folder to have backups".into(),
+        })
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The log: events by the segment, one buffer of bytes each.
+#[derive(Debug, Default)]
+struct Events {
+    head: Head,
+    /// Shared with readers, who visit a segment without holding the lock.
+    segments: Vec<Arc<Segment>>,
+    ids: HashMap<Box<str>, u64>,
+    types: BTreeMap<String, BTreeMap<u32, u64>>,
+}
+
+/// Events below this number go on into the last segment, so that appends of one event do not cost a segment each.
+const SEGMENT: usize = 1024;
+
+#[derive(Debug, Default)]
+struct Segment {
+    /// The position before its first event.
+    after: u64,
+    entries: Vec<Entry>,
+    text: String,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Range<usize>,
+    event_id: Option<Range<usize>>,
+    metadata: Range<usize>,
+    payload_end: usize,
+    version: u32,
+    recorded_at: Timestamp,
+    checksum: u64,
+}
+
+impl Segment {
+    fn push(&mut self, event: &LogEvent<'_>) {
+        // Neighbours mostly are of one type: its name is kept once for the run.
+        let name = match self.entries.last() {
+            Some(last) if self.text[last.name.clone()] == *event.name => last.name.clone(),
+            _ => self.add_text(event.name),
+        };
+        let event_id = event.event_id.map(|id| self.add_text(id));
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(event.metadata);
+        let metadata = start..self.bytes.len();
+        self.bytes.extend_from_slice(event.payload);
+        self.entries.push(Entry {
+            name,
+            event_id,
+            metadata,
+            payload_end: self.bytes.len(),
+            version: event.version,
+            recorded_at: event.recorded_at,
+            checksum: event.checksum,
+        });
+    }
+
+    fn add_text(&mut self, text: &str) -> Range<usize> {
+        let start = self.text.len();
+        self.text.push_str(text);
+        start..self.text.len()
+    }
+
+    fn get(&self, index: usize) -> Option<LogEvent<'_>> {
+        let entry = self.entries.get(index)?;
+        Some(LogEvent {
+            position: self.after + index as u64 + 1,
+            name: &self.text[entry.name.clone()],
+            version: entry.version,
+            recorded_at: entry.recorded_at,
+            event_id: entry.event_id.clone().map(|id| &self.text[id]),
+            metadata: &self.bytes[entry.metadata.clone()],
+            payload: &self.bytes[entry.metadata.end..entry.payload_end],
+            checksum: entry.checksum,
+        })
+    }
+}
+
+impl Events {
+    /// The segment that holds the event at `position`, and the event's index in it.
+    fn at(&self, position: u64) -> Option<(&Arc<Segment>, usize)> {
+        if position == 0 || position > self.head.position {
+            return None;
+        }
+        let segment = self.segments.partition_point(|s| s.after < position).checked_sub(1)?;
+        let segment = &self.segments[segment];
+        Some((segment, usize::try_from(position - segment.after - 1).ok()?))
+    }
+
+    /// Why these events may not follow the head, if anything speaks against it.
+    fn objection(&self, events: &[LogEvent<'_>]) -> Option<String> {
+        let mut in_batch = HashSet::new();
+        for (event, position) in events.iter().zip(self.head.position + 1..) {
+            if event.position != position {
+                return Some(format!("an event bears position {} where {position} comes next", event.position));
+            }
+            if let Some(id) = event.event_id
+                && (self.ids.contains_key(id) || !in_batch.insert(id))
+            {
+                return Some(id_taken(id));
+            }
+        }
+        None
+    }
+
+    fn extend(&mut self, events: &[LogEvent<'_>]) {
+        let Some(end) = events.last() else { return };
+        // A segment that a reader holds at this moment is left as it is.
+        let open = self.segments.last_mut().and_then(Arc::get_mut).filter(|s| s.entries.len() < SEGMENT);
+        match open {
+            Some(segment) => events.iter().for_each(|event| segment.push(event)),
+            None => {
+                let mut segment = Segment {
+                    after: self.head.position,
+                    entries: Vec::with_capacity(events.len()),
+                    text: String::new(),
+                    bytes: Vec::with_capacity(events.iter().map(|e| e.metadata.len() + e.payload.len()).sum()),
+                };
+                events.iter().for_each(|event| segment.push(event));
+                self.segments.push(Arc::new(segment));
+            }
+        }
+        for event in events {
+            if let Some(id) = event.event_id {
+                self.ids.insert(id.into(), event.position);
+            }
+        }
+        for run in events.chunk_by(|a, b| a.version == b.version && a.name == b.name) {
+            if !self.types.contains_key(run[0].name) {
+                self.types.insert(run[0].name.into(), BTreeMap::new());
+            }
+            if let Some(versions) = self.types.get_mut(run[0].name) {
+                *versions.entry(run[0].version).or_default() += run.len() as u64;
+            }
+        }
+        self.head = Head { position: end.position, checksum: end.checksum };
+    }
+
+    fn types(&self) -> Vec<StoredType> {
+        let of = |(name, versions): (&String, &BTreeMap<u32, u64>)| {
+            let name = name.clone();
+            versions.clone().into_iter().map(move |(version, count)| StoredType {
+                name: name.clone(),
+                version,
+                count,
+            })
+        };
+        self.types.iter().flat_map(of).collect()
+    }
+}
+
+/// What an append says about an event id that the log, or the batch itself, already has. Every store says it alike.
+pub(super) fn id_taken(id: &str) -> String {
+    format!("the event id {id:?} is already taken; find the event that bears it, or choose another id")
+}
+
+// A panic while a lock was held cannot leave half a change: every change is checked before it begins.
+impl Shared {
+    fn log(&self) -> RwLockReadGuard<'_, Events> {
+        self.log.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log_mut(&self) -> RwLockWriteGuard<'_, Events> {
+        self.log.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn views(&self) -> RwLockReadGuard<'_, BTreeMap<String, KeptView>> {
+        self.views.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn views_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, KeptView>> {
+        self.views.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct MemoryLog(Arc<Shared>);
+
+impl Log for MemoryLog {
+    fn head(&mut self) -> Result<Head, StoreError> {
+        Ok(self.0.log().head)
+    }
+
+    fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure> {
+        let mut log = self.0.log_mut();
+        if log.head != expected {
+            return Err(AppendFailure::HeadMoved(log.head));
+        }
+        if let Some(why) = log.objection(events) {
+            return Err(AppendFailure::NotAppended(StoreError::Io {
+                action: "appending to the log".into(),
+                source: why.into(),
+            }));
+        }
+        log.extend(events);
+        Ok(())
+    }
+
+    fn find(&mut self, event_id: &str, found: &mut dyn FnMut(LogEvent<'_>)) -> Result<(), StoreError> {
+        let log = self.0.log();
+        let place = log.ids.get(event_id).and_then(|position| log.at(*position));
+        let place = place.map(|(segment, index)| (Arc::clone(segment), index));
+        drop(log);
+        if let Some(event) = place.as_ref().and_then(|(segment, index)| segment.get(*index)) {
+            found(event);
+        }
+        Ok(())
+    }
+
+    fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
+        Ok(self.0.log().types())
+    }
+}
+
+struct MemoryReader(Arc<Shared>);
+
+impl LogReader for MemoryReader {
+    fn head(&mut self) -> Result<Head, StoreError> {
+        Ok(self.0.log().head)
+    }
+
+    fn checksum_at(&mut self, position: u64) -> Result<Option<u64>, StoreError> {
+        if position == 0 {
+            return Ok(Some(0));
+        }
+        Ok(self.0.log().at(position).and_then(|(segment, index)| segment.get(index)).map(|e| e.checksum))
+    }
+
+    fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
+        Ok(self.0.log().types())
+    }
+
+    fn read(
+        &mut self,
+        after: u64,
+        limit: usize,
+        visit: &mut dyn FnMut(LogEvent<'_>) -> bool,
+    ) -> Result<usize, StoreError> {
+        let mut visited = 0;
+        while visited < limit {
+            let next = after.saturating_add(visited as u64).saturating_add(1);
+            let place = self.0.log().at(next).map(|(segment, index)| (Arc::clone(segment), index));
+            let Some((segment, first)) = place else { break };
+            for index in first..segment.entries.len().min(first.saturating_add(limit - visited)) {
+                let Some(event) = segment.get(index) else { break };
+                visited += 1;
+                if !visit(event) {
+                    return Ok(visited);
+                }
+            }
+        }
+        Ok(visited)
+    }
+}
+
+#[derive(Debug)]
+struct KeptView {
+    view: SavedView,
+    columns: Vec<SqlColumn>,
+    rows: BTreeMap<u32, KeptRow>,
+}
+
+#[derive(Debug)]
+struct KeptRow {
+    key: Box<[u8]>,
+    state: Box<[u8]>,
+    checksum: u64,
+    shown: bool,
+}
+
+struct MemoryCheckpoints(Arc<Shared>);
+
+impl Checkpoints for MemoryCheckpoints {
+    fn views(&mut self) -> Result<Vec<SavedView>, StoreError> {
+        Ok(self.0.views().values().map(|kept| kept.view.clone()).collect())
+    }
+
+    fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError> {
+        if let Some(kept) = self.0.views().get(view) {
+            for (&id, row) in &kept.rows {
+                visit(SavedRow {
+                    id,
+                    key: &row.key,
+                    state: &row.state,
+                    checksum: row.checksum,
+                    shown: row.shown,
+                    columns: &[],
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
+        // Everything that can fail comes before the first change.
+        for saved in views {
+            check_width(saved)?;
+        }
+        let mut kept_views = self.0.views_mut();
+        for saved in views {
+            let kept = kept_views.entry(saved.view.name.clone()).or_insert_with(|| KeptView {
+                view: saved.view.clone(),
+                columns: saved.columns.clone(),
+                rows: BTreeMap::new(),
+            });
+            if saved.reset || kept.columns != saved.columns {
+                kept.rows.clear();
+                kept.columns.clone_from(&saved.columns);
+            }
+            kept.view.clone_from(&saved.view);
+            kept.rows.extend(saved.changed.iter().map(|row| {
+                let kept = KeptRow {
+                    key: row.key.into(),
+                    state: row.state.into(),
+                    checksum: row.checksum,
+                    shown: row.shown,
+                };
+                (row.id, kept)
+            }));
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, view: &str) -> Result<(), StoreError> {
+        self.0.views_mut().remove(view);
+        Ok(())
+    }
+}
+
+/// Refuses rows that do not have one value a column. Every store refuses them alike.
+pub(super) fn check_width(saved: &ViewCheckpoint) -> Result<(), StoreError> {
+    let width = saved.columns.len();
+    match saved.changed.iter().find(|row| row.columns.len() != width) {
+        None => Ok(()),
+        Some(row) => Err(StoreError::Io {
+            action: format!("saving the view {}", saved.view.name),
+            source: format!(
+                "row {} has {} values for {width} columns; this is a defect of the library, please report it",
+                row.id,
+                row.columns.len()
+            )
+            .into(),
+        }),
+    }
+}

@@ -1,0 +1,420 @@
+//! Where events and checkpoints are kept: the seam that every store stands behind.
+//!
+//! A store keeps bytes and answers for their durability. It knows no event type, no projection and no view: names,
+//! payloads, keys and states pass through it unread. The chained checksum is computed above it ([`chain`]), so that
+//! every store carries the same one.
+
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(test)]
+mod suite;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+use crate::Timestamp;
+use crate::sql::{SqlType, SqlValue};
+
+/// The identity of one log: 16 random bytes, made when the store is created and never changed.
+///
+/// Receipts and checkpoints carry it, so that they are never read against another log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StoreId(pub [u8; 16]);
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreId({self})")
+    }
+}
+
+impl FromStr for StoreId {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "a store identity is 32 hexadecimal digits";
+        if text.len() != 32 || !text.is_ascii() {
+            return Err(wrong);
+        }
+        let mut id = [0; 16];
+        for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| wrong)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong)?;
+        }
+        Ok(Self(id))
+    }
+}
+
+/// The end of a log: the position of its last event (0 when empty) and that event's chained checksum (0 when empty).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The last event's position; positions start at 1 and have no gaps.
+    pub position: u64,
+    /// The last event's checksum.
+    pub checksum: u64,
+}
+
+/// One row of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEvent<'a> {
+    /// Its place in the log, from 1.
+    pub position: u64,
+    /// The stored name of its type.
+    pub name: &'a str,
+    /// The schema version it was written with.
+    pub version: u32,
+    /// When the writer recorded it.
+    pub recorded_at: Timestamp,
+    /// The caller's own id, when one was given: unique in the log.
+    pub event_id: Option<&'a str>,
+    /// Encoded metadata; empty when there is none.
+    pub metadata: &'a [u8],
+    /// The encoded event.
+    pub payload: &'a [u8],
+    /// [`chain`] over the one before.
+    pub checksum: u64,
+}
+
+/// The checksum of an event, chained over the one before it: XXH3-64 of every field, seeded by the previous checksum.
+///
+/// Its definition is part of the file format.
+#[must_use]
+pub fn chain(previous: u64, event: &LogEvent<'_>) -> u64 {
+    use xxhash_rust::xxh3::xxh3_64_with_seed as xxh3;
+    // Lengths go in with the fixed-size fields, so that no byte can move from one field to its neighbour unseen.
+    let mut fixed = [0_u8; 40];
+    fixed[..8].copy_from_slice(&event.position.to_le_bytes());
+    fixed[8..16].copy_from_slice(&event.recorded_at.as_micros().to_le_bytes());
+    fixed[16..20].copy_from_slice(&event.version.to_le_bytes());
+    fixed[20..24].copy_from_slice(&(event.name.len() as u32).to_le_bytes());
+    fixed[24..28].copy_from_slice(&event.event_id.map_or(u32::MAX, |id| id.len() as u32).to_le_bytes());
+    fixed[28..32].copy_from_slice(&(event.metadata.len() as u32).to_le_bytes());
+    fixed[32..].copy_from_slice(&(event.payload.len() as u64).to_le_bytes());
+    let mut sum = xxh3(&fixed, previous);
+    sum = xxh3(event.name.as_bytes(), sum);
+    if let Some(id) = event.event_id {
+        sum = xxh3(id.as_bytes(), sum);
+    }
+    if !event.metadata.is_empty() {
+        sum = xxh3(event.metadata, sum);
+    }
+    xxh3(event.payload, sum)
+}
+
+/// A type of event that a log holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredType {
+    /// Its stored name.
+    pub name: String,
+    /// Its stored schema version.
+    pub version: u32,
+    /// How many events of this name and version there are.
+    pub count: u64,
+}
+
+/// What a store answers when it cannot.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Reading or writing failed; the text is the storage's own.
+    #[error("{action} failed: {source}")]
+    Io {
+        /// What was being done, e.g. "reading the log".
+        action: String,
+        /// The storage's own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What was read is not what was written.
+    #[error("{file} is damaged: {what}. {remedy}")]
+    Corrupt {
+        /// The file, or "memory".
+        file: String,
+        /// What does not hold.
+        what: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// The folder is not a store of this library.
+    #[error("{path} is not a store of this library: {what}", path = path.display())]
+    NotAStore {
+        /// The folder or file.
+        path: PathBuf,
+        /// What was found instead.
+        what: String,
+    },
+    /// The store was written by a newer version of this library.
+    #[error(
+        "{file} has format version {found}, and this version of the library reads up to {supported}: upgrade it"
+    )]
+    NewerFormat {
+        /// The file.
+        file: String,
+        /// Its format version.
+        found: u32,
+        /// The newest that is understood.
+        supported: u32,
+    },
+    /// Another engine has the folder open for writing.
+    #[error(
+        "{path} is already open for writing, in this process or another; close that engine first, or open the folder \
+         read-only",
+        path = path.display()
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The store was opened read-only.
+    #[error("the store is open read-only")]
+    ReadOnly,
+}
+
+/// Why an append to the log did not answer "durable".
+#[derive(Debug, thiserror::Error)]
+pub enum AppendFailure {
+    /// Certainly not in the log, now or after a crash.
+    #[error(transparent)]
+    NotAppended(StoreError),
+    /// May be in the log: the commit or its fsync failed half-way.
+    #[error(transparent)]
+    Unknown(StoreError),
+    /// Certainly not in the log: it has grown since `expected`; look at its head and try again.
+    #[error("the log has moved on to position {}", .0.position)]
+    HeadMoved(Head),
+}
+
+/// The writing end of a log. One at a time.
+pub trait Log: Send {
+    /// The end of the log.
+    fn head(&mut self) -> Result<Head, StoreError>;
+
+    /// Appends all events or none, and returns when they are durable.
+    ///
+    /// `events` carry the positions `expected.position + 1 ..` and their checksums. Nothing is appended unless the
+    /// log's head is `expected`.
+    fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure>;
+
+    /// Calls `found` with the event that bears this id, if the log has one.
+    fn find(&mut self, event_id: &str, found: &mut dyn FnMut(LogEvent<'_>)) -> Result<(), StoreError>;
+
+    /// Every stored name and version, with counts, ordered by name and version.
+    fn types(&mut self) -> Result<Vec<StoredType>, StoreError>;
+}
+
+/// A reading end of a log. Any number, each sees only what is durable.
+pub trait LogReader: Send {
+    /// The end of the log.
+    fn head(&mut self) -> Result<Head, StoreError>;
+
+    /// The checksum of the event at `position`; 0 for position 0, `None` past the head.
+    fn checksum_at(&mut self, position: u64) -> Result<Option<u64>, StoreError>;
+
+    /// Every stored name and version, with counts, ordered by name and version.
+    fn types(&mut self) -> Result<Vec<StoredType>, StoreError>;
+
+    /// Visits up to `limit` events after position `after`, in order, and returns how many it visited.
+    ///
+    /// Positions are checked to have no gap. Checksums are not verified here: the caller has the chain.
+    /// `visit` ends the reading early with `false`.
+    fn read(
+        &mut self,
+        after: u64,
+        limit: usize,
+        visit: &mut dyn FnMut(LogEvent<'_>) -> bool,
+    ) -> Result<usize, StoreError>;
+}
+
+/// One column of a view, as SQL shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlColumn {
+    /// The row field's name.
+    pub name: String,
+    /// The type it is declared with.
+    pub ty: SqlType,
+}
+
+/// A view's place in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedView {
+    /// The view's stored name, in snake case: a Rust identifier, and the name of its SQL view.
+    pub name: String,
+    /// The fingerprint of the projection that wrote it.
+    pub fingerprint: u128,
+    /// The log whose events it folded.
+    pub store: StoreId,
+    /// The last event it folded; its row stands for every event up to and with it.
+    pub position: u64,
+    /// The checksum of that event, by which a log that is not the one it folded is known.
+    pub log_checksum: u64,
+    /// How many rows it has, those hidden from readers included.
+    pub rows: u64,
+    /// The wrapping sum of its rows' checksums.
+    pub digest: u64,
+    /// `live`, or what stopped it; shown in `_views`, not read back.
+    pub state: String,
+}
+
+/// Changed rows of one view, flat in memory, on their way into a checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct RowImages {
+    images: Vec<RowImage>,
+    bytes: Vec<u8>,
+    columns: Vec<SqlValue>,
+}
+
+#[derive(Clone, Debug)]
+struct RowImage {
+    id: u32,
+    shown: bool,
+    checksum: u64,
+    key_end: usize,
+    state_end: usize,
+    columns_end: usize,
+}
+
+/// One row of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SavedRow<'a> {
+    /// The row's number in its view: dense from 0, never reused for another key.
+    pub id: u32,
+    /// The canonical bytes of its key.
+    pub key: &'a [u8],
+    /// The exact state of its columns.
+    pub state: &'a [u8],
+    /// [`row_checksum`] of the three above.
+    pub checksum: u64,
+    /// Whether readers see it (`having`).
+    pub shown: bool,
+    /// What SQL shows, one value a column. Empty when read back: it is a rendering.
+    pub columns: &'a [SqlValue],
+}
+
+/// The checksum of a row in a checkpoint; its definition is part of the file format.
+#[must_use]
+pub fn row_checksum(id: u32, key: &[u8], state: &[u8]) -> u64 {
+    use xxhash_rust::xxh3::xxh3_64_with_seed as xxh3;
+    xxh3(state, xxh3(key, u64::from(id) << 32 | key.len() as u64 & 0xffff_ffff))
+}
+
+impl RowImages {
+    /// How many rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+
+    /// Adds a row: `state` and `columns` append to the buffers they are given. Returns the row's checksum.
+    pub fn push(
+        &mut self,
+        id: u32,
+        shown: bool,
+        key: &[u8],
+        state: impl FnOnce(&mut Vec<u8>),
+        columns: impl FnOnce(&mut Vec<SqlValue>),
+    ) -> u64 {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        state(&mut self.bytes);
+        columns(&mut self.columns);
+        let checksum = row_checksum(id, &self.bytes[start..key_end], &self.bytes[key_end..]);
+        self.images.push(RowImage {
+            id,
+            shown,
+            checksum,
+            key_end,
+            state_end: self.bytes.len(),
+            columns_end: self.columns.len(),
+        });
+        checksum
+    }
+
+    /// The rows, in the order they were added.
+    pub fn iter(&self) -> impl Iterator<Item = SavedRow<'_>> {
+        let (mut start, mut column) = (0, 0);
+        self.images.iter().map(move |image| {
+            let row = SavedRow {
+                id: image.id,
+                key: &self.bytes[start..image.key_end],
+                state: &self.bytes[image.key_end..image.state_end],
+                checksum: image.checksum,
+                shown: image.shown,
+                columns: &self.columns[column..image.columns_end],
+            };
+            (start, column) = (image.state_end, image.columns_end);
+            row
+        })
+    }
+}
+
+/// What one view has to say to a checkpoint.
+#[derive(Clone, Debug)]
+pub struct ViewCheckpoint {
+    /// What `_views` is to hold about it from now on.
+    pub view: SavedView,
+    /// Its SQL columns, in the row's order.
+    pub columns: Vec<SqlColumn>,
+    /// Forget every row saved before: the view was rebuilt, or is new.
+    pub reset: bool,
+    /// Rows that are new or changed since the last checkpoint; a row replaces the one of its id.
+    pub changed: RowImages,
+}
+
+/// The keeper of checkpoints: views' rows and the position they stand for. Disposable: everything in it can be
+/// recomputed from the log.
+pub trait Checkpoints: Send {
+    /// The views that have been saved.
+    fn views(&mut self) -> Result<Vec<SavedView>, StoreError>;
+
+    /// Visits every row of a view, by ascending id. Checksums are not verified here.
+    fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError>;
+
+    /// Saves all views or none. Need not be durable when it returns, but never half.
+    fn save(&mut self, views: &[ViewCheckpoint]) -> Result<(), StoreError>;
+
+    /// Forgets a view and drops what SQL showed of it.
+    fn forget(&mut self, view: &str) -> Result<(), StoreError>;
+}
+
+/// A store: hands out the ends of one log and the keeper of its checkpoints.
+pub trait Store: Send + Sync + 'static {
+    /// The log's identity.
+    fn id(&self) -> StoreId;
+
+    /// The writing end. Called once, by the engine that owns the store; [`StoreError::ReadOnly`] where it was opened so.
+    fn log(&self) -> Result<Box<dyn Log>, StoreError>;
+
+    /// A reading end.
+    fn reader(&self) -> Result<Box<dyn LogReader>, StoreError>;
+
+    /// The keeper of checkpoints. A store that finds its checkpoints unreadable sets them aside, says so through
+    /// `tracing`, and starts empty ones: they are disposable.
+    fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError>;
+
+    /// Whether it was opened read-only.
+    fn read_only(&self) -> bool;
+
+    /// Copies a consistent image of the store into `folder`, which must not exist or be empty, while it is in use.
+    fn backup(&self, folder: &std::path::Path) -> Result<(), StoreError>;
+
+    /// Tidies up after a clean close, when every end handed out has been dropped: folds write-ahead logs into their files.
+    fn close(&self) -> Result<(), StoreError>;
+}

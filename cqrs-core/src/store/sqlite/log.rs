@@ -1,0 +1,173 @@
+//! The writing end of the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::folder::Folder;
+use super::reader;
+use super::wal::WalWatch;
+use crate::store::memory::id_taken;
+use crate::store::{AppendFailure, Head, Log, LogEvent, StoreError, StoredType};
+
+const ACTION: &str = "appending to the log";
+
+pub(super) struct SqliteLog {
+    folder: Arc<Folder>,
+    connection: Connection,
+    /// As of the last commit: no one else writes.
+    head: Head,
+    /// Why the log's end is uncertain. Only reading it afresh, by reopening the store, can tell.
+    poison: Option<String>,
+    wal: WalWatch,
+}
+
+impl SqliteLog {
+    pub(super) fn new(folder: &Arc<Folder>) -> Result<Self, StoreError> {
+        if folder.read_only() {
+            return Err(StoreError::ReadOnly);
+        }
+        if folder.log_taken.swap(true, Ordering::AcqRel) {
+            return Err(StoreError::Locked { path: folder.path.clone() });
+        }
+        Self::open(folder).inspect_err(|_| folder.log_taken.store(false, Ordering::Release))
+    }
+
+    fn open(folder: &Arc<Folder>) -> Result<Self, StoreError> {
+        let connection = folder.events.open()?;
+        let head = reader::head(&folder.events, &connection)?;
+        let wal = WalWatch::new(&folder.events);
+        Ok(Self { folder: Arc::clone(folder), connection, head, poison: None, wal })
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.raw_execute().map(drop)
+    }
+
+    /// Everything up to the commit.
+    fn write(&self, events: &[LogEvent<'_>]) -> Result<(), StoreError> {
+        let fault = |error| self.folder.events.fault(ACTION, error);
+        self.run("BEGIN IMMEDIATE").map_err(fault)?;
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+            .map_err(fault)?;
+        for (event, position) in events.iter().zip(self.head.position + 1..) {
+            if event.position != position {
+                let why = format!("an event bears position {} where {position} comes next", event.position);
+                return Err(StoreError::Io { action: ACTION.into(), source: why.into() });
+            }
+            let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
+            let inserted = insert.execute((
+                position.cast_signed(),
+                event.name,
+                event.version,
+                event.recorded_at.as_micros(),
+                event.event_id,
+                metadata,
+                event.payload,
+                event.checksum.cast_signed(),
+            ));
+            if let Err(error) = inserted {
+                return Err(self.refusal(event, error));
+            }
+        }
+        self.count(events).map_err(fault)
+    }
+
+    /// Adds the events to their types' counts.
+    fn count(&self, events: &[LogEvent<'_>]) -> rusqlite::Result<()> {
+        let mut counts = BTreeMap::new();
+        for run in events.chunk_by(|a, b| a.version == b.version && a.name == b.name) {
+            *counts.entry((run[0].name, run[0].version)).or_insert(0) += run.len() as i64;
+        }
+        let mut upsert = self.connection.prepare_cached(
+            "INSERT INTO event_types VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )?;
+        for ((name, version), count) in counts {
+            upsert.execute((name, version, count))?;
+        }
+        Ok(())
+    }
+
+    /// Why SQLite did not take this event.
+    fn refusal(&self, event: &LogEvent<'_>, error: rusqlite::Error) -> StoreError {
+        let extended = error.sqlite_error().map(|e| e.extended_code);
+        let why = match (extended, event.event_id) {
+            (Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE), Some(id)) => id_taken(id),
+            (Some(rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY), _) => format!(
+                "position {} is already taken, so another program has written to {}; keep other programs from writing \
+                 to it, and reopen the store",
+                event.position,
+                self.folder.events.path.display()
+            ),
+            _ => return self.folder.events.fault(ACTION, error),
+        };
+        StoreError::Io { action: ACTION.into(), source: why.into() }
+    }
+
+    /// Returns whether the transaction is certainly undone.
+    fn roll_back(&mut self) -> bool {
+        if !self.connection.is_autocommit() && self.run("ROLLBACK").is_err() && !self.connection.is_autocommit() {
+            self.poison = Some("a transaction could not be rolled back".into());
+        }
+        self.poison.is_none()
+    }
+}
+
+impl Log for SqliteLog {
+    fn head(&mut self) -> Result<Head, StoreError> {
+        Ok(self.head)
+    }
+
+    fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure> {
+        if let Some(why) = &self.poison {
+            let why = format!("{why}, so the log's end is uncertain; close the store and reopen it");
+            return Err(AppendFailure::NotAppended(StoreError::Io { action: ACTION.into(), source: why.into() }));
+        }
+        if expected != self.head {
+            return Err(AppendFailure::HeadMoved(self.head));
+        }
+        let Some(last) = events.last() else { return Ok(()) };
+        if let Err(error) = self.write(events) {
+            self.roll_back();
+            return Err(AppendFailure::NotAppended(error));
+        }
+        if let Err(error) = self.run("COMMIT") {
+            let code = error.sqlite_error_code();
+            let failure = self.folder.events.fault("committing an append", error);
+            // "Full" says that a frame was not written whole, and the frame that commits comes last; "busy" says that
+            // none was begun. Of any other failure, an fsync's above all, a commit may be left that a recovery finds.
+            let undone = self.roll_back();
+            if undone && matches!(code, Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy)) {
+                return Err(AppendFailure::NotAppended(failure));
+            }
+            self.poison = Some("an earlier commit failed half-way".into());
+            return Err(AppendFailure::Unknown(failure));
+        }
+        self.head = Head { position: last.position, checksum: last.checksum };
+        self.wal.look(&self.folder.events, &self.connection);
+        Ok(())
+    }
+
+    fn find(&mut self, event_id: &str, found: &mut dyn FnMut(LogEvent<'_>)) -> Result<(), StoreError> {
+        reader::find(&self.folder.events, &self.connection, event_id, found)
+    }
+
+    fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
+        reader::types(&self.folder.events, &self.connection)
+    }
+}
+
+impl Drop for SqliteLog {
+    fn drop(&mut self) {
+        self.folder.log_taken.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,147 @@
+//! Reading events: the reading end, and what it shares with the writing end.
+
+use rusqlite::types::{FromSqlError, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::database::Database;
+use crate::Timestamp;
+use crate::store::{Head, LogEvent, LogReader, StoreError, StoredType};
+
+/// In the order that [`event`] takes them.
+const COLUMNS: &str = "position, name, version, recorded_at, event_id, metadata, payload, checksum";
+
+pub(super) struct SqliteReader {
+    database: Database,
+    connection: Connection,
+}
+
+impl SqliteReader {
+    pub(super) fn new(database: &Database) -> Result<Self, StoreError> {
+        let connection = database.open_read_only()?;
+        Ok(Self { database: database.clone(), connection })
+    }
+}
+
+impl LogReader for SqliteReader {
+    fn head(&mut self) -> Result<Head, StoreError> {
+        head(&self.database, &self.connection)
+    }
+
+    fn checksum_at(&mut self, position: u64) -> Result<Option<u64>, StoreError> {
+        if position == 0 {
+            return Ok(Some(0));
+        }
+        let Ok(position) = i64::try_from(position) else { return Ok(None) };
+        let read = || {
+            let mut select = self.connection.prepare_cached("SELECT checksum FROM events WHERE position = ?")?;
+            select.query_row([position], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned())).optional()
+        };
+        read().map_err(|error| self.database.fault("reading the log", error))
+    }
+
+    fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
+        types(&self.database, &self.connection)
+    }
+
+    fn read(
+        &mut self,
+        after: u64,
+        limit: usize,
+        visit: &mut dyn FnMut(LogEvent<'_>) -> bool,
+    ) -> Result<usize, StoreError> {
+        let fault = |error| self.database.fault("reading the log", error);
+        let Ok(start) = i64::try_from(after) else { return Ok(0) };
+        let sql = format!("SELECT {COLUMNS} FROM events WHERE position > ? ORDER BY position LIMIT ?");
+        let mut select = self.connection.prepare_cached(&sql).map_err(fault)?;
+        let mut rows = select.query((start, i64::try_from(limit).unwrap_or(i64::MAX))).map_err(fault)?;
+        let mut visited = 0;
+        while let Some(row) = rows.next().map_err(fault)? {
+            let event = event(&self.database, row)?;
+            let due = after + visited as u64 + 1;
+            if event.position != due {
+                return Err(self.database.corrupt(format!(
+                    "position {due} is missing: the next event after it is at {}",
+                    event.position
+                )));
+            }
+            visited += 1;
+            if !visit(event) {
+                break;
+            }
+        }
+        Ok(visited)
+    }
+}
+
+/// One row, borrowed from SQLite.
+fn event<'row>(database: &Database, row: &'row Row<'_>) -> Result<LogEvent<'row>, StoreError> {
+    let of = |column| row.get_ref(column).map_err(|error| database.fault("reading the log", error));
+    let wrong = |error: FromSqlError| database.corrupt(format!("an event is not what was written ({error})"));
+    let int = |column| of(column)?.as_i64().map_err(wrong);
+    let version = int(2)?;
+    Ok(LogEvent {
+        position: int(0)?.cast_unsigned(),
+        name: of(1)?.as_str().map_err(wrong)?,
+        version: u32::try_from(version).map_err(|_| wrong(FromSqlError::OutOfRange(version)))?,
+        recorded_at: Timestamp::from_micros(int(3)?),
+        event_id: of(4)?.as_str_or_null().map_err(wrong)?,
+        metadata: match of(5)? {
+            ValueRef::Null => &[],
+            metadata => metadata.as_blob().map_err(wrong)?,
+        },
+        payload: of(6)?.as_blob().map_err(wrong)?,
+        checksum: int(7)?.cast_unsigned(),
+    })
+}
+
+/// The last event, held against the number of events that the types' counts promise: a log that lost its end, or all
+/// of its events, is not taken for a shorter one.
+pub(super) fn head(database: &Database, connection: &Connection) -> Result<Head, StoreError> {
+    let read = || {
+        let mut select = connection.prepare_cached(
+            "SELECT (SELECT position FROM events ORDER BY position DESC LIMIT 1),
+                    (SELECT checksum FROM events ORDER BY position DESC LIMIT 1),
+                    (SELECT sum(count) FROM event_types)",
+        )?;
+        select.query_one([], |row| {
+            let number = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.unwrap_or(0).cast_unsigned());
+            Ok((Head { position: number(0)?, checksum: number(1)? }, number(2)?))
+        })
+    };
+    let (head, counted) = read().map_err(|error| database.fault("reading the log's head", error))?;
+    if head.position == counted {
+        return Ok(head);
+    }
+    Err(database.corrupt(format!(
+        "its last event is at position {}, but {counted} events were appended to it",
+        head.position
+    )))
+}
+
+pub(super) fn types(database: &Database, connection: &Connection) -> Result<Vec<StoredType>, StoreError> {
+    let read = || {
+        let mut select =
+            connection.prepare_cached("SELECT name, version, count FROM event_types ORDER BY name, version")?;
+        let types = select.query_map([], |row| {
+            Ok(StoredType { name: row.get(0)?, version: row.get(1)?, count: row.get::<_, i64>(2)?.cast_unsigned() })
+        })?;
+        types.collect::<Result<Vec<_>, _>>()
+    };
+    read().map_err(|error| database.fault("reading the log's types", error))
+}
+
+pub(super) fn find(
+    database: &Database,
+    connection: &Connection,
+    event_id: &str,
+    found: &mut dyn FnMut(LogEvent<'_>),
+) -> Result<(), StoreError> {
+    let fault = |error| database.fault("looking up an event id", error);
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE event_id = ?");
+    let mut select = connection.prepare_cached(&sql).map_err(fault)?;
+    let mut rows = select.query([event_id]).map_err(fault)?;
+    if let Some(row) = rows.next().map_err(fault)? {
+        found(event(database, row)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! What the two files hold. Part of the file format: a change here needs a new [`FORMAT`].
+
+use std::fmt::Write;
+
+use crate::store::{SqlColumn, StoreError, ViewCheckpoint};
+
+/// The format that this version writes, and the newest that it reads; each file's `user_version`.
+pub(super) const FORMAT: u32 = 1;
+
+/// Which of a store's two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The log: the only copy of what happened.
+    Events,
+    /// The checkpoints: disposable.
+    Views,
+}
+
+impl Kind {
+    pub(super) const fn file_name(self) -> &'static str {
+        match self {
+            Self::Events => "events.db",
+            Self::Views => "views.db",
+        }
+    }
+
+    /// By which a file is known as ours: `CQRe` and `CQRv`.
+    pub(super) const fn application_id(self) -> u32 {
+        match self {
+            Self::Events => u32::from_be_bytes(*b"CQRe"),
+            Self::Views => u32::from_be_bytes(*b"CQRv"),
+        }
+    }
+
+    pub(super) const fn tables(self) -> &'static str {
+        match self {
+            Self::Events => EVENTS,
+            Self::Views => VIEWS,
+        }
+    }
+
+    /// What to do when the file is damaged.
+    pub(super) const fn remedy(self) -> &'static str {
+        match self {
+            Self::Events => {
+                "Restore the folder from a backup; `sqlite3 events.db 'PRAGMA integrity_check'` shows how far the \
+                 damage goes, and `sqlite3 events.db .recover` saves what can be read"
+            }
+            Self::Views => {
+                "Delete views.db, views.db-wal and views.db-shm while no engine has the folder open: they are rebuilt \
+                 from the log"
+            }
+        }
+    }
+}
+
+/// `event_types` is counted within each append, so that a start knows every type, and how many events there must be,
+/// without reading the log. Checksums are unsigned; SQLite keeps their bits as a signed number.
+const EVENTS: &str = "
+    CREATE TABLE store (
+        id BLOB NOT NULL CHECK (length(id) = 16)
+    ) STRICT;
+    INSERT INTO store VALUES (randomblob(16));
+    CREATE TABLE events (
+        position INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        recorded_at INTEGER NOT NULL,
+        event_id TEXT,
+        metadata BLOB,
+        payload BLOB NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX events_event_id ON events (event_id) WHERE event_id IS NOT NULL;
+    CREATE TABLE event_types (
+        name TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (name, version)
+    ) STRICT, WITHOUT ROWID;
+";
+
+const VIEWS: &str = "
+    CREATE TABLE _views (
+        name TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        store TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        log_checksum TEXT NOT NULL,
+        rows INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        state TEXT NOT NULL,
+        columns TEXT NOT NULL
+    ) STRICT;
+";
+
+/// The columns that every view's table has beside its own. `$` is in no Rust identifier, so nothing can collide.
+const ROW: &str = "\"$id\" INTEGER PRIMARY KEY, \"$shown\" INTEGER NOT NULL, \"$checksum\" INTEGER NOT NULL, \
+                   \"$key\" BLOB NOT NULL, \"$state\" BLOB NOT NULL";
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn table(view: &str) -> String {
+    quoted(&format!("rows${view}"))
+}
+
+/// A view's own columns as they stand in its `CREATE TABLE`; kept in `_views`, where a change of them is seen.
+pub(super) fn declared(columns: &[SqlColumn]) -> String {
+    let declare = |column: &SqlColumn| format!("{} {}", quoted(&column.name), column.ty.as_str());
+    columns.iter().map(declare).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn drop_view(view: &str) -> String {
+    format!("DROP VIEW IF EXISTS {}; DROP TABLE IF EXISTS {};", quoted(view), table(view))
+}
+
+/// The table of a view's rows, and the SQL view through which others read it: real columns of shown rows, no order.
+pub(super) fn create_view(view: &str, columns: &[SqlColumn]) -> String {
+    let mut sql = format!("CREATE TABLE {} ({ROW}", table(view));
+    if columns.is_empty() {
+        sql.push_str(");");
+        return sql;
+    }
+    let names = columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ");
+    let _ = write!(
+        sql,
+        ", {}); CREATE VIEW {} AS SELECT {names} FROM {} WHERE \"$shown\";",
+        declared(columns),
+        quoted(view),
+        table(view)
+    );
+    sql
+}
+
+pub(super) fn upsert_row(view: &str, columns: &[SqlColumn]) -> String {
+    let mut sql =
+        format!("INSERT OR REPLACE INTO {} (\"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\"", table(view));
+    for column in columns {
+        let _ = write!(sql, ", {}", quoted(&column.name));
+    }
+    sql.push_str(") VALUES (?, ?, ?, ?, ?");
+    sql.push_str(&", ?".repeat(columns.len()));
+    sql.push(')');
+    sql
+}
+
+pub(super) fn select_rows(view: &str) -> String {
+    format!("SELECT \"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\" FROM {} ORDER BY \"$id\"", table(view))
+}
+
+/// Refuses names that SQL cannot tell apart or that belong to SQLite. `known` are the views saved before.
+pub(super) fn check_names<'a>(
+    saved: &'a ViewCheckpoint,
+    mut known: impl Iterator<Item = &'a str>,
+) -> Result<(), StoreError> {
+    let name = &saved.view.name;
+    let refuse = |why: String| {
+        Err(StoreError::Io {
+            action: format!("saving the view {name}"),
+            source: format!("{why}; rename it, or give it another stored name").into(),
+        })
+    };
+    let reserved = name.eq_ignore_ascii_case("_views")
+        || name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"));
+    if reserved {
+        return refuse(format!("the name {name} is reserved in SQL"));
+    }
+    if let Some(other) = known.find(|other| *other != name && other.eq_ignore_ascii_case(name)) {
+        return refuse(format!("SQL, which ignores case, cannot tell {name} from the view {other}"));
+    }
+    for (at, column) in saved.columns.iter().enumerate() {
+        if let Some(other) = saved.columns[..at].iter().find(|c| c.name.eq_ignore_ascii_case(&column.name)) {
+            return refuse(format!(
+                "SQL, which ignores case, cannot tell its column {} from its column {}",
+                column.name, other.name
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,539 @@
+//! What only the store in a folder must do: locks, damage, mix-ups, backups, and SQL for others.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::SqliteStore;
+use super::database::Database;
+use super::folder::{Folder, names_in};
+use super::log::SqliteLog;
+use super::schema::Kind;
+use super::wal::WalWatch;
+use crate::sql::SqlType;
+use crate::store::suite::{append, checkpoint, columns, events, grow, read_all, rows};
+use crate::store::{AppendFailure, Head, Log, Store, StoreError};
+
+/// The path of a folder that does not exist yet, and what removes it in the end.
+fn place() -> (TempDir, PathBuf) {
+    let parent = tempfile::tempdir().expect("a folder");
+    let path = parent.path().join("a #1 100% store?");
+    (parent, path)
+}
+
+fn open(path: &Path) -> SqliteStore {
+    SqliteStore::open(path).expect("a store")
+}
+
+/// A closed store with ten events and one view.
+fn filled() -> (TempDir, PathBuf) {
+    let (parent, path) = place();
+    let store = open(&path);
+    grow(&mut *store.log().expect("the log"), 10);
+    let view = checkpoint(&store, "totals", &[(0, "a", 1.0, true), (1, "b", 2.0, false), (2, "c", 3.0, true)]);
+    store.checkpoints().expect("the keeper").save(&[view]).expect("saved");
+    store.close().expect("closed");
+    (parent, path)
+}
+
+fn refused(path: &Path, word: &str) -> StoreError {
+    let why = SqliteStore::open(path).expect_err("refused");
+    assert!(why.to_string().contains(word), "{why}");
+    why
+}
+
+fn plain(path: &Path) -> Connection {
+    Connection::open(path).expect("a plain connection")
+}
+
+fn head(store: &SqliteStore) -> Head {
+    store.reader().expect("a reader").head().expect("the head")
+}
+
+#[test]
+fn one_opener_writes_and_dropping_the_last_end_frees_the_folder() {
+    let (_parent, path) = place();
+    let store = open(&path);
+    assert!(matches!(refused(&path, "already open"), StoreError::Locked { .. }));
+    let log = store.log().expect("the log");
+    assert!(matches!(store.log().err(), Some(StoreError::Locked { .. })), "a second writing end");
+    drop(store);
+    assert!(matches!(refused(&path, "already open"), StoreError::Locked { .. }));
+    drop(log);
+    let store = open(&path);
+    drop(store.log().expect("the log"));
+    drop(store.log().expect("the log again"));
+}
+
+#[test]
+fn the_identity_stays_and_differs() {
+    let ((_a, one), (_b, other)) = (filled(), filled());
+    let id = open(&one).id();
+    assert_eq!(open(&one).id(), id);
+    assert_eq!(SqliteStore::open_read_only(&one).expect("a store").id(), id);
+    assert_ne!(open(&other).id(), id);
+}
+
+#[test]
+fn events_survive_reopening_without_a_clean_close() {
+    let (_parent, path) = place();
+    let written = grow(&mut *open(&path).log().expect("the log"), 500);
+    let store = open(&path);
+    assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 1000), written);
+    assert_eq!(store.log().expect("the log").head().expect("the head"), head(&store));
+}
+
+#[test]
+fn a_read_only_store_follows_and_writes_nothing() {
+    let (_parent, path) = place();
+    assert!(matches!(SqliteStore::open_read_only(&path), Err(StoreError::NotAStore { .. })));
+    assert!(!path.exists());
+    let store = open(&path);
+    let mut log = store.log().expect("the log");
+    grow(&mut *log, 1);
+    let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
+    assert!(reading.read_only() && !store.read_only());
+    let mut reader = reading.reader().expect("a reader");
+    grow(&mut *log, 2);
+    assert_eq!(reader.head().expect("the head").position, 3);
+    assert!(matches!(reading.log().err(), Some(StoreError::ReadOnly)));
+
+    let mut keeper = reading.checkpoints().expect("the keeper");
+    assert_eq!(keeper.views().expect("views"), []);
+    let view = checkpoint(&store, "v", &[(0, "a", 1.0, true)]);
+    assert!(matches!(keeper.save(std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
+    assert!(matches!(keeper.forget("v"), Err(StoreError::ReadOnly)));
+    assert!(!path.join("views.db").exists());
+
+    // A keeper that reads sees one state: its rows are those that its views speak of.
+    let mut writing = store.checkpoints().expect("the keeper");
+    writing.save(std::slice::from_ref(&view)).expect("saved");
+    let mut keeper = reading.checkpoints().expect("the keeper");
+    assert!(matches!(keeper.save(std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
+    writing.save(&[checkpoint(&store, "v", &[(1, "b", 1.0, true)])]).expect("saved");
+    assert_eq!(keeper.views().expect("views")[0].rows, 1);
+    assert_eq!(rows(&mut *keeper, "v").len(), 1);
+    assert_eq!(rows(&mut *reading.checkpoints().expect("the keeper"), "v").len(), 2);
+}
+
+#[test]
+fn a_read_only_store_opens_what_was_closed_or_crashed() {
+    let (_parent, path) = filled();
+    assert_eq!(head(&SqliteStore::open_read_only(&path).expect("a store")).position, 10);
+    assert_eq!(head(&open(&path)).position, 10);
+    fs::write(path.join("views.db"), b"garbage").expect("written");
+    let reading = SqliteStore::open_read_only(&path).expect("a store");
+    assert_eq!(reading.checkpoints().expect("the keeper").views().expect("views"), []);
+    assert_eq!(fs::read(path.join("views.db")).expect("read"), b"garbage", "left as it is");
+}
+
+#[test]
+fn other_contents_are_refused_and_left_alone() {
+    let (parent, path) = place();
+    fs::write(&path, b"a file").expect("written");
+    assert!(matches!(refused(&path, "it is a file"), StoreError::NotAStore { .. }));
+    fs::remove_file(&path).expect("removed");
+    fs::create_dir(&path).expect("a folder");
+    fs::write(path.join("thesis.txt"), b"").expect("written");
+    assert!(matches!(refused(&path, "thesis.txt"), StoreError::NotAStore { .. }));
+    assert_eq!(names_in(&path).expect("names"), ["thesis.txt"]);
+
+    let foreign = parent.path().join("foreign");
+    fs::create_dir(&foreign).expect("a folder");
+    let other = plain(&foreign.join("events.db"));
+    other.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE mine (x); PRAGMA user_version = 9").expect("made");
+    other.close().expect("closed");
+    assert!(matches!(refused(&foreign, "another program"), StoreError::NotAStore { .. }));
+    assert_eq!(names_in(&foreign).expect("names"), ["events.db", "lock"]);
+    let unmarked = plain(&foreign.join("events.db"));
+    unmarked.execute_batch("PRAGMA user_version = 0").expect("made");
+    unmarked.close().expect("closed");
+    assert!(matches!(refused(&foreign, "another program"), StoreError::NotAStore { .. }));
+}
+
+#[test]
+fn leftovers_without_a_log_are_no_hindrance() {
+    let (_parent, path) = place();
+    fs::create_dir(&path).expect("a folder");
+    for name in ["lock", "views.db-wal", "views.db.damaged-1"] {
+        fs::write(path.join(name), b"").expect("written");
+    }
+    assert_eq!(head(&open(&path)), Head::default());
+}
+
+#[test]
+fn a_garbled_log_is_refused() {
+    for content in [&b"x"[..], &[b'x'; 5000]] {
+        let (_parent, path) = filled();
+        fs::write(path.join("events.db"), content).expect("written");
+        assert!(matches!(refused(&path, "not an SQLite database"), StoreError::Corrupt { .. }));
+        assert!(matches!(SqliteStore::open_read_only(&path), Err(StoreError::Corrupt { .. })));
+        assert_eq!(fs::read(path.join("events.db")).expect("read"), content, "left as it is");
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let (_parent, path) = filled();
+    plain(&path.join("events.db")).execute_batch("PRAGMA user_version = 2").expect("marked");
+    for refused in [SqliteStore::open(&path), SqliteStore::open_read_only(&path)] {
+        assert!(matches!(refused, Err(StoreError::NewerFormat { found: 2, supported: 1, .. })), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_log_that_lost_events_is_refused() {
+    for (loss, word) in [
+        ("DELETE FROM events", "10 events were appended"),
+        ("DELETE FROM events WHERE position > 8", "10 events were appended"),
+        ("DELETE FROM store", "identity is missing"),
+        ("DROP TABLE events", "no such table"),
+    ] {
+        let (_parent, path) = filled();
+        plain(&path.join("events.db")).execute_batch(loss).expect("lost");
+        assert!(matches!(refused(&path, word), StoreError::Corrupt { .. }), "{loss}");
+    }
+}
+
+#[test]
+fn a_gap_is_found_and_named() {
+    let (_parent, path) = filled();
+    plain(&path.join("events.db")).execute_batch("DELETE FROM events WHERE position = 4").expect("lost");
+    let mut read = 0;
+    let why = open(&path).reader().expect("a reader").read(0, 100, &mut |_| {
+        read += 1;
+        true
+    });
+    let why = why.expect_err("a gap").to_string();
+    assert!(why.contains("position 4 is missing") && why.contains("backup"), "{why}");
+    assert_eq!(read, 3);
+}
+
+#[test]
+fn damaged_pages_are_told_from_other_failures() {
+    let (_parent, path) = place();
+    let store = open(&path);
+    grow(&mut *store.log().expect("the log"), 5000);
+    store.close().expect("closed");
+    drop(store);
+    let file = path.join("events.db");
+    let mut bytes = fs::read(&file).expect("read");
+    let end = bytes.len();
+    bytes[10 * 4096..end - 10 * 4096].fill(0xa5);
+    fs::write(&file, bytes).expect("written");
+    let why = SqliteStore::open(&path).and_then(|store| store.reader()?.read(0, 10_000, &mut |_| true));
+    assert!(matches!(why, Err(StoreError::Corrupt { .. })), "{why:?}");
+}
+
+#[test]
+fn a_missing_log_beside_its_views_is_refused() {
+    let (_parent, path) = filled();
+    fs::remove_file(path.join("events.db")).expect("removed");
+    assert!(matches!(refused(&path, "only copy of what happened"), StoreError::Corrupt { .. }));
+    assert!(matches!(SqliteStore::open_read_only(&path), Err(StoreError::Corrupt { .. })));
+    fs::write(path.join("events.db"), b"").expect("written");
+    assert!(matches!(refused(&path, "only copy of what happened"), StoreError::Corrupt { .. }));
+    assert_eq!(fs::metadata(path.join("events.db")).expect("there").len(), 0);
+}
+
+#[test]
+fn a_creation_that_was_cut_short_is_finished() {
+    let cut_short: [fn(&Path); 3] = [
+        |events| fs::write(events, b"").expect("written"),
+        |events| {
+            plain(events).execute_batch("PRAGMA journal_mode = WAL").expect("made");
+            assert!(fs::metadata(events).expect("there").len() > 0);
+        },
+        |events| {
+            // Created, and the change to a write-ahead log did not come about.
+            let database = Database { kind: Kind::Events, path: events.into() };
+            database.open().expect("made").execute_batch("PRAGMA journal_mode = DELETE").expect("changed");
+        },
+    ];
+    for cut_short in cut_short {
+        let (_parent, path) = place();
+        fs::create_dir(&path).expect("a folder");
+        cut_short(&path.join("events.db"));
+        let store = open(&path);
+        grow(&mut *store.log().expect("the log"), 2);
+        let mode: String = plain(&path.join("events.db"))
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .expect("the mode");
+        assert_eq!((mode.as_str(), head(&store).position), ("wal", 2));
+    }
+    let (_parent, path) = place();
+    fs::create_dir(&path).expect("a folder");
+    fs::write(path.join("events.db"), b"").expect("written");
+    let why = SqliteStore::open_read_only(&path).expect_err("unfinished").to_string();
+    assert!(why.contains("did not finish"), "{why}");
+}
+
+#[test]
+fn unreadable_views_are_set_aside() {
+    let spoil: [fn(&Path); 5] = [
+        |views| fs::write(views, b"garbage").expect("written"),
+        |views| plain(views).execute_batch("PRAGMA user_version = 2").expect("marked"),
+        |views| plain(views).execute_batch("PRAGMA application_id = 7").expect("marked"),
+        |views| plain(views).execute_batch("DROP TABLE _views").expect("dropped"),
+        |views| {
+            let mut bytes = fs::read(views).expect("read");
+            bytes[100..4096].fill(0xa5);
+            fs::write(views, bytes).expect("written");
+        },
+    ];
+    let (_parent, path) = filled();
+    for (number, spoil) in spoil.into_iter().enumerate() {
+        spoil(&path.join("views.db"));
+        let spoiled = fs::read(path.join("views.db")).expect("read");
+        fs::write(path.join("views.db-wal"), b"stale").expect("written");
+        let store = open(&path);
+        let mut keeper = store.checkpoints().expect("a fresh keeper");
+        assert_eq!(keeper.views().expect("views"), [], "{number}");
+        let aside = fs::read(path.join(format!("views.db.damaged-{}", number + 1))).expect("set aside");
+        assert!(aside == spoiled, "{number}");
+        keeper.save(&[checkpoint(&store, "v", &[(0, "a", 1.0, true)])]).expect("saved");
+        drop(keeper);
+        store.close().expect("closed");
+        assert_eq!(rows(&mut *store.checkpoints().expect("the keeper"), "v").len(), 1, "{number}");
+        store.close().expect("closed");
+    }
+}
+
+#[test]
+fn damage_found_while_reading_rows_sets_the_views_aside_next_time() {
+    for (damage, word) in [
+        ("DROP VIEW totals; DROP TABLE \"rows$totals\"", "no such table"),
+        ("UPDATE \"rows$totals\" SET \"$key\" = 7", "not what was written"),
+    ] {
+        let (_parent, path) = filled();
+        plain(&path.join("views.db")).execute_batch(damage).expect("damaged");
+        let store = open(&path);
+        let why = store.checkpoints().expect("the keeper").rows("totals", &mut |_| {}).expect_err("damaged");
+        assert!(matches!(why, StoreError::Corrupt { .. }) && why.to_string().contains(word), "{why}");
+        assert_eq!(store.checkpoints().expect("a fresh keeper").views().expect("views"), []);
+        assert!(path.join("views.db.damaged-1").exists());
+    }
+}
+
+#[test]
+fn sql_shows_the_real_columns_of_shown_rows() {
+    let (_parent, path) = filled();
+    let store = open(&path);
+    let mut keeper = store.checkpoints().expect("the keeper");
+    let other = plain(&path.join("views.db"));
+    let shown = |sql: &str| {
+        let mut select = other.prepare(sql).expect("prepared");
+        let names = select.column_names().collect::<Vec<_>>().join(",");
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("selected");
+        (names, rows.collect::<Result<Vec<(String, Option<f64>)>, _>>().expect("rows"))
+    };
+    let (names, rows) = shown("SELECT * FROM totals ORDER BY customer");
+    assert_eq!(names, "customer,total");
+    assert_eq!(rows, [("a".into(), Some(1.0)), ("c".into(), Some(3.0))]);
+    keeper.save(&[checkpoint(&store, "totals", &[(0, "a", f64::NAN, true), (2, "c", 3.0, false)])]).expect("saved");
+    assert_eq!(shown("SELECT * FROM totals").1, [("a".into(), None)]);
+    assert_eq!(shown("SELECT state, position FROM _views").1, [("live".into(), Some(42.0))]);
+
+    let mut renamed = checkpoint(&store, "totals", &[(9, "z", 9.0, true)]);
+    renamed.columns = columns(&[("select", SqlType::Text), ("_id", SqlType::Real)]);
+    keeper.save(&[renamed]).expect("saved");
+    assert_eq!(shown("SELECT * FROM totals"), ("select,_id".into(), vec![("z".into(), Some(9.0))]));
+    keeper.forget("totals").expect("forgotten");
+    let left: i64 = other
+        .query_one("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%totals%'", [], |row| row.get(0))
+        .expect("counted");
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn names_that_sql_cannot_hold_are_refused() {
+    let (_parent, path) = filled();
+    let store = open(&path);
+    let mut keeper = store.checkpoints().expect("the keeper");
+    for (name, word) in [("Totals", "ignores case"), ("sqlite_stats", "reserved"), ("_views", "reserved")] {
+        let why = keeper.save(&[checkpoint(&store, name, &[])]).expect_err("refused").to_string();
+        assert!(why.contains(word) && why.contains("rename"), "{why}");
+    }
+    let why = keeper.save(&[checkpoint(&store, "a", &[]), checkpoint(&store, "A", &[])]).expect_err("refused");
+    assert!(why.to_string().contains("ignores case"), "{why}");
+    let mut twice = checkpoint(&store, "b", &[]);
+    twice.columns = columns(&[("n", SqlType::Integer), ("N", SqlType::Integer)]);
+    let why = keeper.save(&[twice]).expect_err("refused");
+    assert!(why.to_string().contains("ignores case"), "{why}");
+    assert_eq!(keeper.views().expect("views").len(), 1);
+    let mut none = checkpoint(&store, "no_columns", &[]);
+    none.columns = Vec::new();
+    keeper.save(&[none, checkpoint(&store, "table", &[(0, "a", 1.0, true)])]).expect("saved");
+    assert_eq!(rows(&mut *keeper, "table").len(), 1);
+}
+
+#[test]
+fn a_long_reader_elsewhere_is_no_error_and_is_warned_of() {
+    let (_parent, path) = filled();
+    let store = open(&path);
+    let mut keeper = store.checkpoints().expect("the keeper");
+    let other = plain(&path.join("views.db"));
+    other.execute_batch("BEGIN; SELECT * FROM totals").expect("reading");
+    let views = Database::in_folder(&path, Kind::Views);
+    let connection = views.open().expect("opened");
+    let mut watch = WalWatch::with_limit(&views, 100_000);
+    assert!(!watch.look(&views, &connection));
+    let long = "k".repeat(150_000);
+    let save = |keeper: &mut dyn crate::store::Checkpoints, n| {
+        keeper.save(&[checkpoint(&store, "totals", &[(n, &long, 1.0, true)])]).expect("saved");
+    };
+    save(&mut *keeper, 3);
+    assert!(watch.look(&views, &connection), "large, and the reader is in the way");
+    assert!(!watch.look(&views, &connection), "said once");
+    (4..10).for_each(|n| save(&mut *keeper, n));
+    assert!(watch.look(&views, &connection), "twice as large");
+    let seen: i64 = other.query_one("SELECT count(*) FROM totals", [], |row| row.get(0)).expect("read");
+    assert_eq!(seen, 2, "the reader's own moment");
+    other.execute_batch("COMMIT").expect("ended");
+    (10..30).for_each(|n| save(&mut *keeper, n));
+    assert!(!watch.look(&views, &connection), "folded");
+    assert_eq!(fs::metadata(path.join("views.db-wal")).map_or(0, |file| file.len()), 0);
+}
+
+#[test]
+fn a_backup_of_a_busy_store_opens_as_a_store() {
+    let (parent, path) = filled();
+    let store = open(&path);
+    let into = parent.path().join("backups/monday");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let first = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut log = store.log().expect("the log");
+            let mut keeper = store.checkpoints().expect("the keeper");
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                grow(&mut *log, 50);
+                let position = log.head().expect("the head").position;
+                let mut view = checkpoint(&store, "totals", &[(0, "a", position as f64, true)]);
+                view.view.position = position;
+                keeper.save(&[view]).expect("saved");
+            }
+        });
+        while head(&store).position < 200 {
+            std::thread::yield_now();
+        }
+        let first = head(&store).position;
+        let copied = store.backup(&into);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        copied.expect("a backup");
+        first
+    });
+    assert_eq!(names_in(&into).expect("names"), ["events.db", "views.db"]);
+    let copy = open(&into);
+    assert_eq!(copy.id(), store.id());
+    let position = head(&copy).position;
+    assert!(position >= first, "the backup is not older than its beginning");
+    let copied = read_all(&mut *copy.reader().expect("a reader"), 0, usize::MAX);
+    assert!(copied == read_all(&mut *store.reader().expect("a reader"), 0, copied.len()));
+    assert_eq!(copied.len() as u64, position);
+    let mut keeper = copy.checkpoints().expect("the keeper");
+    let view = &keeper.views().expect("views")[0];
+    assert!(view.position >= first - 50 && view.position <= position, "the log is not behind its views");
+    let total = &rows(&mut *keeper, "totals")[0].2;
+    assert_eq!(f64::from_le_bytes(total[..].try_into().expect("8 bytes")), view.position as f64);
+    grow(&mut *copy.log().expect("the log"), 5);
+
+    let why = store.backup(&into).expect_err("not empty").to_string();
+    assert!(why.contains("not empty"), "{why}");
+    let why = store.backup(&path.join("lock")).expect_err("a file").to_string();
+    assert!(why.contains("is a file"), "{why}");
+}
+
+#[test]
+fn half_a_backup_is_not_taken_for_a_store() {
+    let (_parent, path) = filled();
+    fs::rename(path.join("events.db"), path.join("events.db.partial")).expect("renamed");
+    assert!(matches!(refused(&path, "did not finish"), StoreError::NotAStore { .. }));
+}
+
+#[test]
+fn close_leaves_two_files_and_the_lock() {
+    let (_parent, path) = filled();
+    assert_eq!(names_in(&path).expect("names"), ["events.db", "lock", "views.db"]);
+}
+
+/// The writing end itself, whose connection a test can hinder.
+fn log(path: &Path) -> SqliteLog {
+    SqliteLog::new(&std::sync::Arc::new(Folder::open(path).expect("the folder"))).expect("the log")
+}
+
+#[test]
+fn a_full_disk_is_not_appended_and_passes() {
+    let (_parent, path) = filled();
+    let mut log = log(&path);
+    let limit = |log: &SqliteLog, pages: u32| {
+        log.connection().pragma_update(None, "max_page_count", pages).expect("set");
+    };
+    limit(&log, 1);
+    let before = log.head().expect("the head");
+    let mut large = events(before, 3);
+    large[2].payload = vec![1; 1_000_000];
+    match append(&mut log, &large) {
+        Err(AppendFailure::NotAppended(why)) => assert!(why.to_string().contains("make room"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(log.head().expect("the head"), before);
+    limit(&log, 1 << 20);
+    append(&mut log, &large).expect("appended once there is room");
+    assert_eq!(log.types().expect("types").iter().map(|t| t.count).sum::<u64>(), 13);
+}
+
+#[test]
+fn a_failed_commit_is_unknown_and_poisons_the_log() {
+    let (_parent, path) = filled();
+    // A constraint that is checked at the commit makes it fail.
+    plain(&path.join("events.db"))
+        .execute_batch(
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+             CREATE TABLE child (id REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER spoil AFTER INSERT ON events BEGIN INSERT INTO child VALUES (1); END",
+        )
+        .expect("made");
+    let mut spoiled = log(&path);
+    let next = events(spoiled.head().expect("the head"), 1);
+    assert!(matches!(append(&mut spoiled, &next), Err(AppendFailure::Unknown(_))));
+    plain(&path.join("events.db")).execute_batch("DROP TRIGGER spoil").expect("dropped");
+    match append(&mut spoiled, &next) {
+        Err(AppendFailure::NotAppended(why)) => assert!(why.to_string().contains("reopen"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    drop(spoiled);
+    append(&mut log(&path), &next).expect("appended after reopening");
+}
+
+#[test]
+fn another_programs_writing_is_found() {
+    let (_parent, path) = filled();
+    let mut log = log(&path);
+    plain(&path.join("events.db"))
+        .execute_batch("INSERT INTO events VALUES (11, 'Theirs', 1, 0, NULL, NULL, x'', 0)")
+        .expect("written");
+    let next = events(log.head().expect("the head"), 1);
+    match append(&mut log, &next) {
+        Err(AppendFailure::NotAppended(why)) => assert!(why.to_string().contains("another program"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    drop(log);
+    refused(&path, "10 events were appended");
+}
+
+#[test]
+fn a_write_ahead_log_stays_small() {
+    let (_parent, path) = place();
+    let store = open(&path);
+    let mut log = store.log().expect("the log");
+    let mut largest = 0;
+    for _ in 0..30 {
+        let mut batch = events(log.head().expect("the head"), 40);
+        batch.iter_mut().for_each(|event| event.payload = vec![1; 100_000]);
+        append(&mut *log, &batch).expect("appended");
+        largest = largest.max(fs::metadata(path.join("events.db-wal")).expect("there").len());
+    }
+    assert!(largest < 40 << 20, "{largest} bytes for 120 MB of events");
+}

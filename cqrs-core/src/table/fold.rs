@@ -1,0 +1,129 @@
+//! The fold: runs of events into rows, a batch of keys at a time.
+
+use super::rows::Rows;
+use crate::event::{Event, Recorded};
+use crate::key::KeyWriter;
+use crate::projection::{FoldError, Projection, Reads};
+
+/// How many events have their keys written, hashed and looked ahead for before the first of them is folded.
+const AHEAD: usize = 32;
+
+/// What a fold needs besides the rows, kept from one batch to the next so that nothing is allocated an event.
+#[derive(Debug, Default)]
+pub(crate) struct Folder {
+    keys: Vec<u8>,
+    ends: Vec<usize>,
+    hashes: Vec<u32>,
+    /// The rows that have been touched since the list was last taken, each once, in order.
+    touched: Vec<u32>,
+    /// By row: the round in which it was last touched.
+    stamps: Vec<u32>,
+    round: u32,
+    /// How many events of the run that is being folded are done: also right after a panic.
+    done: usize,
+}
+
+impl Folder {
+    /// Folds a run of events, in order.
+    ///
+    /// On an error, the events before it are folded, and it and those after it have changed nothing;
+    /// [`done`](Self::done) says how many that is. The same after a panic in the user's code.
+    pub(crate) fn fold<E: Event, P: Reads<E>>(
+        &mut self,
+        rows: &mut Rows<P>,
+        run: &[Recorded<'_, E>],
+    ) -> Result<(), FoldError> {
+        self.done = 0;
+        for batch in run.chunks(AHEAD) {
+            self.look_ahead(rows, batch);
+            let mut start = 0;
+            for (at, recorded) in batch.iter().enumerate() {
+                let end = self.ends[at];
+                if end != TURNED_AWAY {
+                    let key = &self.keys[start..end];
+                    start = end;
+                    let row = fold_one(rows, self.hashes[at], key, recorded)?;
+                    self.touch(row);
+                }
+                self.done += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys and hashes of a batch. The loads of the slots do not depend on each other, so their cache misses overlap.
+    fn look_ahead<E: Event, P: Reads<E>>(&mut self, rows: &Rows<P>, batch: &[Recorded<'_, E>]) {
+        self.keys.clear();
+        self.ends.clear();
+        self.hashes.clear();
+        for recorded in batch {
+            let start = self.keys.len();
+            if P::key(&recorded.event, &recorded.meta, &mut KeyWriter(&mut self.keys)) {
+                self.ends.push(self.keys.len());
+                let hash = rows.keys().hash(&self.keys[start..]);
+                std::hint::black_box(rows.keys().peek(hash));
+                self.hashes.push(hash);
+            } else {
+                self.keys.truncate(start);
+                self.ends.push(TURNED_AWAY);
+                self.hashes.push(0);
+            }
+        }
+    }
+
+    fn touch(&mut self, row: u32) {
+        let at = row as usize;
+        if at >= self.stamps.len() {
+            self.stamps.resize(at + 1, self.round.wrapping_sub(1));
+        }
+        if self.stamps[at] != self.round {
+            self.stamps[at] = self.round;
+            self.touched.push(row);
+        }
+    }
+
+    /// How many events of the last run were folded, or turned away by a guard.
+    pub(crate) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// The rows touched since the last call, each once.
+    pub(crate) fn take_touched(&mut self) -> Vec<u32> {
+        self.round = self.round.wrapping_add(1);
+        if self.round == 0 {
+            // Old stamps could be taken for new ones from here on.
+            self.stamps.clear();
+        }
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn memory(&self) -> usize {
+        (self.stamps.capacity() + self.touched.capacity()) * size_of::<u32>() + self.keys.capacity()
+    }
+}
+
+/// In place of a key's end: a guard turned the event away.
+const TURNED_AWAY: usize = usize::MAX;
+
+#[inline]
+fn fold_one<E: Event, P: Reads<E>>(
+    rows: &mut Rows<P>,
+    hash: u32,
+    key: &[u8],
+    recorded: &Recorded<'_, E>,
+) -> Result<u32, FoldError> {
+    match rows.keys().find(hash, key) {
+        Some(row) => {
+            P::fold(rows.state_mut(row), &recorded.event, &recorded.meta)?;
+            Ok(row)
+        }
+        None => {
+            let mut state = <P as Projection>::State::default();
+            P::fold(&mut state, &recorded.event, &recorded.meta)?;
+            rows.insert(hash, key, state)
+                .ok_or_else(|| FoldError { column: "", reason: "a view holds at most 4,294,967,295 rows".into() })
+        }
+    }
+}
+

@@ -1,0 +1,199 @@
+//! The table of rows by key, and the fold into it.
+
+mod fold;
+mod keys;
+mod prefix;
+mod rows;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub(crate) use fold::Folder;
+pub(crate) use rows::Rows;
+
+use crate::Timestamp;
+use crate::event::{Event, Meta, Recorded};
+use crate::key::{Key, PrefixOf};
+use crate::projection::{Fault, FoldError, Projection, Reads};
+
+/// A projection in memory, with no store, no log and no threads: apply events, look at rows.
+///
+/// It is what an engine's views are made of, and the quickest way to test a projection.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Purchased {
+///     pub customer: String,
+///     pub item: String,
+///     pub qty: i32,
+/// }
+///
+/// #[projection(from = Purchased, group_by = (customer, item))]
+/// #[derive(Debug, PartialEq)]
+/// pub struct CustomerPurchases {
+///     pub customer: String,
+///     pub item: String,
+///     #[sum(qty)]
+///     pub total_qty: i64,
+/// }
+///
+/// let mut table = Table::<CustomerPurchases>::new();
+/// for qty in [1, 2] {
+///     table.apply(&Purchased { customer: "jsmith".into(), item: "hats".into(), qty })?;
+/// }
+/// assert_eq!(table.get(("jsmith", "hats")).unwrap().total_qty, 3);
+/// assert_eq!(table.get(("jsmith", "pants")), None);
+/// # Ok::<(), Fault>(())
+/// ```
+#[derive(Debug)]
+pub struct Table<P: Projection> {
+    rows: Rows<P>,
+    folder: Folder,
+    position: u64,
+}
+
+impl<P: Projection> Default for Table<P> {
+    fn default() -> Self {
+        Self { rows: Rows::default(), folder: Folder::default(), position: 0 }
+    }
+}
+
+impl<P: Projection> Table<P> {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Folds one event: `meta.position` counts from 1, `meta.recorded_at` is the Unix epoch.
+    ///
+    /// # Errors
+    ///
+    /// The fold's fault. The event has changed nothing then.
+    pub fn apply<E: Event>(&mut self, event: &E) -> Result<(), Fault>
+    where
+        P: Reads<E>,
+    {
+        self.apply_at(event, Timestamp::UNIX_EPOCH)
+    }
+
+    /// Folds one event that was recorded at this time.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    pub fn apply_at<E: Event>(&mut self, event: &E, recorded_at: Timestamp) -> Result<(), Fault>
+    where
+        P: Reads<E>,
+    {
+        self.apply_all_at([event], recorded_at)
+    }
+
+    /// Folds events in order, many at a time: the fastest way in.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply); the events before the one that faulted are folded.
+    pub fn apply_all<'e, E: Event>(&mut self, events: impl IntoIterator<Item = &'e E>) -> Result<(), Fault>
+    where
+        P: Reads<E>,
+    {
+        self.apply_all_at(events, Timestamp::UNIX_EPOCH)
+    }
+
+    fn apply_all_at<'e, E: Event>(
+        &mut self,
+        events: impl IntoIterator<Item = &'e E>,
+        recorded_at: Timestamp,
+    ) -> Result<(), Fault>
+    where
+        P: Reads<E>,
+    {
+        const RUN: usize = 256;
+        let mut events = events.into_iter().peekable();
+        let mut run = Vec::new();
+        let mut names = Vec::new();
+        while events.peek().is_some() {
+            run.clear();
+            names.clear();
+            for event in events.by_ref().take(RUN) {
+                self.position += 1;
+                if P::wants(event.type_index()) {
+                    let meta = Meta { position: self.position, recorded_at };
+                    names.push(event.type_index());
+                    run.push(Recorded { meta, event: event.borrowed() });
+                }
+            }
+            fold_run::<E, P>(&mut self.folder, &mut self.rows, &run)
+                .map_err(|(done, error)| fault::<P>(run[done].meta.position, E::TYPES[names[done]].name, error))?;
+            self.folder.take_touched();
+        }
+        Ok(())
+    }
+
+    /// The row of a key, if there is one and `having` does not hide it.
+    #[must_use]
+    pub fn get(&self, key: <P::Key as Key>::Ref<'_>) -> Option<P> {
+        self.rows.get(&key)
+    }
+
+    /// All rows that `having` does not hide, in the order in which their keys first appeared.
+    pub fn rows(&self) -> impl Iterator<Item = P> {
+        (0..self.rows.len() as u32).filter_map(|row| self.rows.show(row))
+    }
+
+    /// The rows whose key begins with these columns.
+    pub fn rows_of<Q: PrefixOf<P>>(&self, prefix: Q) -> impl Iterator<Item = P> {
+        self.rows.under(&prefix).into_iter().filter_map(|row| self.rows.show(row))
+    }
+
+    /// How many rows there are, those that `having` hides included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether no event has made a row yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes in memory: index, keys, states and scratch space; not what a state has on the heap of its own (text of `last`).
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.rows.memory() + self.folder.memory()
+    }
+}
+
+/// Folds a run; a panic in the user's code is an error like any other. With the error comes how many events were folded before it.
+pub(crate) fn fold_run<E: Event, P: Reads<E>>(
+    folder: &mut Folder,
+    rows: &mut Rows<P>,
+    run: &[Recorded<'_, E>],
+) -> Result<(), (usize, FoldError)> {
+    // A fold evaluates the user's expressions before it changes anything, so a panic leaves rows and folder whole.
+    let outcome = catch_unwind(AssertUnwindSafe(|| folder.fold(rows, run)));
+    let error = match outcome {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error,
+        Err(panic) => {
+            let said = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            FoldError { column: "", reason: format!("an expression of the projection panicked: {said}") }
+        }
+    };
+    Err((folder.done(), error))
+}
+
+/// A fold's error, with the event it was.
+pub(crate) fn fault<P: Projection>(position: u64, event: &str, error: FoldError) -> Fault {
+    Fault {
+        projection: P::RUST_NAME,
+        position,
+        event: event.to_owned(),
+        column: (!error.column.is_empty()).then_some(error.column),
+        reason: error.reason,
+    }
+}

@@ -1,0 +1,124 @@
+//! The rows of one projection: keys, and the state beside each.
+
+use super::keys::Keys;
+use super::prefix::Prefixes;
+use crate::aggregate::State;
+use crate::key::{Key, PrefixOf};
+use crate::projection::Projection;
+
+/// The rows of one view at one position. Cloning copies them all.
+pub(crate) struct Rows<P: Projection> {
+    keys: Keys,
+    prefixes: Prefixes,
+    states: Vec<P::State>,
+}
+
+impl<P: Projection> std::fmt::Debug for Rows<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("projection", &P::RUST_NAME).field("rows", &self.len()).finish()
+    }
+}
+
+impl<P: Projection> Clone for Rows<P> {
+    fn clone(&self) -> Self {
+        Self { keys: self.keys.clone(), prefixes: self.prefixes.clone(), states: self.states.clone() }
+    }
+}
+
+impl<P: Projection> Default for Rows<P> {
+    fn default() -> Self {
+        Self { keys: Keys::default(), prefixes: Prefixes::new(P::Key::PARTS), states: Vec::new() }
+    }
+}
+
+impl<P: Projection> Rows<P> {
+    /// How many rows, those hidden from readers included.
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(crate) fn state_mut(&mut self, row: u32) -> &mut P::State {
+        &mut self.states[row as usize]
+    }
+
+    /// Adds the row of a key that has none; `None` when there are as many rows as a view can have.
+    pub(crate) fn insert(&mut self, hash: u32, key: &[u8], state: P::State) -> Option<u32> {
+        let row = self.keys.insert(hash, key)?;
+        self.states.push(state);
+        let mut level = 0;
+        P::Key::prefixes(key, &mut |end| {
+            self.prefixes.insert(level, &key[..end], row);
+            level += 1;
+        });
+        Some(row)
+    }
+
+    /// The row of a key, if it has one, hidden or not.
+    pub(crate) fn find(&self, key: &[u8]) -> Option<u32> {
+        self.keys.find(self.keys.hash(key), key)
+    }
+
+    /// The row as readers get it; `None` if `having` hides it.
+    pub(crate) fn show(&self, row: u32) -> Option<P> {
+        self.render(row).filter(P::visible)
+    }
+
+    /// The row, hidden or not. `None` only for a state that no fold makes.
+    pub(crate) fn render(&self, row: u32) -> Option<P> {
+        P::row(P::Key::read(self.keys.get(row))?, &self.states[row as usize])
+    }
+
+    /// Looks a row up by its borrowed key.
+    pub(crate) fn get(&self, key: &<P::Key as Key>::Ref<'_>) -> Option<P> {
+        // A key seldom fills this; where it does, it moves to the heap by itself.
+        let mut bytes = Vec::with_capacity(64);
+        P::Key::write_ref(key, &mut bytes);
+        self.show(self.find(&bytes)?)
+    }
+
+    /// The numbers of the rows under a prefix, in order of appearance.
+    pub(crate) fn under<Q: PrefixOf<P>>(&self, prefix: &Q) -> Vec<u32> {
+        let mut bytes = Vec::with_capacity(64);
+        prefix.write_prefix(&mut bytes);
+        self.prefixes.rows(Q::PARTS, &bytes)
+    }
+
+    /// The exact state of a row, for a checkpoint.
+    pub(crate) fn write_state(&self, row: u32, out: &mut Vec<u8>) {
+        self.states[row as usize].write(out);
+    }
+
+    /// Adds the next row out of a checkpoint. `None` if the bytes are no key and state of this projection, or the key has a row.
+    pub(crate) fn restore(&mut self, key: &[u8], state: &[u8]) -> Option<u32> {
+        let mut input = state;
+        let state = P::State::read(&mut input).filter(|_| input.is_empty())?;
+        P::row(P::Key::read(key)?, &state)?;
+        let hash = self.keys.hash(key);
+        if self.keys.find(hash, key).is_some() {
+            return None;
+        }
+        self.insert(hash, key, state)
+    }
+
+    /// Brings these rows up to `newer`, which differs from them in the `touched` rows only.
+    pub(crate) fn catch_up(&mut self, newer: &Self, touched: &[u32]) {
+        let known = self.len();
+        for &row in touched.iter().filter(|row| (**row as usize) < known) {
+            self.states[row as usize].clone_from(&newer.states[row as usize]);
+        }
+        for row in known..newer.len() {
+            let key = newer.keys.get(row as u32);
+            // The numbers sufficed for `newer`.
+            self.insert(self.keys.hash(key), key, newer.states[row].clone());
+        }
+    }
+
+    /// Bytes in memory, without what the states themselves have on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        self.keys.memory() + self.prefixes.memory() + self.states.capacity() * size_of::<P::State>()
+    }
+}

@@ -1,0 +1,249 @@
+//! The values of the standard library.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use super::{Scalar, Value, key_parts};
+use crate::Timestamp;
+use crate::schema::mix_str;
+use crate::sql::{SqlType, SqlValue};
+
+/// Takes `N` bytes off the front.
+pub(crate) fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = input.split_first_chunk::<N>()?;
+    *input = rest;
+    Some(*head)
+}
+
+/// Appends bytes so that they order as they do, and end: a zero becomes `00 ff`, the end is `00 00`.
+#[inline]
+pub(crate) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut rest = bytes;
+    while let Some(zero) = rest.iter().position(|byte| *byte == 0) {
+        out.extend_from_slice(&rest[..=zero]);
+        out.push(0xff);
+        rest = &rest[zero + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.extend_from_slice(&[0, 0]);
+}
+
+/// Takes what [`write_bytes`] wrote.
+pub(crate) fn read_bytes(input: &mut &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let zero = input.iter().position(|byte| *byte == 0)?;
+        bytes.extend_from_slice(&input[..zero]);
+        let mark = *input.get(zero + 1)?;
+        *input = &input[zero + 2..];
+        match mark {
+            0 => return Some(bytes),
+            0xff => bytes.push(0),
+            _ => return None,
+        }
+    }
+}
+
+macro_rules! unsigned {
+    ($($ty:ident)*) => { $(
+        impl Value for $ty {
+            const SHAPE: u128 = mix_str(0, stringify!($ty));
+            const SQL: SqlType = if size_of::<$ty>() > 8 { SqlType::Text } else { SqlType::Integer };
+            #[inline]
+            fn write(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_be_bytes());
+            }
+            fn read(input: &mut &[u8]) -> Option<Self> {
+                take(input).map(Self::from_be_bytes)
+            }
+            fn order(&self, other: &Self) -> Ordering {
+                self.cmp(other)
+            }
+            fn same(&self, other: &Self) -> bool {
+                self == other
+            }
+            fn empty() -> Option<Self> {
+                Some(0)
+            }
+            fn sql(&self) -> SqlValue {
+                match i64::try_from(*self) {
+                    Ok(number) if size_of::<$ty>() <= 8 => SqlValue::Integer(number),
+                    _ => SqlValue::Text(self.to_string().into()),
+                }
+            }
+        }
+        impl Scalar for $ty {}
+        key_parts! { $ty => $ty; }
+    )* };
+}
+
+macro_rules! signed {
+    ($($ty:ident as $bits:ident)*) => { $(
+        impl Value for $ty {
+            const SHAPE: u128 = mix_str(0, stringify!($ty));
+            const SQL: SqlType = if size_of::<$ty>() > 8 { SqlType::Text } else { SqlType::Integer };
+            #[inline]
+            fn write(&self, out: &mut Vec<u8>) {
+                // With the sign bit flipped, two's complement orders as unsigned.
+                out.extend_from_slice(&(*self as $bits ^ (1 << ($bits::BITS - 1))).to_be_bytes());
+            }
+            fn read(input: &mut &[u8]) -> Option<Self> {
+                take(input).map(|bytes| ($bits::from_be_bytes(bytes) ^ (1 << ($bits::BITS - 1))) as $ty)
+            }
+            fn order(&self, other: &Self) -> Ordering {
+                self.cmp(other)
+            }
+            fn same(&self, other: &Self) -> bool {
+                self == other
+            }
+            fn empty() -> Option<Self> {
+                Some(0)
+            }
+            fn sql(&self) -> SqlValue {
+                match i64::try_from(*self) {
+                    Ok(number) if size_of::<$ty>() <= 8 => SqlValue::Integer(number),
+                    _ => SqlValue::Text(self.to_string().into()),
+                }
+            }
+        }
+        impl Scalar for $ty {}
+        key_parts! { $ty => $ty; }
+    )* };
+}
+
+macro_rules! floats {
+    ($($ty:ident as $bits:ident)*) => { $(
+        impl Value for $ty {
+            const SHAPE: u128 = mix_str(0, stringify!($ty));
+            const SQL: SqlType = SqlType::Real;
+            #[inline]
+            fn write(&self, out: &mut Vec<u8>) {
+                // The order of `total_cmp`, and every bit kept: NaN and -0.0 come back as they were.
+                let bits = self.to_bits();
+                let flip = if bits >> ($bits::BITS - 1) == 1 { $bits::MAX } else { 1 << ($bits::BITS - 1) };
+                out.extend_from_slice(&(bits ^ flip).to_be_bytes());
+            }
+            fn read(input: &mut &[u8]) -> Option<Self> {
+                let bits = $bits::from_be_bytes(take(input)?);
+                let flip = if bits >> ($bits::BITS - 1) == 0 { $bits::MAX } else { 1 << ($bits::BITS - 1) };
+                Some($ty::from_bits(bits ^ flip))
+            }
+            fn order(&self, other: &Self) -> Ordering {
+                self.total_cmp(other)
+            }
+            fn same(&self, other: &Self) -> bool {
+                self.to_bits() == other.to_bits()
+            }
+            fn empty() -> Option<Self> {
+                Some(0.0)
+            }
+            fn sql(&self) -> SqlValue {
+                SqlValue::Real(f64::from(*self))
+            }
+        }
+        impl Scalar for $ty {}
+    )* };
+}
+
+unsigned! { u8 u16 u32 u64 u128 }
+signed! { i8 as u8 i16 as u16 i32 as u32 i64 as u64 i128 as u128 }
+floats! { f32 as u32 f64 as u64 }
+
+/// Values that are a value of another type, one to one and in order.
+macro_rules! through {
+    ($($(#[$attribute:meta])* $ty:ty, $name:literal as $inner:ty: $to:expr, $from:expr, $sql:expr, $sql_type:ident $(, $zero:expr)?;)*) => { $(
+        $(#[$attribute])*
+        impl $crate::value::Value for $ty {
+            $(fn empty() -> Option<Self> {
+                Some($zero)
+            })?
+            const SHAPE: u128 = $crate::schema::mix_str(0, $name);
+            const SQL: $crate::sql::SqlType = $crate::sql::SqlType::$sql_type;
+            fn write(&self, out: &mut Vec<u8>) {
+                let to: fn(&$ty) -> $inner = $to;
+                $crate::value::Value::write(&to(self), out);
+            }
+            fn read(input: &mut &[u8]) -> Option<Self> {
+                let from: fn($inner) -> Option<$ty> = $from;
+                from(<$inner as $crate::value::Value>::read(input)?)
+            }
+            fn order(&self, other: &Self) -> std::cmp::Ordering {
+                self.cmp(other)
+            }
+            fn same(&self, other: &Self) -> bool {
+                self == other
+            }
+            fn sql(&self) -> $crate::sql::SqlValue {
+                let sql: fn(&$ty) -> $crate::sql::SqlValue = $sql;
+                sql(self)
+            }
+        }
+        $(#[$attribute])*
+        impl $crate::value::Scalar for $ty {}
+        $crate::value::key_parts! { $(#[$attribute])* $ty => $ty; }
+    )* };
+}
+pub(crate) use through;
+
+/// Text, as SQL shows it.
+pub(crate) fn text(value: &impl ToString) -> SqlValue {
+    SqlValue::Text(value.to_string().into())
+}
+
+through! {
+    bool, "bool" as u8: |b| u8::from(*b), |n| (n < 2).then_some(n == 1), |b| SqlValue::Integer(i64::from(*b)), Integer;
+    char, "char" as u32: |c| u32::from(*c), char::from_u32, text, Text;
+    Timestamp, "Timestamp" as i64: |t| t.as_micros(), |n| Some(Timestamp::from_micros(n)), text, Text;
+    Duration, "Duration" as u128: Duration::as_nanos, |n| {
+        Some(Duration::new(u64::try_from(n / 1_000_000_000).ok()?, (n % 1_000_000_000) as u32))
+    }, |d| SqlValue::Real(d.as_secs_f64()), Real, Duration::ZERO;
+    usize, "u64" as u64: |n| *n as u64, |n| usize::try_from(n).ok(), |n| (*n as u64).sql(), Integer, 0;
+    isize, "i64" as i64: |n| *n as i64, |n| isize::try_from(n).ok(), |n| (*n as i64).sql(), Integer, 0;
+}
+
+impl Value for String {
+    const SHAPE: u128 = mix_str(0, "String");
+    const SQL: SqlType = SqlType::Text;
+    fn write(&self, out: &mut Vec<u8>) {
+        write_bytes(self.as_bytes(), out);
+    }
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        Self::from_utf8(read_bytes(input)?).ok()
+    }
+    fn order(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+    fn same(&self, other: &Self) -> bool {
+        self == other
+    }
+    fn sql(&self) -> SqlValue {
+        SqlValue::Text(self.as_str().into())
+    }
+}
+
+impl Value for Vec<u8> {
+    const SHAPE: u128 = mix_str(0, "Vec<u8>");
+    const SQL: SqlType = SqlType::Blob;
+    fn write(&self, out: &mut Vec<u8>) {
+        write_bytes(self, out);
+    }
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        read_bytes(input)
+    }
+    fn order(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+    fn same(&self, other: &Self) -> bool {
+        self == other
+    }
+    fn sql(&self) -> SqlValue {
+        SqlValue::Blob(self.as_slice().into())
+    }
+}
+
+impl Scalar for String {}
+impl Scalar for Vec<u8> {}
+key_parts! {
+    String => &'a str;
+    Vec<u8> => &'a [u8];
+}

@@ -1,0 +1,103 @@
+//! One folded column: the type of its state, and the step that an event makes in it.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::Expr;
+use syn::spanned::Spanned;
+
+use super::event::option_of;
+use crate::errors::Errors;
+use crate::expr::{Names, is_literal, resolve};
+use crate::model::{Aggregate, Input, Kind, RowField};
+
+/// The type of the column's state.
+pub(super) fn state(field: &RowField<'_>, aggregate: &Aggregate) -> TokenStream {
+    let ty = field.ty;
+    // Bounds on the column's type are reported at the type, as the user wrote it.
+    let name = |name: &str| Ident::new(name, ty.span());
+    match aggregate.kind {
+        Kind::Count => quote!(__cqrs::Count),
+        Kind::Min | Kind::Max => {
+            let (extreme, which) = (name("Extreme"), if aggregate.kind == Kind::Min { "Min" } else { "Max" });
+            let which = format_ident!("{which}");
+            quote_spanned!(ty.span()=> __cqrs::#extreme<__cqrs::#which, #ty>)
+        }
+        kind => {
+            let state = name(match kind {
+                Kind::Sum => "Sum",
+                Kind::Avg => "Avg",
+                Kind::First => "First",
+                Kind::FirstBy => "FirstBy",
+                Kind::LastBy => "LastBy",
+                _ => "Last",
+            });
+            quote_spanned!(ty.span()=> __cqrs::#state<#ty>)
+        }
+    }
+}
+
+/// The step of one event, as an expression of type `Option<Step>`, or `None` if the event has nothing for this column.
+pub(super) fn step(
+    field: &RowField<'_>,
+    aggregate: &Aggregate,
+    inputs: &[Input],
+    uses: &mut BTreeSet<String>,
+    errors: &mut Errors,
+) -> Option<TokenStream> {
+    if inputs.is_empty() {
+        return None;
+    }
+    let mut chain = TokenStream::new();
+    for input in inputs {
+        let step = one_step(field, aggregate, input, uses, errors);
+        match &input.guard {
+            None => chain.extend(quote!({ ::core::option::Option::Some(#step) })),
+            Some(guard) => {
+                let guard = expression(guard, uses, errors);
+                chain.extend(quote!(if #guard { ::core::option::Option::Some(#step) } else));
+            }
+        }
+    }
+    if inputs.last().is_some_and(|last| last.guard.is_some()) {
+        chain.extend(quote!({ ::core::option::Option::None }));
+    }
+    Some(chain)
+}
+
+fn one_step(
+    field: &RowField<'_>,
+    aggregate: &Aggregate,
+    input: &Input,
+    uses: &mut BTreeSet<String>,
+    errors: &mut Errors,
+) -> TokenStream {
+    let (ident, ty) = (field.ident, field.ty);
+    let name = syn::ext::IdentExt::unraw(ident).to_string();
+    let value = input.value.as_ref().map(|value| {
+        let tokens = expression(value, uses, errors);
+        let value = if is_literal(value) {
+            // A bare literal has the column's type.
+            let ty = option_of(ty).unwrap_or(ty);
+            quote!({ let __literal: #ty = #tokens; __literal })
+        } else {
+            tokens
+        };
+        quote_spanned!(value.span()=> &(#value))
+    });
+    let by = input.by.as_ref().map(|by| {
+        let tokens = expression(by, uses, errors);
+        quote_spanned!(by.span()=> , &(#tokens))
+    });
+    let at = input.value.as_ref().map_or(aggregate.span, Expr::span);
+    let step = quote_spanned!(at=> step);
+    quote!(__state.#ident.#step(#value #by).map_err(__cqrs::FoldError::column(#name))?)
+}
+
+/// An expression over the event.
+pub(super) fn expression(expr: &Expr, uses: &mut BTreeSet<String>, errors: &mut Errors) -> TokenStream {
+    let resolved = resolve(expr, &Names::Event, errors);
+    uses.extend(resolved.uses);
+    resolved.tokens
+}

@@ -1,0 +1,202 @@
+//! An event enum: each struct-like variant is an event type of its own, each variant around a type is that event type.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use syn::{Data, DeriveInput, Fields};
+
+use super::event::{Twin, refuse_generics};
+use crate::errors::Errors;
+use crate::options::EventOptions;
+use crate::prepend::core_path;
+use crate::serde_attrs;
+
+enum Variant<'a> {
+    /// `ItemAdded { .. }`
+    Own { name: &'a Ident, twin: Twin<'a>, encoder: Ident, options: EventOptions },
+    /// `Purchased(Purchased)`
+    Of { name: &'a Ident, ty: &'a syn::Type, alias: Ident },
+}
+
+pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
+    let core = core_path();
+    let options = EventOptions::of_item(&item.attrs, errors);
+    if let Some(span) = options.given {
+        errors.at_span(span, "an event enum is stored as its variants: put `#[event(..)]` on the variant");
+    }
+    refuse_generics(item, errors);
+    let rename_all = serde_attrs::container(&item.attrs, errors);
+    let Data::Enum(data) = &item.data else { return TokenStream::new() };
+    if data.variants.is_empty() {
+        errors.at(&item.ident, "an event enum has at least one variant");
+    }
+    let name = &item.ident;
+    let mut variants = Vec::new();
+    for variant in &data.variants {
+        let options = EventOptions::of_variant(&variant.attrs, errors);
+        match &variant.fields {
+            Fields::Named(fields) => variants.push(Variant::Own {
+                name: &variant.ident,
+                twin: Twin::new(format_ident!("{name}{}Ref", variant.ident), fields, rename_all, &item.attrs, errors),
+                encoder: format_ident!("__{}Fields", variant.ident),
+                options,
+            }),
+            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+                if let Some(span) = options.given {
+                    errors.at_span(span, "this variant is an event type of its own: put the options on that type's `#[event]`");
+                }
+                let ty = &fields.unnamed[0].ty;
+                variants.push(Variant::Of { name: &variant.ident, ty, alias: format_ident!("__{}Event", variant.ident) });
+            }
+            _ => errors.at(
+                variant,
+                format!(
+                    "a variant of an event enum is `{0} {{ field: Type, .. }}`, an event of its own, or `{0}(Type)` around an \
+                     event type that exists",
+                    variant.ident
+                ),
+            ),
+        }
+    }
+    refuse_repeated_types(&variants, errors);
+
+    // The twin of the enum bears the enum's own name, so that rustc speaks of it by the user's word. It shadows that name, so
+    // everything that means the user's types stands in the outer block.
+    let outer = variants.iter().map(|variant| match variant {
+        Variant::Own { twin, encoder, .. } => {
+            let (definition, encoder) = (twin.definition(), twin.encoder(encoder));
+            quote!(#definition #encoder)
+        }
+        Variant::Of { ty, alias, .. } => quote!(type #alias = #ty;),
+    });
+    let twin_variants = variants.iter().map(|variant| match variant {
+        Variant::Own { name, twin, .. } => {
+            let twin = &twin.name;
+            quote!(#name(#twin<'a>),)
+        }
+        Variant::Of { name, alias, .. } => quote!(#name(<#alias as __cqrs::Event>::Ref<'a>),),
+    });
+    let types = variants.iter().map(|variant| match variant {
+        Variant::Own { name: variant, twin, options, .. } => {
+            let path = quote!(::core::stringify!(#name), "::", ::core::stringify!(#variant));
+            twin.schema(options, variant, &path)
+        }
+        Variant::Of { name, alias, .. } => quote! {
+            __cqrs::Schema { variant: ::core::stringify!(#name), ..<#alias as __cqrs::NamedEvent>::SCHEMA }
+        },
+    });
+    let indexes = variants.iter().enumerate().map(|(index, variant)| {
+        let name = variant.name();
+        quote!(Self::#name { .. } => #index,)
+    });
+    let encodes = variants.iter().enumerate().map(|(index, variant)| match variant {
+        Variant::Own { name, twin, encoder, .. } => {
+            let (idents, value) = (twin.idents(), twin.encoder_value(encoder));
+            quote!(Self::#name { #(#idents),* } => __cqrs::encode(Self::TYPES[#index].name, &#value, out),)
+        }
+        Variant::Of { name, .. } => quote!(Self::#name(event) => __cqrs::Event::encode(event, out),),
+    });
+    let decodes = variants.iter().enumerate().map(|(index, variant)| match variant {
+        Variant::Own { name: variant, .. } => quote!(#index => __cqrs::decode(payload).map(#name::#variant),),
+        Variant::Of { name: variant, alias, .. } => {
+            quote!(#index => <#alias as __cqrs::Event>::decode(0, payload).map(#name::#variant),)
+        }
+    });
+    let borroweds = variants.iter().map(|variant| match variant {
+        Variant::Own { name: variant, twin, .. } => {
+            let (idents, twin_name) = (twin.idents(), &twin.name);
+            let borrowed = twin.borrow(|field| quote!(*#field));
+            quote!(Self::#variant { #(#idents),* } => #name::#variant(#twin_name { #borrowed }),)
+        }
+        Variant::Of { name: variant, .. } => {
+            quote!(Self::#variant(event) => #name::#variant(__cqrs::Event::borrowed(event)),)
+        }
+    });
+    let owneds = variants.iter().map(|variant| match variant {
+        Variant::Own { name: variant, twin, .. } => {
+            let (twin_name, bindings, owned) = (&twin.name, twin.pattern(), twin.own());
+            quote!(#name::#variant(#twin_name { #bindings }) => Self::#variant { #owned },)
+        }
+        Variant::Of { name: variant, alias, .. } => quote! {
+            #name::#variant(event) => Self::#variant(<#alias as __cqrs::Event>::owned(event)),
+        },
+    });
+    let conversions = variants.iter().filter_map(|variant| match variant {
+        Variant::Own { .. } => None,
+        Variant::Of { name: variant, alias, .. } => Some(quote! {
+            impl ::core::convert::From<#alias> for __Enum {
+                fn from(event: #alias) -> Self {
+                    Self::#variant(event)
+                }
+            }
+            impl ::core::convert::TryFrom<__Enum> for #alias {
+                type Error = __Enum;
+                fn try_from(event: __Enum) -> ::core::result::Result<Self, __Enum> {
+                    match event {
+                        __Enum::#variant(event) => ::core::result::Result::Ok(event),
+                        #[allow(unreachable_patterns)]
+                        other => ::core::result::Result::Err(other),
+                    }
+                }
+            }
+        }),
+    });
+    quote! {
+        #[automatically_derived]
+        const _: () = {
+            use #core::__private as __cqrs;
+            type __Enum = #name;
+            #(#outer)*
+            #(#conversions)*
+            const _: () = {
+                #[allow(private_interfaces, clippy::large_enum_variant)]
+                pub enum #name<'a> { #(#twin_variants)* }
+                impl __cqrs::Event for __Enum {
+                    type Ref<'a> = #name<'a>;
+                    const TYPES: &'static [__cqrs::Schema] = &[#(#types),*];
+                    fn type_index(&self) -> usize {
+                        match self { #(#indexes)* }
+                    }
+                    fn encode(
+                        &self, out: &mut ::std::vec::Vec<u8>,
+                    ) -> ::core::result::Result<(), __cqrs::EncodeError> {
+                        match self { #(#encodes)* }
+                    }
+                    fn decode(
+                        type_index: usize, payload: &[u8],
+                    ) -> ::core::result::Result<Self::Ref<'_>, __cqrs::DecodeError> {
+                        match type_index {
+                            #(#decodes)*
+                            _ => ::core::unreachable!("the index of a type that the enum has not"),
+                        }
+                    }
+                    fn borrowed(&self) -> Self::Ref<'_> {
+                        match self { #(#borroweds)* }
+                    }
+                    fn owned(event: Self::Ref<'_>) -> Self {
+                        match event { #(#owneds)* }
+                    }
+                }
+            };
+        };
+    }
+}
+
+impl Variant<'_> {
+    fn name(&self) -> &Ident {
+        match self {
+            Self::Own { name, .. } | Self::Of { name, .. } => name,
+        }
+    }
+}
+
+fn refuse_repeated_types(variants: &[Variant<'_>], errors: &mut Errors) {
+    let mut seen = Vec::new();
+    for variant in variants {
+        if let Variant::Of { ty, .. } = variant {
+            if seen.contains(ty) {
+                errors.at(ty, "this event type is already the type of another variant: an event can only be one of them");
+            }
+            seen.push(ty);
+        }
+    }
+}

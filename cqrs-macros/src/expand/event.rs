@@ -1,0 +1,292 @@
+//! An event struct, and what it has in common with a variant of an event enum: its borrowed twin.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Fields, FieldsNamed, Type};
+
+use crate::errors::Errors;
+use crate::options::EventOptions;
+use crate::prepend::core_path;
+use crate::serde_attrs::{self, FieldSerde, RenameAll};
+
+pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
+    let core = core_path();
+    let options = EventOptions::of_item(&item.attrs, errors);
+    refuse_generics(item, errors);
+    let rename_all = serde_attrs::container(&item.attrs, errors);
+    let Data::Struct(data) = &item.data else {
+        errors.at(&item.ident, "an event is a struct with named fields, or an enum of such: a union cannot be one");
+        return TokenStream::new();
+    };
+    let Fields::Named(fields) = &data.fields else {
+        errors.at(
+            &item.ident,
+            "an event has named fields, since they are stored under their names: write `struct .. { field: Type }`",
+        );
+        return TokenStream::new();
+    };
+    let name = &item.ident;
+    let twin = Twin::new(format_ident!("{name}Ref"), fields, rename_all, &item.attrs, errors);
+    let (definition, twin_name) = (twin.definition(), &twin.name);
+    let schema = twin.schema(&options, name, &quote!(::core::stringify!(#name)));
+    let borrowed = twin.borrow(|field| quote!(self.#field));
+    let (bindings, owned) = (twin.pattern(), twin.own());
+    quote! {
+        #[automatically_derived]
+        const _: () = {
+            use #core::__private as __cqrs;
+            #definition
+            impl __cqrs::Event for #name {
+                type Ref<'a> = #twin_name<'a>;
+                const TYPES: &'static [__cqrs::Schema] = &[<Self as __cqrs::NamedEvent>::SCHEMA];
+                fn type_index(&self) -> usize {
+                    0
+                }
+                fn encode(
+                    &self, out: &mut ::std::vec::Vec<u8>,
+                ) -> ::core::result::Result<(), __cqrs::EncodeError> {
+                    __cqrs::encode(<Self as __cqrs::NamedEvent>::NAME, self, out)
+                }
+                fn decode(
+                    _: usize, payload: &[u8],
+                ) -> ::core::result::Result<Self::Ref<'_>, __cqrs::DecodeError> {
+                    __cqrs::decode(payload)
+                }
+                fn borrowed(&self) -> Self::Ref<'_> {
+                    #twin_name { #borrowed }
+                }
+                fn owned(event: Self::Ref<'_>) -> Self {
+                    let #twin_name { #bindings } = event;
+                    Self { #owned }
+                }
+            }
+            impl __cqrs::NamedEvent for #name {
+                const SCHEMA: __cqrs::Schema = #schema;
+            }
+        };
+    }
+}
+
+/// An event's generics would make it many events under one stored name.
+pub(super) fn refuse_generics(item: &DeriveInput, errors: &mut Errors) {
+    if !item.generics.params.is_empty() {
+        errors.at(&item.generics, "an event has no generics: each stored type has one name and one set of fields");
+    }
+}
+
+/// The borrowed twin of a set of named fields.
+pub(super) struct Twin<'a> {
+    pub(super) name: Ident,
+    fields: Vec<TwinField<'a>>,
+    container: Vec<&'a syn::Attribute>,
+    rename_all: Option<RenameAll>,
+}
+
+struct TwinField<'a> {
+    field: &'a syn::Field,
+    ident: &'a Ident,
+    serde: FieldSerde,
+    form: Form,
+}
+
+/// How a field stands in the twin.
+enum Form {
+    /// `String` as `&str`
+    Text,
+    /// `Option<String>` as `Option<&str>`
+    OptionalText,
+    /// As it is.
+    Owned,
+}
+
+impl<'a> Twin<'a> {
+    pub(super) fn new(
+        name: Ident,
+        fields: &'a FieldsNamed,
+        rename_all: Option<RenameAll>,
+        container: &'a [syn::Attribute],
+        errors: &mut Errors,
+    ) -> Self {
+        let fields = fields.named.iter().filter_map(|field| {
+            let ident = field.ident.as_ref()?;
+            if ident == "meta" {
+                errors.at(
+                    ident,
+                    "an event has no field `meta`: in projections that name stands for the event's position and time; \
+                     rename it, and keep the stored name with `#[serde(rename = \"meta\")]`",
+                );
+            }
+            let serde = serde_attrs::field(&field.attrs);
+            let form = if serde.by_function || serde.skipped || serde.flattened {
+                Form::Owned
+            } else if is_string(&field.ty) {
+                Form::Text
+            } else if option_of(&field.ty).is_some_and(is_string) {
+                Form::OptionalText
+            } else {
+                Form::Owned
+            };
+            Some(TwinField { field, ident, serde, form })
+        });
+        Self { name, fields: fields.collect(), container: serde_attrs::to_copy(container).collect(), rename_all }
+    }
+
+    fn borrows(&self) -> bool {
+        self.fields.iter().any(|field| !matches!(field.form, Form::Owned))
+    }
+
+    pub(super) fn definition(&self) -> TokenStream {
+        let name = &self.name;
+        let doc = format!("The borrowed twin of an event, `{name}`.");
+        let serde = serde_crate(&self.container);
+        let container = &self.container;
+        let fields = self.fields.iter().map(|TwinField { field, ident, form, .. }| {
+            let copied = serde_attrs::to_copy(&field.attrs);
+            let ty = &field.ty;
+            match form {
+                Form::Text => quote!(#(#copied)* #[serde(borrow)] pub #ident: &'a str,),
+                Form::OptionalText => {
+                    quote!(#(#copied)* #[serde(borrow)] pub #ident: ::core::option::Option<&'a str>,)
+                }
+                Form::Owned => quote!(#(#copied)* pub #ident: #ty,),
+            }
+        });
+        let lifetime = (!self.borrows())
+            .then(|| quote!(#[serde(skip)] __lifetime: ::core::marker::PhantomData<&'a ()>,));
+        quote! {
+            #[doc = #doc]
+            #[derive(__cqrs::serde::Deserialize)]
+            #serde
+            #(#container)*
+            #[allow(private_interfaces, dead_code, non_snake_case)]
+            pub struct #name<'a> {
+                #(#fields)*
+                #lifetime
+            }
+        }
+    }
+
+    /// `field: .., field: ..` of the twin, where `place` says what a field of the owned event is.
+    pub(super) fn borrow(&self, place: impl Fn(&Ident) -> TokenStream) -> TokenStream {
+        let fields = self.fields.iter().map(|TwinField { field, ident, form, .. }| {
+            let place = place(ident);
+            match form {
+                Form::Text => quote!(#ident: ::std::string::String::as_str(&#place),),
+                Form::OptionalText => quote!(#ident: ::core::option::Option::as_deref(&#place),),
+                Form::Owned => {
+                    let clone = quote_spanned!(field.ty.span()=> ::core::clone::Clone::clone);
+                    quote!(#ident: #clone(&#place),)
+                }
+            }
+        });
+        let lifetime = (!self.borrows()).then(|| quote!(__lifetime: ::core::marker::PhantomData,));
+        quote!(#(#fields)* #lifetime)
+    }
+
+    /// `field, field, ..`
+    pub(super) fn pattern(&self) -> TokenStream {
+        let idents = self.fields.iter().map(|field| field.ident);
+        let lifetime = (!self.borrows()).then(|| quote!(__lifetime: _,));
+        quote!(#(#idents,)* #lifetime)
+    }
+
+    /// `field: .., field: ..` of the owned event, out of what [`pattern`](Self::pattern) bound.
+    pub(super) fn own(&self) -> TokenStream {
+        let fields = self.fields.iter().map(|TwinField { ident, form, .. }| match form {
+            Form::Text => quote!(#ident: ::std::string::String::from(#ident),),
+            Form::OptionalText => quote!(#ident: ::core::option::Option::map(#ident, ::std::string::String::from),),
+            Form::Owned => quote!(#ident,),
+        });
+        quote!(#(#fields)*)
+    }
+
+    /// The fields by reference, to be serialised: for a variant, which has no type of its own.
+    pub(super) fn encoder(&self, name: &Ident) -> TokenStream {
+        let serde = serde_crate(&self.container);
+        let container = &self.container;
+        let fields = self.fields.iter().map(|TwinField { field, ident, .. }| {
+            let copied = serde_attrs::to_copy(&field.attrs);
+            let ty = &field.ty;
+            quote!(#(#copied)* #ident: &'a #ty,)
+        });
+        let lifetime =
+            self.fields.is_empty().then(|| quote!(#[serde(skip)] __lifetime: ::core::marker::PhantomData<&'a ()>,));
+        quote! {
+            #[derive(__cqrs::serde::Serialize)]
+            #serde
+            #(#container)*
+            #[allow(private_interfaces)]
+            struct #name<'a> {
+                #(#fields)*
+                #lifetime
+            }
+        }
+    }
+
+    pub(super) fn encoder_value(&self, name: &Ident) -> TokenStream {
+        let idents = self.fields.iter().map(|field| field.ident);
+        let lifetime = self.fields.is_empty().then(|| quote!(__lifetime: ::core::marker::PhantomData,));
+        quote!(#name { #(#idents,)* #lifetime })
+    }
+
+    /// `{ field, field, .. }` of the user's variant, by reference.
+    pub(super) fn idents(&self) -> impl Iterator<Item = &Ident> {
+        self.fields.iter().map(|field| field.ident)
+    }
+
+    pub(super) fn schema(&self, options: &EventOptions, variant: &Ident, path: &TokenStream) -> TokenStream {
+        let stored = options.name.clone().unwrap_or_else(|| syn::ext::IdentExt::unraw(variant).to_string());
+        let version = options.version;
+        let aliases = &options.aliases;
+        let fields = self.fields.iter().map(|TwinField { field, ident, serde, .. }| {
+            let rust = syn::ext::IdentExt::unraw(*ident).to_string();
+            let name = serde_attrs::stored_name(&rust, serde, self.rename_all);
+            let ty = field.ty.to_token_stream().to_string().replace(' ', "");
+            let required = !serde.has_default && option_of(&field.ty).is_none();
+            let aliases = &serde.aliases;
+            quote! {
+                __cqrs::Field { rust: #rust, name: #name, ty: #ty, required: #required, aliases: &[#(#aliases),*] },
+            }
+        });
+        quote! {
+            __cqrs::Schema {
+                name: #stored,
+                version: #version,
+                aliases: &[#(#aliases),*],
+                fields: &[#(#fields)*],
+                variant: ::core::stringify!(#variant),
+                rust: ::core::concat!(::core::module_path!(), "::", #path),
+            }
+        }
+    }
+}
+
+/// The user's own container attributes may carry serde's `crate` already: the one that `#[event]` put there.
+fn serde_crate(container: &[&syn::Attribute]) -> Option<TokenStream> {
+    let has = container.iter().any(|attribute| {
+        attribute.meta.require_list().is_ok_and(|list| {
+            list.tokens.clone().into_iter().any(|t| matches!(t, proc_macro2::TokenTree::Ident(w) if w == "crate"))
+        })
+    });
+    let path = format!("{}::__private::serde", core_path()).replace(' ', "");
+    (!has).then(|| quote!(#[serde(crate = #path)]))
+}
+
+fn is_string(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    path.qself.is_none() && path.path.segments.last().is_some_and(|last| last.ident == "String" && last.arguments.is_none())
+}
+
+/// The `T` of an `Option<T>`, by its spelling.
+pub(crate) fn option_of(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| path.qself.is_none() && last.ident == "Option")?;
+    match &last.arguments {
+        syn::PathArguments::AngleBracketed(arguments) => match arguments.args.first() {
+            Some(syn::GenericArgument::Type(inner)) => Some(inner),
+            _ => None,
+        },
+        _ => None,
+    }
+}

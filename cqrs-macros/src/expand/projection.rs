@@ -1,0 +1,434 @@
+//! A projection: its state, its row, and one `Reads` a source.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+
+use super::column;
+use crate::check::computed_order;
+use crate::errors::Errors;
+use crate::expr::{Names, canonical, column_local, event_local, meta_local, resolve};
+use crate::model::{Aggregate, Column, Kind, Projection, RowField, Source, SourceEvent};
+use crate::prepend::core_path;
+
+pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
+    let core = core_path();
+    let reads: Vec<_> = (0..model.sources.len()).map(|source| reads(model, source, errors)).collect();
+    let (state, row) = (state(model), projection(model, &reads, errors));
+    let implementations = reads.iter().map(|reads| &reads.implementation);
+    let prefixes = prefixes(model);
+    let lints = quote! {
+        #[allow(
+            unused_parens, unused_variables, unused_braces, clippy::clone_on_copy, clippy::unnecessary_cast,
+            clippy::double_parens, clippy::collapsible_match, clippy::single_match, clippy::let_unit_value, clippy::unit_arg,
+            clippy::nonminimal_bool, clippy::needless_borrow, clippy::match_single_binding
+        )]
+    };
+    quote! {
+        #[automatically_derived]
+        #lints
+        const _: () = {
+            use #core::__private as __cqrs;
+            #state
+            #row
+            #(#implementations)*
+            #prefixes
+        };
+    }
+}
+
+fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowField<'m>, &'m Aggregate)> {
+    model.fields.iter().filter_map(|field| match &field.column {
+        Column::Aggregate(aggregate) => Some((field, aggregate)),
+        _ => None,
+    })
+}
+
+fn state(model: &Projection<'_>) -> TokenStream {
+    let (idents, types): (Vec<_>, Vec<_>) =
+        aggregates(model).map(|(field, aggregate)| (field.ident, column::state(field, aggregate))).unzip();
+    let one_shape = quote!(1);
+    let may_be_empty = aggregates(model).filter(|(_, aggregate)| aggregate.may_be_empty).map(|(field, _)| {
+        let ty = field.ty;
+        let check = quote_spanned!(ty.span()=> __cqrs::may_be_empty::<#ty>());
+        quote!(const _: () = #check;)
+    });
+    quote! {
+        #(#may_be_empty)*
+        #[derive(Clone, Default)]
+        #[allow(private_interfaces)]
+        pub struct __State { #(#idents: #types,)* }
+        impl __cqrs::State for __State {
+            const SHAPE: u128 = {
+                let hash = #one_shape;
+                #( let hash = __cqrs::mix(hash, <#types as __cqrs::State>::SHAPE); )*
+                hash
+            };
+            fn write(&self, out: &mut ::std::vec::Vec<u8>) {
+                #( __cqrs::State::write(&self.#idents, out); )*
+            }
+            fn read(input: &mut &[u8]) -> ::core::option::Option<Self> {
+                ::core::option::Option::Some(Self { #(#idents: __cqrs::State::read(input)?,)* })
+            }
+        }
+    }
+}
+
+/// The source's type, at the user's words.
+fn source_type(source: &Source) -> TokenStream {
+    let path = &source.path;
+    quote!(#path)
+}
+
+fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> TokenStream {
+    let name = model.name;
+    let stored = &model.stored;
+    let rust_name = name.unraw().to_string();
+    let columns = model.fields.iter().map(|field| {
+        let (column, ty) = (field.ident.unraw().to_string(), field.ty);
+        quote!((#column, <#ty as __cqrs::Value>::SQL),)
+    });
+    let key = match model.groups.as_slice() {
+        [] => quote!(()),
+        [one] => {
+            let ty = one.ty;
+            quote!(#ty)
+        }
+        many => {
+            let types = many.iter().map(|group| group.ty);
+            quote!((#(#types),*))
+        }
+    };
+    let sources = model.sources.iter().map(source_type);
+    let row = row(model, errors);
+    let having = model.having.as_ref().map(|having| {
+        let resolved = resolve(having, &Names::Row(&model.names), errors);
+        let tokens = resolved.tokens;
+        let locals = resolved.uses.iter().map(|column| {
+            let (local, field) = (column_local(column, Span::call_site()), format_ident!("{column}"));
+            quote!(let #local = &self.#field;)
+        });
+        quote! {
+            fn visible(&self) -> bool {
+                #(#locals)*
+                #tokens
+            }
+        }
+    });
+    let idents: Vec<_> = model.fields.iter().map(|field| field.ident).collect();
+    let fingerprint = fingerprint(model, reads);
+    quote! {
+        impl __cqrs::Projection for #name {
+            const NAME: &'static str = #stored;
+            const RUST_NAME: &'static str = #rust_name;
+            const FINGERPRINT: u128 = #fingerprint;
+            const COLUMNS: &'static [(&'static str, __cqrs::SqlType)] = &[#(#columns)*];
+            type Key = #key;
+            type State = __State;
+            fn sources<__V: __cqrs::SourceVisitor<Self>>(sources: &mut __V) {
+                #( sources.source::<#sources>(); )*
+            }
+            #row
+            #having
+            fn same(&self, other: &Self) -> bool {
+                #( __cqrs::Value::same(&self.#idents, &other.#idents) )&&*
+            }
+            fn sql(&self, out: &mut ::std::vec::Vec<__cqrs::SqlValue>) {
+                #( out.push(__cqrs::Value::sql(&self.#idents)); )*
+            }
+        }
+    }
+}
+
+/// `fn row`: the key's parts, the aggregates' values, then the computed columns, each after those it uses.
+fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
+    let local = |at: usize| format_ident!("__key_{at}", span = Span::mixed_site());
+    let keys: Vec<_> = (0..model.groups.len()).map(local).collect();
+    let pattern = match keys.as_slice() {
+        [] => quote!(()),
+        [one] => quote!(#one),
+        many => quote!((#(#many),*)),
+    };
+    let value = |field: &RowField<'_>| format_ident!("__value_{}", field.ident.unraw(), span = Span::mixed_site());
+    let mut lets = TokenStream::new();
+    for field in &model.fields {
+        let (value, ty, ident) = (value(field), field.ty, field.ident);
+        match &field.column {
+            Column::Key(group) => {
+                let key = &keys[*group];
+                lets.extend(quote!(let #value = #key;));
+            }
+            Column::Aggregate(_) => {
+                let get = quote_spanned!(ty.span()=> get);
+                lets.extend(quote!(let #value: #ty = __state.#ident.#get()?;));
+            }
+            Column::Computed(_) => {}
+        }
+    }
+    for at in computed_order(&model.fields, &model.names).unwrap_or_default() {
+        let field = &model.fields[at];
+        let Column::Computed(expr) = &field.column else { continue };
+        let resolved = resolve(expr, &Names::Row(&model.names), errors);
+        let locals = resolved.uses.iter().filter_map(|used| {
+            let used_field = model.fields.iter().find(|field| field.ident.unraw() == used.as_str())?;
+            let (local, used_value) = (column_local(used, Span::call_site()), value(used_field));
+            Some(quote!(let #local = &#used_value;))
+        });
+        let (value, ty, tokens) = (value(field), field.ty, resolved.tokens);
+        lets.extend(quote!(let #value: #ty = { #(#locals)* #tokens };));
+    }
+    let fields = model.fields.iter().map(|field| {
+        let (ident, value) = (field.ident, value(field));
+        quote!(#ident: #value,)
+    });
+    quote! {
+        fn row(__key: Self::Key, __state: &__State) -> ::core::option::Option<Self> {
+            let #pattern = __key;
+            #lets
+            ::core::option::Option::Some(Self { #(#fields)* })
+        }
+    }
+}
+
+/// What came out of one source.
+struct Reads {
+    implementation: TokenStream,
+    /// By event: the fields that its expressions use, and their canonical form.
+    events: Vec<(BTreeSet<String>, String)>,
+}
+
+fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
+    let source = &model.sources[at];
+    let (name, path) = (model.name, source_type(source));
+    let mut events = Vec::new();
+    let (mut key_arms, mut fold_arms) = (Vec::new(), Vec::new());
+    for (number, event) in source.events.iter().enumerate() {
+        let mut uses = BTreeSet::new();
+        let mut words = String::new();
+        let key = key_of(model, event, &mut uses, &mut words, errors);
+        let fold = fold_of(model, at, number, &mut uses, &mut words, errors);
+        key_arms.push(key);
+        fold_arms.push(fold);
+        events.push((uses, words));
+    }
+    let (event_arg, meta_arg) = (event_local(Span::call_site()), meta_local(Span::call_site()));
+    let variants: Vec<_> = source.events.iter().map(|event| &event.name).collect();
+    // The twin of an enum is reached through an alias: a qualified path is no pattern.
+    let twin = Ident::new("__Twin", Span::mixed_site());
+    let (alias, key, fold, wants) = match source.open {
+        None => {
+            let (key, fold) = (&key_arms[0], &fold_arms[0]);
+            (quote!(), quote!(#key), quote!(#fold), quote!(true))
+        }
+        Some(open) => {
+            let rest = open.then(|| quote!(#[allow(unreachable_patterns)] _ => false,));
+            let missing = (!open).then(|| quote_spanned!(source.path.span()=> match));
+            let match_ = missing.unwrap_or_else(|| quote!(match));
+            let names = variants.iter().map(|variant| variant.unraw().to_string());
+            (
+                quote!(type #twin<'a> = <#path as __cqrs::Event>::Ref<'a>;),
+                quote!(#match_ #event_arg { #( #twin::#variants(#event_arg) => { #key_arms } )* #rest }),
+                quote! {
+                    match #event_arg {
+                        #( #twin::#variants(#event_arg) => { #fold_arms } )*
+                        #[allow(unreachable_patterns)]
+                        _ => ::core::result::Result::Ok(()),
+                    }
+                },
+                quote! {
+                    ::core::matches!(
+                        <#path as __cqrs::Event>::TYPES[type_index].variant,
+                        #(#names)|*
+                    )
+                },
+            )
+        }
+    };
+    let implementation = quote! {
+        impl __cqrs::Reads<#path> for #name {
+            fn wants(type_index: usize) -> bool {
+                #wants
+            }
+            #[inline]
+            fn key(
+                #event_arg: &<#path as __cqrs::Event>::Ref<'_>,
+                #meta_arg: &__cqrs::Meta,
+                __writer: &mut __cqrs::KeyWriter<'_>,
+            ) -> bool {
+                #alias
+                #key
+            }
+            #[inline]
+            fn fold(
+                __state: &mut __State,
+                #event_arg: &<#path as __cqrs::Event>::Ref<'_>,
+                #meta_arg: &__cqrs::Meta,
+            ) -> ::core::result::Result<(), __cqrs::FoldError> {
+                #alias
+                #fold
+            }
+        }
+    };
+    Reads { implementation, events }
+}
+
+/// The guard and the key of one event: `true` if it is seen.
+fn key_of(
+    model: &Projection<'_>,
+    event: &SourceEvent,
+    uses: &mut BTreeSet<String>,
+    words: &mut String,
+    errors: &mut Errors,
+) -> TokenStream {
+    let guard = event.guard.as_ref().map(|guard| {
+        words.push_str("if ");
+        words.push_str(&canonical(guard));
+        let tokens = column::expression(guard, uses, errors);
+        quote_spanned!(guard.span()=> if !(#tokens) { return false; })
+    });
+    let parts = model.groups.iter().map(|group| {
+        let renamed = event.keys.iter().find(|key| key.name.unraw() == group.name.unraw()).map(|key| &key.expr);
+        let own: syn::Expr = {
+            let field = &group.name;
+            syn::parse_quote!(#field)
+        };
+        let expr = renamed.or(group.expr.as_ref()).unwrap_or(&own);
+        words.push_str("; key ");
+        words.push_str(&canonical(expr));
+        let tokens = column::expression(expr, uses, errors);
+        let ty = group.ty;
+        let part = quote_spanned!(expr.span()=> part);
+        let value = quote_spanned!(expr.span()=> &(#tokens));
+        quote!(__writer.#part::<#ty, _>(#value);)
+    });
+    let parts: Vec<_> = parts.collect();
+    quote! {
+        #guard
+        #(#parts)*
+        true
+    }
+}
+
+/// The steps of one event in every column, then their commits.
+fn fold_of(
+    model: &Projection<'_>,
+    source: usize,
+    event: usize,
+    uses: &mut BTreeSet<String>,
+    words: &mut String,
+    errors: &mut Errors,
+) -> TokenStream {
+    let (mut steps, mut commits) = (TokenStream::new(), TokenStream::new());
+    for (field, aggregate) in aggregates(model) {
+        let inputs = &aggregate.inputs[source][event];
+        words.push_str("; column ");
+        words.push_str(&field.ident.unraw().to_string());
+        for input in inputs {
+            for (word, expr) in [(" if ", &input.guard), (" = ", &input.value), (" by ", &input.by)] {
+                if let Some(expr) = expr {
+                    words.push_str(word);
+                    words.push_str(&canonical(expr));
+                }
+            }
+            words.push(',');
+        }
+        let Some(step) = column::step(field, aggregate, inputs, uses, errors) else { continue };
+        let (local, ident) =
+            (format_ident!("__step_{}", field.ident.unraw(), span = Span::mixed_site()), field.ident);
+        steps.extend(quote!(let #local = #step;));
+        commits.extend(quote! {
+            if let ::core::option::Option::Some(step) = #local {
+                __state.#ident.commit(step);
+            }
+        });
+    }
+    quote! {
+        #steps
+        #commits
+        ::core::result::Result::Ok(())
+    }
+}
+
+/// Everything that the rows depend on and a macro can see.
+fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
+    let mut parts = TokenStream::new();
+    for (source, reads) in model.sources.iter().zip(reads) {
+        let path = source_type(source);
+        for (event, (uses, words)) in source.events.iter().zip(&reads.events) {
+            let variant = event.name.unraw().to_string();
+            parts.extend(quote! {
+                let types = <#path as __cqrs::Event>::TYPES;
+                let hash = __cqrs::mix(hash, __cqrs::source_shape(types, #variant));
+                let hash = __cqrs::mix_str(hash, #words);
+                #( let hash = __cqrs::mix(hash, __cqrs::field_shape(types, #variant, #uses)); )*
+            });
+        }
+    }
+    let mut words = String::new();
+    for group in &model.groups {
+        words.push_str(&format!("key {}; ", group.name.unraw()));
+    }
+    for field in &model.fields {
+        let what = match &field.column {
+            Column::Key(_) => "key".to_owned(),
+            Column::Aggregate(aggregate) => aggregate_word(aggregate.kind).to_owned(),
+            Column::Computed(expr) => format!("computed {}", canonical(expr)),
+        };
+        words.push_str(&format!("{} {what}; ", field.ident.unraw()));
+    }
+    if let Some(having) = &model.having {
+        words.push_str(&format!("having {}", canonical(having)));
+    }
+    let version = model.version;
+    quote! {{
+        let hash: u128 = 1;
+        #parts
+        let hash = __cqrs::mix(hash, <<Self as __cqrs::Projection>::Key as __cqrs::Key>::SHAPE);
+        let hash = __cqrs::mix(hash, <__State as __cqrs::State>::SHAPE);
+        let hash = __cqrs::mix_str(hash, #words);
+        __cqrs::mix(hash, #version as u128)
+    }}
+}
+
+fn aggregate_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Count => "count",
+        Kind::Sum => "sum",
+        Kind::Avg => "avg",
+        Kind::Min => "min",
+        Kind::Max => "max",
+        Kind::First => "first",
+        Kind::FirstBy => "first by",
+        Kind::Last => "last",
+        Kind::LastBy => "last by",
+    }
+}
+
+/// `PrefixOf` for the borrowed forms of the first key columns: one, two, .. but not all.
+fn prefixes(model: &Projection<'_>) -> TokenStream {
+    let name = model.name;
+    let mut implementations = TokenStream::new();
+    for parts in 1..model.groups.len() {
+        let types: Vec<_> = model.groups[..parts].iter().map(|group| group.ty).collect();
+        let refs = types.iter().map(|ty| quote!(<#ty as __cqrs::KeyPart>::Ref<'a>));
+        let locals: Vec<_> = (0..parts).map(|at| format_ident!("__part_{at}")).collect();
+        let (prefix, pattern) = if parts == 1 {
+            (quote!(#(#refs)*), quote!(#(#locals)*))
+        } else {
+            (quote!((#(#refs),*)), quote!((#(#locals),*)))
+        };
+        implementations.extend(quote! {
+            impl<'a> __cqrs::PrefixOf<#name> for #prefix {
+                const PARTS: usize = #parts;
+                fn write_prefix(&self, out: &mut ::std::vec::Vec<u8>) {
+                    let #pattern = self;
+                    #( <#types as __cqrs::KeyPart>::write_ref(#locals, out); )*
+                }
+            }
+        });
+    }
+    implementations
+}

@@ -1,0 +1,85 @@
+//! What is emitted when something is wrong: the errors, and impls that do nothing, so that the uses of the item elsewhere
+//! are not mistakes too.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+
+use crate::errors::Errors;
+use crate::prepend::core_path;
+
+pub(crate) fn event(name: &Ident, errors: Errors) -> TokenStream {
+    let (core, errors) = (core_path(), errors.into_tokens());
+    quote! {
+        #errors
+        #[automatically_derived]
+        const _: () = {
+            use #core::__private as __cqrs;
+            impl __cqrs::Event for #name {
+                type Ref<'a> = &'a Self;
+                const TYPES: &'static [__cqrs::Schema] = &[];
+                fn type_index(&self) -> usize {
+                    0
+                }
+                fn encode(
+                    &self, _: &mut ::std::vec::Vec<u8>,
+                ) -> ::core::result::Result<(), __cqrs::EncodeError> {
+                    ::core::unreachable!()
+                }
+                fn decode(_: usize, _: &[u8]) -> ::core::result::Result<Self::Ref<'_>, __cqrs::DecodeError> {
+                    ::core::unreachable!()
+                }
+                fn borrowed(&self) -> Self::Ref<'_> {
+                    self
+                }
+                fn owned(_: Self::Ref<'_>) -> Self {
+                    ::core::unreachable!()
+                }
+            }
+            impl __cqrs::NamedEvent for #name {
+                const SCHEMA: __cqrs::Schema = __cqrs::Schema {
+                    name: "", version: 1, aliases: &[], fields: &[], variant: "", rust: "",
+                };
+            }
+        };
+    }
+}
+
+pub(crate) fn projection(name: &Ident, errors: Errors) -> TokenStream {
+    let (core, errors) = (core_path(), errors.into_tokens());
+    quote! {
+        #errors
+        #[automatically_derived]
+        const _: () = {
+            use #core::__private as __cqrs;
+            impl __cqrs::Projection for #name {
+                const NAME: &'static str = "";
+                const RUST_NAME: &'static str = "";
+                const FINGERPRINT: u128 = 0;
+                const COLUMNS: &'static [(&'static str, __cqrs::SqlType)] = &[];
+                type Key = ();
+                type State = __cqrs::Count;
+                fn sources<V: __cqrs::SourceVisitor<Self>>(_: &mut V) {}
+                fn row((): (), _: &__cqrs::Count) -> ::core::option::Option<Self> {
+                    ::core::option::Option::None
+                }
+                fn same(&self, _: &Self) -> bool {
+                    true
+                }
+                fn sql(&self, _: &mut ::std::vec::Vec<__cqrs::SqlValue>) {}
+            }
+            impl<E: __cqrs::Event> __cqrs::Reads<E> for #name {
+                fn wants(_: usize) -> bool {
+                    false
+                }
+                fn key(_: &E::Ref<'_>, _: &__cqrs::Meta, _: &mut __cqrs::KeyWriter<'_>) -> bool {
+                    false
+                }
+                fn fold(
+                    _: &mut __cqrs::Count, _: &E::Ref<'_>, _: &__cqrs::Meta,
+                ) -> ::core::result::Result<(), __cqrs::FoldError> {
+                    ::core::result::Result::Ok(())
+                }
+            }
+        };
+    }
+}
