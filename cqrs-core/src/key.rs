@@ -121,10 +121,17 @@ pub trait PrefixOf<P> {
 #[derive(Debug)]
 pub struct KeyWriter<'a>(pub(crate) &'a mut Vec<u8>);
 
-impl KeyWriter<'_> {
-    /// Adds the next column, of type `K`.
+/// A column of a generated key, of type `K`.
+#[derive(Debug)]
+pub struct KeyColumn<K>(std::marker::PhantomData<fn() -> K>);
+
+impl<K> KeyColumn<K> {
+    /// The column.
+    pub const COLUMN: Self = Self(std::marker::PhantomData);
+
+    /// Adds the column's value to the key.
     #[inline]
-    pub fn part<K, I: KeyInput<K>>(&mut self, value: &I) {
-        value.write_key(self.0);
+    pub fn put<I: KeyInput<K>>(self, value: &I, key: &mut KeyWriter<'_>) {
+        value.write_key(key.0);
     }
 }

@@ -5,8 +5,8 @@ pub use crate::aggregate::{
 };
 pub use crate::codec::{DecodeError, EncodeError, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
-pub use crate::key::{Key, KeyWriter, PrefixOf};
-pub use crate::projection::{FoldError, Projection, Reads, SourceVisitor};
+pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
+pub use crate::projection::{FoldError, Pass, Projection, Reads, SourceVisitor};
 pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape};
 pub use crate::sql::{SqlType, SqlValue};
 pub use crate::value::{KeyInput, KeyPart, Scalar, Value};
@@ -17,3 +17,10 @@ pub use cqrs_macros::{DeriveEvent, DeriveProjection, DeriveValue};
 
 /// Asks, in one place, whether a column may be empty.
 pub const fn may_be_empty<C: MayBeEmpty>() {}
+
+/// Asks, in one place, whether rows can be grouped by a type. Everything else that is generated takes it for granted, so that
+/// one mistake is one error.
+pub const fn is_key_part<K: KeyPart>() {}
+
+/// Asks, in one place, whether a type can be a column.
+pub const fn is_column<C: Scalar>() {}

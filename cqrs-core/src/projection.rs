@@ -55,11 +55,32 @@ pub trait Reads<E: Event>: Projection {
     /// Whether it wants events of the type at this index of [`Event::TYPES`]; those it does not want are not even decoded.
     fn wants(type_index: usize) -> bool;
 
+    /// Does what `pass` asks with an event. `Ok(false)` only from [`Pass::Key`], if a guard turns the event away; `Err` only from
+    /// [`Pass::Fold`], and then the state is as it was.
+    ///
+    /// One function for both, since it is the same match on the event.
+    fn pass(event: &E::Ref<'_>, meta: &Meta, pass: Pass<'_, '_, Self::State>) -> Result<bool, FoldError>;
+
     /// Writes the key of the row that the event goes to; `false` if a guard turns the event away.
-    fn key(event: &E::Ref<'_>, meta: &Meta, key: &mut KeyWriter<'_>) -> bool;
+    #[inline]
+    fn key(event: &E::Ref<'_>, meta: &Meta, key: &mut KeyWriter<'_>) -> bool {
+        matches!(Self::pass(event, meta, Pass::Key(key)), Ok(true))
+    }
 
     /// Folds an event into the state of its key. An `Err` leaves the state as it was.
-    fn fold(state: &mut Self::State, event: &E::Ref<'_>, meta: &Meta) -> Result<(), FoldError>;
+    #[inline]
+    fn fold(state: &mut Self::State, event: &E::Ref<'_>, meta: &Meta) -> Result<(), FoldError> {
+        Self::pass(event, meta, Pass::Fold(state)).map(|_| ())
+    }
+}
+
+/// What is wanted of an event.
+#[derive(Debug)]
+pub enum Pass<'k, 'b, S> {
+    /// Its key.
+    Key(&'k mut KeyWriter<'b>),
+    /// That it be folded into the state of its key.
+    Fold(&'k mut S),
 }
 
 /// Is told a projection's sources, with their types.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Member, Pat, Token};
@@ -26,19 +26,22 @@ pub(crate) struct Resolved {
     pub(crate) uses: BTreeSet<String>,
 }
 
+// The names below, and the tokens around them, bear the user's own span, not a hygienic one: an expression that mixes the two is
+// shown by rustc under the whole attribute instead of under the user's word.
+
 /// The local that holds the event's twin.
 pub(crate) fn event_local(span: Span) -> Ident {
-    Ident::new("__event", Span::mixed_site().located_at(span))
+    Ident::new("__event", span)
 }
 
 /// The local that holds the event's meta.
 pub(crate) fn meta_local(span: Span) -> Ident {
-    Ident::new("__meta", Span::mixed_site().located_at(span))
+    Ident::new("__meta", span)
 }
 
 /// The local that holds a reference to a column.
 pub(crate) fn column_local(name: &str, span: Span) -> Ident {
-    format_ident!("__column_{name}", span = Span::mixed_site().located_at(span))
+    format_ident!("__column_{name}", span = span)
 }
 
 /// Resolves the names in an expression. Mistakes go to `errors`.
@@ -134,13 +137,13 @@ impl Resolver<'_> {
         match self.names {
             Names::Event if name == "meta" => {
                 let meta = meta_local(ident.span());
-                Some(Expr::Verbatim(quote!((*#meta))))
+                Some(Expr::Verbatim(quote_spanned!(ident.span()=> (*#meta))))
             }
             Names::Event => {
                 self.uses.insert(name);
                 let event = event_local(ident.span());
                 let member = Member::Named(ident.clone());
-                Some(Expr::Verbatim(quote!(#event.#member)))
+                Some(Expr::Verbatim(quote_spanned!(ident.span()=> #event.#member)))
             }
             Names::Row(columns) => {
                 if !columns.contains(&name) {
@@ -153,7 +156,7 @@ impl Resolver<'_> {
                 }
                 let local = column_local(&name, ident.span());
                 self.uses.insert(name);
-                Some(Expr::Verbatim(quote!((*#local))))
+                Some(Expr::Verbatim(quote_spanned!(ident.span()=> (*#local))))
             }
         }
     }

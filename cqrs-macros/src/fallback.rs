@@ -1,14 +1,18 @@
 //! What is emitted when something is wrong: the errors, and impls that do nothing, so that the uses of the item elsewhere
 //! are not mistakes too.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
+use syn::DeriveInput;
 
 use crate::errors::Errors;
 use crate::prepend::core_path;
 
-pub(crate) fn event(name: &Ident, errors: Errors) -> TokenStream {
-    let (core, errors) = (core_path(), errors.into_tokens());
+pub(crate) fn event(item: &DeriveInput, errors: Errors) -> TokenStream {
+    let (core, errors, name) = (core_path(), errors.into_tokens(), &item.ident);
+    if !item.generics.params.is_empty() {
+        return errors;
+    }
     quote! {
         #errors
         #[automatically_derived]
@@ -44,8 +48,11 @@ pub(crate) fn event(name: &Ident, errors: Errors) -> TokenStream {
     }
 }
 
-pub(crate) fn projection(name: &Ident, errors: Errors) -> TokenStream {
-    let (core, errors) = (core_path(), errors.into_tokens());
+pub(crate) fn projection(item: &DeriveInput, errors: Errors) -> TokenStream {
+    let (core, errors, name) = (core_path(), errors.into_tokens(), &item.ident);
+    if !item.generics.params.is_empty() {
+        return errors;
+    }
     quote! {
         #errors
         #[automatically_derived]
@@ -71,13 +78,10 @@ pub(crate) fn projection(name: &Ident, errors: Errors) -> TokenStream {
                 fn wants(_: usize) -> bool {
                     false
                 }
-                fn key(_: &E::Ref<'_>, _: &__cqrs::Meta, _: &mut __cqrs::KeyWriter<'_>) -> bool {
-                    false
-                }
-                fn fold(
-                    _: &mut __cqrs::Count, _: &E::Ref<'_>, _: &__cqrs::Meta,
-                ) -> ::core::result::Result<(), __cqrs::FoldError> {
-                    ::core::result::Result::Ok(())
+                fn pass(
+                    _: &E::Ref<'_>, _: &__cqrs::Meta, _: __cqrs::Pass<'_, '_, __cqrs::Count>,
+                ) -> ::core::result::Result<bool, __cqrs::FoldError> {
+                    ::core::result::Result::Ok(false)
                 }
             }
         };

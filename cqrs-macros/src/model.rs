@@ -142,6 +142,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
     }
     let sources: Vec<_> = options.from.into_iter().flatten().map(source).collect();
     let names: Vec<_> = fields.iter().filter_map(|field| field.ident.as_ref().map(|i| i.unraw().to_string())).collect();
+    let read_keys = options.group_by.is_some();
     let mut groups = Vec::new();
     for group in options.group_by.into_iter().flatten() {
         let name = group.name.unraw().to_string();
@@ -160,7 +161,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
     check::renames_are_keys(&sources, &groups, errors);
     check::key_has_room(&groups, errors);
 
-    let knows_keys = said("group_by") && !misspelt;
+    let knows_keys = read_keys && !misspelt;
     let mut row = Vec::new();
     for field in fields {
         let Some(ident) = &field.ident else { continue };
@@ -170,6 +171,9 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         }
     }
     check::computed_has_no_cycle(&row, &names, errors);
+    if misspelt {
+        return None;
+    }
     let stored = match &options.name {
         Some(name) => {
             check::stored_name(name, errors);

@@ -6,7 +6,7 @@ use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Expr, LitInt, LitStr, Path, Token, braced, parenthesized, token};
 
-use crate::errors::{Errors, did_you_mean, one_of};
+use crate::errors::{Errors, closest, did_you_mean, one_of};
 
 /// The arguments of `#[event(..)]`.
 pub(crate) struct EventOptions {
@@ -75,7 +75,7 @@ fn each_option(
     known: &[&str],
     errors: &mut Errors,
     mut parse: impl FnMut(&Ident, ParseStream<'_>, &mut Errors) -> syn::Result<()>,
-) {
+) -> Vec<String> {
     let mut seen: Vec<String> = Vec::new();
     let options = |input: ParseStream<'_>| {
         while !input.is_empty() {
@@ -88,6 +88,8 @@ fn each_option(
             if !known.contains(&word.as_str()) {
                 let near = did_you_mean(&word, known);
                 errors.at(&option, format!("unknown option `{word}`{near} (expected one of {})", one_of(known)));
+                // What was probably meant is not missing too.
+                seen.extend(closest(&word, known).map(str::to_owned));
                 skip_to_comma(input);
                 continue;
             }
@@ -112,6 +114,7 @@ fn each_option(
     if let Err(error) = parsed {
         errors.add(error);
     }
+    seen
 }
 
 fn skip_to_comma(input: ParseStream<'_>) {
@@ -132,7 +135,7 @@ pub(crate) struct ProjectionOptions {
     pub(crate) having: Option<Expr>,
     pub(crate) name: Option<LitStr>,
     pub(crate) version: u32,
-    /// Words that were there, also if what followed them did not parse.
+    /// Options that were there, also if they did not parse or were misspelt.
     pub(crate) said: Vec<String>,
 }
 
@@ -175,8 +178,7 @@ pub(crate) struct GroupArg {
 impl ProjectionOptions {
     pub(crate) fn read(tokens: &TokenStream, errors: &mut Errors) -> Self {
         let mut options = Self::default();
-        each_option(tokens, &PROJECTION_OPTIONS, errors, |option, input, errors| {
-            options.said.push(option.to_string());
+        let said = each_option(tokens, &PROJECTION_OPTIONS, errors, |option, input, errors| {
             match option.to_string().as_str() {
                 "from" => options.from = Some(sources(option, input, errors)?),
                 "group_by" => options.group_by = Some(groups(input)?),
@@ -192,6 +194,7 @@ impl ProjectionOptions {
             }
             Ok(())
         });
+        options.said = said;
         options
     }
 }

@@ -1,9 +1,7 @@
 //! `#[avg(..)]`
 
-use std::marker::PhantomData;
-
 use super::{ColumnFault, State};
-use crate::schema::{mix, mix_str};
+use crate::schema::mix_str;
 use crate::value::Value;
 
 /// What an average is taken of.
@@ -80,26 +78,19 @@ impl AvgColumn for Option<f64> {
 }
 
 /// The arithmetic mean.
-#[derive(Clone, Copy, Debug)]
-pub struct Avg<C> {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Avg {
     count: u64,
     integers: i128,
     floats: f64,
     lost: f64,
-    column: PhantomData<fn() -> C>,
 }
 
-impl<C> Default for Avg<C> {
-    fn default() -> Self {
-        Self { count: 0, integers: 0, floats: 0.0, lost: 0.0, column: PhantomData }
-    }
-}
-
-impl<C: AvgColumn> Avg<C> {
+impl Avg {
     /// The average with one more number.
     #[inline]
     pub fn step<I: AvgInput>(&self, input: &I) -> Result<Self, ColumnFault> {
-        let mut next = Self { ..*self };
+        let mut next = *self;
         match input.number() {
             None => return Ok(next),
             Some(Number::Integer(number)) => {
@@ -126,14 +117,14 @@ impl<C: AvgColumn> Avg<C> {
         *self = step;
     }
     /// The column.
-    pub fn get(&self) -> Option<C> {
+    pub fn get<C: AvgColumn>(&self) -> Option<C> {
         let total = self.integers as f64 + (self.floats + self.lost);
         C::show((self.count > 0).then(|| total / self.count as f64))
     }
 }
 
-impl<C: AvgColumn> State for Avg<C> {
-    const SHAPE: u128 = mix(mix_str(4, "avg"), C::SHAPE);
+impl State for Avg {
+    const SHAPE: u128 = mix_str(4, "avg");
     fn write(&self, out: &mut Vec<u8>) {
         self.count.write(out);
         self.integers.write(out);
@@ -146,7 +137,6 @@ impl<C: AvgColumn> State for Avg<C> {
             integers: i128::read(input)?,
             floats: f64::read(input)?,
             lost: f64::read(input)?,
-            column: PhantomData,
         })
     }
 }

@@ -194,17 +194,17 @@ mod tests {
 
     #[test]
     fn an_average_of_integers_is_exact_before_it_is_a_float() {
-        let mut avg = Avg::<f64>::default();
+        let mut avg = Avg::default();
         for input in [i64::MAX, i64::MAX, 1, -1] {
             avg.commit(avg.step(&input).unwrap());
         }
         assert_eq!(round_trip(&avg).get(), Some(i64::MAX as f64 / 2.0));
-        assert_eq!(Avg::<Option<f64>>::default().get(), Some(None));
+        assert_eq!(Avg::default().get::<Option<f64>>(), Some(None));
     }
 
     #[test]
     fn an_average_of_floats_is_compensated() {
-        let mut avg = Avg::<f64>::default();
+        let mut avg = Avg::default();
         for input in [1e16, 1.0, -1e16, 1.0] {
             avg.commit(avg.step(&input).unwrap());
         }

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{
-    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, SqlColumn, Store, StoreError,
-    StoreId, StoredType, ViewCheckpoint,
+    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, SqlColumn, Store,
+    StoreError, StoreId, StoredType, ViewCheckpoint,
 };
 use crate::Timestamp;
 
@@ -67,7 +67,8 @@ impl Store for MemoryStore {
     fn backup(&self, _: &Path) -> Result<(), StoreError> {
         Err(StoreError::Io {
             action: "the backup".into(),
-            source: "an in-memory store has no files to copy; open the engine on a folder to have backups".into(),
+            source: "an in-memory store has no files to copy; open the engine on a folder to have backups"
+                .into(),
         })
     }
 
@@ -83,7 +84,7 @@ struct Events {
     /// Shared with readers, who visit a segment without holding the lock.
     segments: Vec<Arc<Segment>>,
     ids: HashMap<Box<str>, u64>,
-    types: BTreeMap<String, BTreeMap<u32, u64>>,
+    types: TypeCounts,
 }
 
 /// Events below this number go on into the last segment, so that appends of one event do not cost a segment each.
@@ -169,7 +170,10 @@ impl Events {
         let mut in_batch = HashSet::new();
         for (event, position) in events.iter().zip(self.head.position + 1..) {
             if event.position != position {
-                return Some(format!("an event bears position {} where {position} comes next", event.position));
+                return Some(format!(
+                    "an event bears position {} where {position} comes next",
+                    event.position
+                ));
             }
             if let Some(id) = event.event_id
                 && (self.ids.contains_key(id) || !in_batch.insert(id))
@@ -191,7 +195,9 @@ impl Events {
                     after: self.head.position,
                     entries: Vec::with_capacity(events.len()),
                     text: String::new(),
-                    bytes: Vec::with_capacity(events.iter().map(|e| e.metadata.len() + e.payload.len()).sum()),
+                    bytes: Vec::with_capacity(
+                        events.iter().map(|e| e.metadata.len() + e.payload.len()).sum(),
+                    ),
                 };
                 events.iter().for_each(|event| segment.push(event));
                 self.segments.push(Arc::new(segment));
@@ -202,27 +208,39 @@ impl Events {
                 self.ids.insert(id.into(), event.position);
             }
         }
+        self.types.add(events);
+        self.head = Head { position: end.position, checksum: end.checksum };
+    }
+}
+
+/// How many events there are of each name and version.
+#[derive(Debug, Default)]
+pub(super) struct TypeCounts(BTreeMap<String, BTreeMap<u32, u64>>);
+
+impl TypeCounts {
+    pub(super) fn add(&mut self, events: &[LogEvent<'_>]) {
+        // By the run, and with a key of its own only for a new name: most events are of the type before them.
         for run in events.chunk_by(|a, b| a.version == b.version && a.name == b.name) {
-            if !self.types.contains_key(run[0].name) {
-                self.types.insert(run[0].name.into(), BTreeMap::new());
+            if !self.0.contains_key(run[0].name) {
+                self.0.insert(run[0].name.into(), BTreeMap::new());
             }
-            if let Some(versions) = self.types.get_mut(run[0].name) {
+            if let Some(versions) = self.0.get_mut(run[0].name) {
                 *versions.entry(run[0].version).or_default() += run.len() as u64;
             }
         }
-        self.head = Head { position: end.position, checksum: end.checksum };
     }
 
-    fn types(&self) -> Vec<StoredType> {
-        let of = |(name, versions): (&String, &BTreeMap<u32, u64>)| {
-            let name = name.clone();
-            versions.clone().into_iter().map(move |(version, count)| StoredType {
-                name: name.clone(),
-                version,
-                count,
-            })
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u32, u64)> {
+        let of = |(name, versions)| {
+            let versions: &BTreeMap<u32, u64> = versions;
+            versions.iter().map(move |(version, count)| (name, *version, *count))
         };
-        self.types.iter().flat_map(of).collect()
+        self.0.iter().map(|(name, versions)| (name.as_str(), versions)).flat_map(of)
+    }
+
+    fn list(&self) -> Vec<StoredType> {
+        let of = |(name, version, count): (&str, u32, u64)| StoredType { name: name.into(), version, count };
+        self.iter().map(of).collect()
     }
 }
 
@@ -284,7 +302,7 @@ impl Log for MemoryLog {
     }
 
     fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
-        Ok(self.0.log().types())
+        Ok(self.0.log().types.list())
     }
 }
 
@@ -303,7 +321,7 @@ impl LogReader for MemoryReader {
     }
 
     fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
-        Ok(self.0.log().types())
+        Ok(self.0.log().types.list())
     }
 
     fn read(

@@ -1,8 +1,8 @@
 //! What every store must do, run over each of them.
 
 use super::{
-    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, RowImages, SavedView, SqlColumn, Store,
-    StoreId, StoredType, ViewCheckpoint, chain,
+    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, RowImages, SavedView, SqlColumn,
+    Store, StoreId, StoredType, ViewCheckpoint, chain,
 };
 use crate::Timestamp;
 use crate::sql::{SqlType, SqlValue};
@@ -149,7 +149,9 @@ fn a_wrong_head_is_refused(store: &dyn Store) {
     grow(&mut *log, 3);
     let head = log.head().expect("the head");
     let next = events(head, 1);
-    for wrong in [Head::default(), Head { position: 3, checksum: head.checksum ^ 1 }, Head { position: 4, ..head }] {
+    for wrong in
+        [Head::default(), Head { position: 3, checksum: head.checksum ^ 1 }, Head { position: 4, ..head }]
+    {
         let refused = log.append(wrong, &[next[0].borrow()]);
         assert!(matches!(refused, Err(AppendFailure::HeadMoved(now)) if now == head), "{refused:?}");
     }
@@ -176,7 +178,10 @@ fn an_id_finds_its_event(store: &dyn Store) {
     for (id, position) in [("\u{65e5}\u{672c}-1", Some(2)), ("", Some(3)), ("no such", None)] {
         let mut found = None;
         log.find(id, &mut |event| found = Some(Owned::of(event))).expect("looked up");
-        assert_eq!(found.map(|event| (event.position, event.event_id)), position.map(|p| (p, Some(id.into()))));
+        assert_eq!(
+            found.map(|event| (event.position, event.event_id)),
+            position.map(|p| (p, Some(id.into())))
+        );
     }
 }
 
@@ -192,7 +197,9 @@ fn an_id_is_taken_once(store: &dyn Store) {
     in_batch[2].event_id = Some("new".into());
     for batch in [in_log, in_batch] {
         match append(&mut *log, &batch) {
-            Err(AppendFailure::NotAppended(why)) => assert!(why.to_string().contains("already taken"), "{why}"),
+            Err(AppendFailure::NotAppended(why)) => {
+                assert!(why.to_string().contains("already taken"), "{why}");
+            }
             other => panic!("{other:?}"),
         }
         assert_eq!(log.head().expect("the head"), head);
@@ -337,8 +344,10 @@ fn a_checkpoint_comes_back(store: &dyn Store) {
     drop(keeper);
     let mut keeper = store.checkpoints().expect("the keeper");
     assert_eq!(keeper.views().expect("views"), [other.view, saved.view]);
-    let of = |id, key: &str, total: f64, shown| (id, key.into(), total.to_bits().to_le_bytes().to_vec(), shown);
-    let expected = [of(0, "", -0.0, false), of(1, "\u{e4}\0b", f64::INFINITY, true), of(2, &long, f64::NAN, true)];
+    let of =
+        |id, key: &str, total: f64, shown| (id, key.into(), total.to_bits().to_le_bytes().to_vec(), shown);
+    let expected =
+        [of(0, "", -0.0, false), of(1, "\u{e4}\0b", f64::INFINITY, true), of(2, &long, f64::NAN, true)];
     assert_eq!(rows(&mut *keeper, "purchases"), expected);
     assert_eq!(rows(&mut *keeper, "customers"), []);
 }

@@ -19,6 +19,7 @@ pub(super) fn state(field: &RowField<'_>, aggregate: &Aggregate) -> TokenStream 
     let name = |name: &str| Ident::new(name, ty.span());
     match aggregate.kind {
         Kind::Count => quote!(__cqrs::Count),
+        Kind::Avg => quote!(__cqrs::Avg),
         Kind::Min | Kind::Max => {
             let (extreme, which) = (name("Extreme"), if aggregate.kind == Kind::Min { "Min" } else { "Max" });
             let which = format_ident!("{which}");
@@ -27,7 +28,6 @@ pub(super) fn state(field: &RowField<'_>, aggregate: &Aggregate) -> TokenStream 
         kind => {
             let state = name(match kind {
                 Kind::Sum => "Sum",
-                Kind::Avg => "Avg",
                 Kind::First => "First",
                 Kind::FirstBy => "FirstBy",
                 Kind::LastBy => "LastBy",
@@ -75,24 +75,25 @@ fn one_step(
 ) -> TokenStream {
     let (ident, ty) = (field.ident, field.ty);
     let name = syn::ext::IdentExt::unraw(ident).to_string();
+    // Each value is a local that bears the span of the user's first word: rustc's words about its type stand there.
+    let mut lets = TokenStream::new();
     let value = input.value.as_ref().map(|value| {
         let tokens = expression(value, uses, errors);
-        let value = if is_literal(value) {
-            // A bare literal has the column's type.
-            let ty = option_of(ty).unwrap_or(ty);
-            quote!({ let __literal: #ty = #tokens; __literal })
-        } else {
-            tokens
-        };
-        quote_spanned!(value.span()=> &(#value))
+        let local = Ident::new("__value", value.span());
+        // A bare literal has the column's type.
+        let literal = is_literal(value).then(|| option_of(ty).unwrap_or(ty)).map(|ty| quote!(: &#ty));
+        lets.extend(quote!(let #local #literal = &(#tokens);));
+        local
     });
     let by = input.by.as_ref().map(|by| {
         let tokens = expression(by, uses, errors);
-        quote_spanned!(by.span()=> , &(#tokens))
+        let local = Ident::new("__by", by.span());
+        lets.extend(quote!(let #local = &(#tokens);));
+        quote!(, #local)
     });
     let at = input.value.as_ref().map_or(aggregate.span, Expr::span);
-    let step = quote_spanned!(at=> step);
-    quote!(__state.#ident.#step(#value #by).map_err(__cqrs::FoldError::column(#name))?)
+    let step = Ident::new("step", at);
+    quote!({ #lets __state.#ident.#step(#value #by).map_err(__cqrs::FoldError::column(#name))? })
 }
 
 /// An expression over the event.
@@ -100,4 +101,16 @@ pub(super) fn expression(expr: &Expr, uses: &mut BTreeSet<String>, errors: &mut 
     let resolved = resolve(expr, &Names::Event, errors);
     uses.extend(resolved.uses);
     resolved.tokens
+}
+
+/// Whether a type is one that can be a key, or a column, by its spelling alone.
+pub(super) fn is_known(ty: &syn::Type, as_key: bool) -> bool {
+    const KEYS: [&str; 16] = [
+        "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128", "usize", "bool", "char", "String",
+        "Timestamp",
+    ];
+    let syn::Type::Path(path) = ty else { return false };
+    path.path.get_ident().is_some_and(|ident| {
+        KEYS.iter().any(|known| ident == known) || (!as_key && (ident == "f32" || ident == "f64"))
+    })
 }

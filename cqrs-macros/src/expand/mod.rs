@@ -22,7 +22,7 @@ pub(crate) fn event(item: TokenStream) -> TokenStream {
         syn::Data::Enum(_) => enumeration::expand(&item, &mut errors),
         _ => event::expand(&item, &mut errors),
     };
-    if errors.is_empty() { expansion } else { fallback::event(&item.ident, errors) }
+    if errors.is_empty() { expansion } else { fallback::event(&item, errors) }
 }
 
 /// `DeriveProjection`
@@ -35,7 +35,7 @@ pub(crate) fn projection(item: TokenStream) -> TokenStream {
     let expansion = model::read(&item, &mut errors).map(|model| projection::expand(&model, &mut errors));
     match expansion {
         Some(expansion) if errors.is_empty() => expansion,
-        _ => fallback::projection(&item.ident, errors),
+        _ => fallback::projection(&item, errors),
     }
 }
 

@@ -8,6 +8,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::column;
+use super::event::option_of;
 use crate::check::computed_order;
 use crate::errors::Errors;
 use crate::expr::{Names, canonical, column_local, event_local, meta_local, resolve};
@@ -19,7 +20,7 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
     let reads: Vec<_> = (0..model.sources.len()).map(|source| reads(model, source, errors)).collect();
     let (state, row) = (state(model), projection(model, &reads, errors));
     let implementations = reads.iter().map(|reads| &reads.implementation);
-    let prefixes = prefixes(model);
+    let (checks, prefixes) = (checks(model), prefixes(model));
     let lints = quote! {
         #[allow(
             unused_parens, unused_variables, unused_braces, clippy::clone_on_copy, clippy::unnecessary_cast,
@@ -32,12 +33,52 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
         #lints
         const _: () = {
             use #core::__private as __cqrs;
+            #checks
             #state
             #row
             #(#implementations)*
             #prefixes
         };
     }
+}
+
+/// The types of the row that the macro does not know by their spelling, each with the bound it has to meet.
+fn unknown_types(model: &Projection<'_>) -> Vec<(TokenStream, bool)> {
+    let mut types: Vec<(TokenStream, bool)> = Vec::new();
+    for field in &model.fields {
+        let is_key = matches!(field.column, Column::Key(_));
+        // An `Option` can be whatever is in it can be.
+        let ty = option_of(field.ty).unwrap_or(field.ty);
+        let tokens = quote!(#ty);
+        let seen = types.iter().any(|(seen, key)| *key == is_key && seen.to_string() == tokens.to_string());
+        if !seen && !column::is_known(ty, is_key) {
+            types.push((tokens, is_key));
+        }
+    }
+    types
+}
+
+/// One question about each type, at the type.
+fn checks(model: &Projection<'_>) -> TokenStream {
+    let questions = unknown_types(model).into_iter().map(|(ty, is_key)| {
+        let span = ty.span();
+        if is_key {
+            quote_spanned!(span=> const _: () = __cqrs::is_key_part::<#ty>();)
+        } else {
+            quote_spanned!(span=> const _: () = __cqrs::is_column::<#ty>();)
+        }
+    });
+    quote!(#(#questions)*)
+}
+
+/// The bounds that [`checks`] asks about, for all the other items to take for granted: a bound behind a `for` is not itself
+/// checked where it stands. Without this, a type that cannot be a column is a dozen errors.
+fn assumptions(model: &Projection<'_>) -> TokenStream {
+    let bounds = unknown_types(model).into_iter().map(|(ty, is_key)| {
+        let key = is_key.then(|| quote!(+ __cqrs::KeyPart));
+        quote!(for<'__k> #ty: __cqrs::Scalar #key)
+    });
+    quote!(#(#bounds,)*)
 }
 
 fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowField<'m>, &'m Aggregate)> {
@@ -51,6 +92,7 @@ fn state(model: &Projection<'_>) -> TokenStream {
     let (idents, types): (Vec<_>, Vec<_>) =
         aggregates(model).map(|(field, aggregate)| (field.ident, column::state(field, aggregate))).unzip();
     let one_shape = quote!(1);
+    let assumed = assumptions(model);
     let may_be_empty = aggregates(model).filter(|(_, aggregate)| aggregate.may_be_empty).map(|(field, _)| {
         let ty = field.ty;
         let check = quote_spanned!(ty.span()=> __cqrs::may_be_empty::<#ty>());
@@ -60,8 +102,8 @@ fn state(model: &Projection<'_>) -> TokenStream {
         #(#may_be_empty)*
         #[derive(Clone, Default)]
         #[allow(private_interfaces)]
-        pub struct __State { #(#idents: #types,)* }
-        impl __cqrs::State for __State {
+        pub struct __State where #assumed { #(#idents: #types,)* }
+        impl __cqrs::State for __State where #assumed {
             const SHAPE: u128 = {
                 let hash = #one_shape;
                 #( let hash = __cqrs::mix(hash, <#types as __cqrs::State>::SHAPE); )*
@@ -111,17 +153,20 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             let (local, field) = (column_local(column, Span::call_site()), format_ident!("{column}"));
             quote!(let #local = &self.#field;)
         });
+        let shown = Ident::new("__shown", having.span());
         quote! {
             fn visible(&self) -> bool {
                 #(#locals)*
-                #tokens
+                let #shown: bool = #tokens;
+                #shown
             }
         }
     });
     let idents: Vec<_> = model.fields.iter().map(|field| field.ident).collect();
     let fingerprint = fingerprint(model, reads);
+    let assumed = assumptions(model);
     quote! {
-        impl __cqrs::Projection for #name {
+        impl __cqrs::Projection for #name where #assumed {
             const NAME: &'static str = #stored;
             const RUST_NAME: &'static str = #rust_name;
             const FINGERPRINT: u128 = #fingerprint;
@@ -215,60 +260,46 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
         events.push((uses, words));
     }
     let (event_arg, meta_arg) = (event_local(Span::call_site()), meta_local(Span::call_site()));
-    let variants: Vec<_> = source.events.iter().map(|event| &event.name).collect();
     // The twin of an enum is reached through an alias: a qualified path is no pattern.
     let twin = Ident::new("__Twin", Span::mixed_site());
-    let (alias, key, fold, wants) = match source.open {
-        None => {
-            let (key, fold) = (&key_arms[0], &fold_arms[0]);
-            (quote!(), quote!(#key), quote!(#fold), quote!(true))
+    let passes = key_arms.iter().zip(&fold_arms).map(|(key, fold)| {
+        quote! {
+            match __pass {
+                __cqrs::Pass::Key(__writer) => { #key }
+                __cqrs::Pass::Fold(__state) => { #fold }
+            }
         }
+    });
+    let (body, wants) = match source.open {
+        None => (quote!(#(#passes)*), quote!(true)),
         Some(open) => {
-            let rest = open.then(|| quote!(#[allow(unreachable_patterns)] _ => false,));
-            let missing = (!open).then(|| quote_spanned!(source.path.span()=> match));
-            let match_ = missing.unwrap_or_else(|| quote!(match));
+            let variants: Vec<_> = source.events.iter().map(|event| &event.name).collect();
             let names = variants.iter().map(|variant| variant.unraw().to_string());
+            let rest = open.then(|| quote!(#[allow(unreachable_patterns)] _ => ::core::result::Result::Ok(false),));
+            // rustc names the variants that are left out under what is matched on: the enum, in the user's words.
+            let matched = event_local(source.path.span());
             (
-                quote!(type #twin<'a> = <#path as __cqrs::Event>::Ref<'a>;),
-                quote!(#match_ #event_arg { #( #twin::#variants(#event_arg) => { #key_arms } )* #rest }),
                 quote! {
-                    match #event_arg {
-                        #( #twin::#variants(#event_arg) => { #fold_arms } )*
-                        #[allow(unreachable_patterns)]
-                        _ => ::core::result::Result::Ok(()),
-                    }
+                    type #twin<'a> = <#path as __cqrs::Event>::Ref<'a>;
+                    match #matched { #( #twin::#variants(#event_arg) => #passes )* #rest }
                 },
-                quote! {
-                    ::core::matches!(
-                        <#path as __cqrs::Event>::TYPES[type_index].variant,
-                        #(#names)|*
-                    )
-                },
+                quote!(::core::matches!(<#path as __cqrs::Event>::TYPES[type_index].variant, #(#names)|*)),
             )
         }
     };
+    let assumed = assumptions(model);
     let implementation = quote! {
-        impl __cqrs::Reads<#path> for #name {
+        impl __cqrs::Reads<#path> for #name where #assumed {
             fn wants(type_index: usize) -> bool {
                 #wants
             }
-            #[inline]
-            fn key(
+            #[inline(always)]
+            fn pass(
                 #event_arg: &<#path as __cqrs::Event>::Ref<'_>,
                 #meta_arg: &__cqrs::Meta,
-                __writer: &mut __cqrs::KeyWriter<'_>,
-            ) -> bool {
-                #alias
-                #key
-            }
-            #[inline]
-            fn fold(
-                __state: &mut __State,
-                #event_arg: &<#path as __cqrs::Event>::Ref<'_>,
-                #meta_arg: &__cqrs::Meta,
-            ) -> ::core::result::Result<(), __cqrs::FoldError> {
-                #alias
-                #fold
+                __pass: __cqrs::Pass<'_, '_, __State>,
+            ) -> ::core::result::Result<bool, __cqrs::FoldError> {
+                #body
             }
         }
     };
@@ -287,7 +318,8 @@ fn key_of(
         words.push_str("if ");
         words.push_str(&canonical(guard));
         let tokens = column::expression(guard, uses, errors);
-        quote_spanned!(guard.span()=> if !(#tokens) { return false; })
+        let local = Ident::new("__guard", guard.span());
+        quote!(let #local: bool = #tokens; if !#local { return ::core::result::Result::Ok(false); })
     });
     let parts = model.groups.iter().map(|group| {
         let renamed = event.keys.iter().find(|key| key.name.unraw() == group.name.unraw()).map(|key| &key.expr);
@@ -300,15 +332,14 @@ fn key_of(
         words.push_str(&canonical(expr));
         let tokens = column::expression(expr, uses, errors);
         let ty = group.ty;
-        let part = quote_spanned!(expr.span()=> part);
-        let value = quote_spanned!(expr.span()=> &(#tokens));
-        quote!(__writer.#part::<#ty, _>(#value);)
+        let (put, local) = (Ident::new("put", expr.span()), Ident::new("__part", expr.span()));
+        quote!({ let #local = &(#tokens); __cqrs::KeyColumn::<#ty>::COLUMN.#put(#local, __writer); })
     });
     let parts: Vec<_> = parts.collect();
     quote! {
         #guard
         #(#parts)*
-        true
+        ::core::result::Result::Ok(true)
     }
 }
 
@@ -348,7 +379,7 @@ fn fold_of(
     quote! {
         #steps
         #commits
-        ::core::result::Result::Ok(())
+        ::core::result::Result::Ok(true)
     }
 }
 

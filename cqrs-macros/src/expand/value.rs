@@ -79,8 +79,10 @@ fn newtype(item: &DeriveInput, inner: &syn::Type) -> TokenStream {
     // `for<'k>`: a float inside makes this no key, and no error before somebody groups by it.
     let key = quote_spanned!(inner.span()=> for<'k> #inner: __cqrs::KeyPart);
     let value = quote_spanned!(inner.span()=> <#inner as __cqrs::Value>);
+    // And anything else that no row can hold makes it a mere field of events.
+    let column = quote_spanned!(inner.span()=> for<'k> #inner: __cqrs::Value);
     quote! {
-        impl __cqrs::Value for #name {
+        impl __cqrs::Value for #name where #column {
             const SHAPE: u128 = __cqrs::mix(__cqrs::mix_str(0, #text), #value::SHAPE);
             const SQL: __cqrs::SqlType = #value::SQL;
             fn write(&self, out: &mut ::std::vec::Vec<u8>) {
@@ -105,8 +107,8 @@ fn newtype(item: &DeriveInput, inner: &syn::Type) -> TokenStream {
                 #value::sql(&self.0)
             }
         }
-        impl __cqrs::Scalar for #name {}
-        impl __cqrs::KeyPart for #name where #key {
+        impl __cqrs::Scalar for #name where #column {}
+        impl __cqrs::KeyPart for #name where #column, #key {
             type Ref<'a> = &'a Self;
             fn write_ref(key: &&Self, out: &mut ::std::vec::Vec<u8>) {
                 __cqrs::Value::write_key(*key, out);

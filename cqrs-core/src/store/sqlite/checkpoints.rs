@@ -65,7 +65,9 @@ impl SqliteCheckpoints {
         }
         match open() {
             Err(
-                why @ (StoreError::Corrupt { .. } | StoreError::NotAStore { .. } | StoreError::NewerFormat { .. }),
+                why @ (StoreError::Corrupt { .. }
+                | StoreError::NotAStore { .. }
+                | StoreError::NewerFormat { .. }),
             ) => {
                 set_aside(folder, &why)?;
                 open()
@@ -74,7 +76,11 @@ impl SqliteCheckpoints {
         }
     }
 
-    fn with(folder: &Arc<Folder>, connection: Option<Connection>, declared: BTreeMap<String, String>) -> Self {
+    fn with(
+        folder: &Arc<Folder>,
+        connection: Option<Connection>,
+        declared: BTreeMap<String, String>,
+    ) -> Self {
         if let Some(connection) = &connection {
             connection.set_prepared_statement_cache_capacity(STATEMENTS);
         }
@@ -171,7 +177,10 @@ impl Checkpoints for SqliteCheckpoints {
             }
             Ok(())
         };
-        noted(&self.folder, read().map_err(|error| self.folder.views.fault("reading a checkpoint's rows", error)))
+        noted(
+            &self.folder,
+            read().map_err(|error| self.folder.views.fault("reading a checkpoint's rows", error)),
+        )
     }
 
     fn save(&mut self, views: &[ViewCheckpoint]) -> Result<(), StoreError> {

@@ -98,7 +98,9 @@ fn inspect(path: &Path) -> Result<(), StoreError> {
         let size = |name| fs::metadata(path.join(name)).map_or(0, |m| m.len());
         // The log's file is complete before a write-ahead log or a checkpoint is begun.
         if size("events.db") == 0 && (size("events.db-wal") > 0 || size("views.db") > 0) {
-            return lost("it is empty, though files beside it show that it was not; it is the only copy of what happened");
+            return lost(
+                "it is empty, though files beside it show that it was not; it is the only copy of what happened",
+            );
         }
         return Ok(());
     }
@@ -115,7 +117,9 @@ fn inspect(path: &Path) -> Result<(), StoreError> {
         [] => Ok(()),
         [first, rest @ ..] => not_a_store(match rest.len() {
             0 => format!("it holds {first} and no events.db; choose an empty or a new folder"),
-            more => format!("it holds {first}, {more} more, and no events.db; choose an empty or a new folder"),
+            more => {
+                format!("it holds {first}, {more} more, and no events.db; choose an empty or a new folder")
+            }
         }),
     }
 }

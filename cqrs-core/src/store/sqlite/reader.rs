@@ -33,7 +33,8 @@ impl LogReader for SqliteReader {
         }
         let Ok(position) = i64::try_from(position) else { return Ok(None) };
         let read = || {
-            let mut select = self.connection.prepare_cached("SELECT checksum FROM events WHERE position = ?")?;
+            let mut select =
+                self.connection.prepare_cached("SELECT checksum FROM events WHERE position = ?")?;
             select.query_row([position], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned())).optional()
         };
         read().map_err(|error| self.database.fault("reading the log", error))
@@ -94,7 +95,7 @@ fn event<'row>(database: &Database, row: &'row Row<'_>) -> Result<LogEvent<'row>
     })
 }
 
-/// The last event, held against the number of events that the types' counts promise: a log that lost its end, or all
+/// The last event, held against the number of events that have been counted: a log that lost its end, or all
 /// of its events, is not taken for a shorter one.
 pub(super) fn head(database: &Database, connection: &Connection) -> Result<Head, StoreError> {
     let read = || {
@@ -104,26 +105,48 @@ pub(super) fn head(database: &Database, connection: &Connection) -> Result<Head,
                     (SELECT sum(count) FROM event_types)",
         )?;
         select.query_one([], |row| {
-            let number = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.unwrap_or(0).cast_unsigned());
+            let number = |column| {
+                Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.unwrap_or(0).cast_unsigned())
+            };
             Ok((Head { position: number(0)?, checksum: number(1)? }, number(2)?))
         })
     };
     let (head, counted) = read().map_err(|error| database.fault("reading the log's head", error))?;
-    if head.position == counted {
+    if head.position >= counted {
         return Ok(head);
     }
     Err(database.corrupt(format!(
-        "its last event is at position {}, but {counted} events were appended to it",
+        "its last event is at position {}, but at least {counted} events were appended to it",
         head.position
     )))
 }
 
+/// Counts the events after those that were counted.
+pub(super) const COUNT: &str = "
+    INSERT INTO event_types
+    SELECT name, version, count(*) FROM events
+    WHERE position > (SELECT coalesce(sum(count), 0) FROM event_types)
+    GROUP BY name, version
+    ON CONFLICT DO UPDATE SET count = count + excluded.count";
+
+/// The counts, and the events after those that were counted.
+const TYPES: &str = "
+    SELECT name, version, sum(count) FROM (
+        SELECT name, version, count FROM event_types
+        UNION ALL
+        SELECT name, version, 1 FROM events
+        WHERE position > (SELECT coalesce(sum(count), 0) FROM event_types)
+    ) GROUP BY name, version ORDER BY name, version";
+
 pub(super) fn types(database: &Database, connection: &Connection) -> Result<Vec<StoredType>, StoreError> {
     let read = || {
-        let mut select =
-            connection.prepare_cached("SELECT name, version, count FROM event_types ORDER BY name, version")?;
+        let mut select = connection.prepare_cached(TYPES)?;
         let types = select.query_map([], |row| {
-            Ok(StoredType { name: row.get(0)?, version: row.get(1)?, count: row.get::<_, i64>(2)?.cast_unsigned() })
+            Ok(StoredType {
+                name: row.get(0)?,
+                version: row.get(1)?,
+                count: row.get::<_, i64>(2)?.cast_unsigned(),
+            })
         })?;
         types.collect::<Result<Vec<_>, _>>()
     };

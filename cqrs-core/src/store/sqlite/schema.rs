@@ -54,8 +54,9 @@ impl Kind {
     }
 }
 
-/// `event_types` is counted within each append, so that a start knows every type, and how many events there must be,
-/// without reading the log. Checksums are unsigned; SQLite keeps their bits as a signed number.
+/// `event_types` counts the events up to a position, which is the sum of its counts, and is brought up to date now and
+/// then, in an append's own transaction: a start knows every type without reading the log but for its last events, and
+/// a log that has fewer events than were counted has lost some. Checksums are unsigned; SQLite keeps their bits as a signed number.
 const EVENTS: &str = "
     CREATE TABLE store (
         id BLOB NOT NULL CHECK (length(id) = 16)
@@ -135,8 +136,10 @@ pub(super) fn create_view(view: &str, columns: &[SqlColumn]) -> String {
 }
 
 pub(super) fn upsert_row(view: &str, columns: &[SqlColumn]) -> String {
-    let mut sql =
-        format!("INSERT OR REPLACE INTO {} (\"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\"", table(view));
+    let mut sql = format!(
+        "INSERT OR REPLACE INTO {} (\"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\"",
+        table(view)
+    );
     for column in columns {
         let _ = write!(sql, ", {}", quoted(&column.name));
     }
@@ -147,7 +150,10 @@ pub(super) fn upsert_row(view: &str, columns: &[SqlColumn]) -> String {
 }
 
 pub(super) fn select_rows(view: &str) -> String {
-    format!("SELECT \"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\" FROM {} ORDER BY \"$id\"", table(view))
+    format!(
+        "SELECT \"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\" FROM {} ORDER BY \"$id\"",
+        table(view)
+    )
 }
 
 /// Refuses names that SQL cannot tell apart or that belong to SQLite. `known` are the views saved before.
