@@ -142,7 +142,8 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
     }
     let sources: Vec<_> = options.from.into_iter().flatten().map(source).collect();
     let names: Vec<_> = fields.iter().filter_map(|field| field.ident.as_ref().map(|i| i.unraw().to_string())).collect();
-    let read_keys = options.group_by.is_some();
+    // Where a key could not be read, a field without an attribute may be one.
+    let mut read_keys = options.group_by.is_some();
     let mut groups = Vec::new();
     for group in options.group_by.into_iter().flatten() {
         let name = group.name.unraw().to_string();
@@ -152,6 +153,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
                 &group.name,
                 format!("the row has no field `{name}`{near} (a key column is a field of the row: add `{name}: Type`)"),
             );
+            read_keys = false;
             continue;
         };
         groups.push(Group { name: group.name, ty: &field.ty, expr: group.expr });

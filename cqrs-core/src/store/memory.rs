@@ -157,7 +157,7 @@ impl Segment {
 impl Events {
     /// The segment that holds the event at `position`, and the event's index in it.
     fn at(&self, position: u64) -> Option<(&Arc<Segment>, usize)> {
-        if position == 0 || position > self.head.position {
+        if position > self.head.position {
             return None;
         }
         let segment = self.segments.partition_point(|s| s.after < position).checked_sub(1)?;

@@ -215,13 +215,14 @@ fn an_id_is_taken_once(store: &dyn Store) {
 fn types_are_counted(store: &dyn Store) {
     let mut log = store.log().expect("the log");
     grow(&mut *log, 10);
-    let mut newer = events(log.head().expect("the head"), 2);
+    let mut newer = events(log.head().expect("the head"), 3);
     newer[0].version = 2;
     newer[0].name = "Purchased".into();
-    newer[1].name = "Arrived".into();
+    newer[1].name = "Purchased".into();
+    newer[2].name = "Arrived".into();
     append(&mut *log, &newer).expect("appended");
     let of = |name: &str, version, count| StoredType { name: name.into(), version, count };
-    let types = vec![of("Arrived", 1, 1), of("Purchased", 1, 7), of("Purchased", 2, 1), of("Returned", 1, 3)];
+    let types = vec![of("Arrived", 1, 1), of("Purchased", 1, 8), of("Purchased", 2, 1), of("Returned", 1, 3)];
     assert_eq!(log.types().expect("types"), types);
     assert_eq!(store.reader().expect("a reader").types().expect("types"), types);
 }

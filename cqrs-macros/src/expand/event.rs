@@ -194,8 +194,8 @@ impl<'a> Twin<'a> {
     /// `field: .., field: ..` of the owned event, out of what [`pattern`](Self::pattern) bound.
     pub(super) fn own(&self) -> TokenStream {
         let fields = self.fields.iter().map(|TwinField { ident, form, .. }| match form {
-            Form::Text => quote!(#ident: ::std::string::String::from(#ident),),
-            Form::OptionalText => quote!(#ident: ::core::option::Option::map(#ident, ::std::string::String::from),),
+            Form::Text => quote!(#ident: <::std::string::String as ::core::convert::From<&str>>::from(#ident),),
+            Form::OptionalText => quote!(#ident: ::core::option::Option::map(#ident, <::std::string::String as ::core::convert::From<&str>>::from),),
             Form::Owned => quote!(#ident,),
         });
         quote!(#(#fields)*)

@@ -11,6 +11,9 @@ use super::database::Database;
 use super::folder::{Folder, PARTIAL, io_failure, names_in, sync_folder};
 use crate::store::StoreError;
 
+/// How often a file that is locked is tried, 20 ms apart.
+const TRIES: u32 = 500;
+
 /// Copies the views first and then the log, so that the log is never behind the views; the log gets its name last, so
 /// that a copy which was cut short is not taken for a store.
 pub(super) fn backup(folder: &Folder, into: &Path) -> Result<(), StoreError> {
@@ -69,7 +72,16 @@ fn copy(from: &Database, to: &Path) -> Result<(), StoreError> {
     {
         let backup = Backup::new(&source, &mut target).map_err(fault)?;
         // In one step, that is within one read transaction: a copy in several would begin again at every commit.
+        let mut tries = 0;
         while backup.step(-1).map_err(fault)? != StepResult::Done {
+            tries += 1;
+            if tries == TRIES {
+                let why = "another program keeps the file locked; end its transaction and try again";
+                return Err(StoreError::Io {
+                    action: format!("the backup to {}", to.display()),
+                    source: why.into(),
+                });
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -455,6 +455,30 @@ fn a_backup_of_a_busy_store_opens_as_a_store() {
 }
 
 #[test]
+fn a_save_that_fails_half_way_is_undone() {
+    let (_parent, path) = filled();
+    let store = open(&path);
+    let mut keeper = store.checkpoints().expect("the keeper");
+    keeper.save(&[checkpoint(&store, "other", &[(0, "a", 1.0, true)])]).expect("saved");
+    plain(&path.join("views.db"))
+        .execute_batch(
+            "CREATE TRIGGER spoil BEFORE INSERT ON \"rows$other\" BEGIN SELECT raise(FAIL, 'spoiled'); END",
+        )
+        .expect("made");
+    let before = keeper.views().expect("views");
+    let mut first = checkpoint(&store, "totals", &[(7, "a", 1.0, true)]);
+    first.view.position = 99;
+    first.reset = true;
+    let second = checkpoint(&store, "other", &[(1, "a", 1.0, true)]);
+    let why = keeper.save(&[first.clone(), second]).expect_err("spoiled").to_string();
+    assert!(why.contains("spoiled"), "{why}");
+    assert_eq!(keeper.views().expect("views"), before);
+    assert_eq!(rows(&mut *keeper, "totals").len(), 3);
+    keeper.save(&[first]).expect("saved after a failure");
+    assert_eq!(rows(&mut *keeper, "totals").len(), 1);
+}
+
+#[test]
 fn half_a_backup_is_not_taken_for_a_store() {
     let (_parent, path) = filled();
     fs::rename(path.join("events.db"), path.join("events.db.partial")).expect("renamed");
@@ -465,6 +489,14 @@ fn half_a_backup_is_not_taken_for_a_store() {
 fn close_leaves_two_files_and_the_lock() {
     let (_parent, path) = filled();
     assert_eq!(names_in(&path).expect("names"), ["events.db", "lock", "views.db"]);
+    // A reader elsewhere keeps the write-ahead log's file, but not its contents.
+    let store = open(&path);
+    let _reader = SqliteStore::open_read_only(&path).expect("a store").reader().expect("a reader");
+    grow(&mut *store.log().expect("the log"), 10);
+    let size = || fs::metadata(path.join("events.db-wal")).expect("there").len();
+    assert!(size() > 0);
+    store.close().expect("closed");
+    assert_eq!(size(), 0);
 }
 
 /// The writing end itself, whose connection a test can hinder.

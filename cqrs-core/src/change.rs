@@ -1,0 +1,338 @@
+//! The change feed: rows now, then every change of them.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use crate::engine::shared::Core;
+use crate::error::ChangesError;
+use crate::projection::Projection;
+use crate::sync::{Sleep, block_on, lock};
+use crate::table::Rows;
+
+/// One change of a view's rows, as readers see them: a row that `having` begins to hide is `Deleted`, one that it shows again `Inserted`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change<R> {
+    /// A row that was not there before.
+    Inserted {
+        /// The row.
+        row: R,
+    },
+    /// A row that reads differently now.
+    Updated {
+        /// What it was.
+        before: R,
+        /// What it is.
+        after: R,
+    },
+    /// A row that is no longer there.
+    Deleted {
+        /// What it was.
+        row: R,
+    },
+    /// Everything up to and with this position has been told.
+    Progress {
+        /// A position in the log.
+        position: u64,
+    },
+}
+
+/// How many changes a subscription holds for its reader, unless [`Changes::backlog`] says otherwise.
+pub(crate) const BACKLOG: usize = 100_000;
+
+/// The subscribers of one view.
+pub(crate) struct Feed<P: Projection>(Mutex<Vec<Weak<Backlog<P>>>>);
+
+impl<P: Projection> Default for Feed<P> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<P: Projection> Feed<P> {
+    pub(crate) fn add(&self, backlog: &Arc<Backlog<P>>) {
+        lock(&self.0).push(Arc::downgrade(backlog));
+    }
+
+    /// Those who are still there.
+    pub(crate) fn subscribers(&self) -> Vec<Arc<Backlog<P>>> {
+        let mut list = lock(&self.0);
+        if list.is_empty() {
+            return Vec::new();
+        }
+        let there: Vec<_> = list.iter().filter_map(Weak::upgrade).collect();
+        if there.len() < list.len() {
+            list.retain(|backlog| backlog.strong_count() > 0);
+        }
+        there
+    }
+
+    pub(crate) fn end(&self, error: &ChangesError) -> Vec<Waker> {
+        let wakers = self.subscribers().into_iter().filter_map(|backlog| backlog.end(error.clone()));
+        wakers.collect()
+    }
+}
+
+/// What waits for one subscriber: bounded.
+pub(crate) struct Backlog<P: Projection>(Mutex<State<P>>);
+
+struct State<P: Projection> {
+    /// The rows to begin with, and their position, until the subscriber takes them.
+    start: Option<(Arc<Rows<P>>, u64)>,
+    /// Whether it has begun: before that, the view had no rows to show.
+    begun: bool,
+    queue: VecDeque<Change<P>>,
+    /// How many in the queue are not `Progress`.
+    changes: usize,
+    limit: usize,
+    ended: Option<ChangesError>,
+    waker: Option<Waker>,
+}
+
+impl<P: Projection> Backlog<P> {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(State {
+            start: None,
+            begun: false,
+            queue: VecDeque::new(),
+            changes: 0,
+            limit: BACKLOG,
+            ended: None,
+            waker: None,
+        }))
+    }
+
+    /// Gives it the rows to begin with, unless it has some.
+    pub(crate) fn begin(&self, rows: Arc<Rows<P>>, position: u64) -> Option<Waker> {
+        let mut state = lock(&self.0);
+        if state.begun || state.ended.is_some() {
+            return None;
+        }
+        state.begun = true;
+        state.start = Some((rows, position));
+        state.waker.take()
+    }
+
+    /// Adds what a batch changed: each touched row before and after.
+    pub(crate) fn extend(
+        &self,
+        touched: impl Iterator<Item = (Option<P>, Option<P>)>,
+        position: u64,
+    ) -> Option<Waker> {
+        let mut state = lock(&self.0);
+        if !state.begun || state.ended.is_some() {
+            return None;
+        }
+        for (before, after) in touched {
+            let change = match (before, after) {
+                (None, None) => continue,
+                (None, Some(row)) => Change::Inserted { row },
+                (Some(row), None) => Change::Deleted { row },
+                (Some(before), Some(after)) if before.same(&after) => continue,
+                (Some(before), Some(after)) => Change::Updated { before, after },
+            };
+            if state.changes == state.limit {
+                state.queue = VecDeque::new();
+                state.changes = 0;
+                state.ended = Some(ChangesError::Lagged { position });
+                return state.waker.take();
+            }
+            state.changes += 1;
+            state.queue.push_back(change);
+        }
+        if let Some(Change::Progress { position: last }) = state.queue.back_mut() {
+            *last = position;
+        } else {
+            state.queue.push_back(Change::Progress { position });
+        }
+        state.waker.take()
+    }
+
+    /// Ends it, once the subscriber has taken what waits.
+    pub(crate) fn end(&self, error: ChangesError) -> Option<Waker> {
+        let mut state = lock(&self.0);
+        state.ended.get_or_insert(error);
+        state.waker.take()
+    }
+
+    fn take(&self, context: &Context<'_>) -> Poll<Taken<P>> {
+        let mut state = lock(&self.0);
+        if let Some((rows, position)) = state.start.take() {
+            return Poll::Ready(Taken::Rows(rows, position));
+        }
+        if let Some(change) = state.queue.pop_front() {
+            if !matches!(change, Change::Progress { .. }) {
+                state.changes -= 1;
+            }
+            return Poll::Ready(Taken::Change(change));
+        }
+        if let Some(error) = state.ended.clone() {
+            return Poll::Ready(Taken::End(error));
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+enum Taken<P: Projection> {
+    Rows(Arc<Rows<P>>, u64),
+    Change(Change<P>),
+    End(ChangesError),
+}
+
+/// A subscription to a view: a [`Stream`] of its rows as they are, then of every change, batch by batch.
+///
+/// It begins with one [`Change::Inserted`] a row and a [`Change::Progress`]; from there on, each batch of events brings the changes of
+/// the rows that read differently after it, and a `Progress`. Nothing is lost in between and nothing told twice. While the view is being rebuilt it is
+/// silent; it begins when the view is live.
+///
+/// Changes wait in a backlog of bounded length ([`backlog`](Self::backlog)); `Progress` takes no room in it. A reader who lets it overflow gets
+/// [`ChangesError::Lagged`], and the stream ends. Dropping the subscription ends it.
+#[must_use = "a subscription that is dropped has ended"]
+pub struct Changes<P: Projection> {
+    core: Arc<Core>,
+    backlog: Arc<Backlog<P>>,
+    snapshot: Option<Snapshot<P>>,
+    ended: bool,
+}
+
+struct Snapshot<P: Projection> {
+    rows: Arc<Rows<P>>,
+    next: u32,
+    position: u64,
+}
+
+impl<P: Projection> std::fmt::Debug for Changes<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Changes").field("projection", &P::RUST_NAME).field("ended", &self.ended).finish()
+    }
+}
+
+// No field of it is pinned.
+impl<P: Projection> Unpin for Changes<P> {}
+
+impl<P: Projection> Changes<P> {
+    pub(crate) fn new(core: Arc<Core>, backlog: Arc<Backlog<P>>) -> Self {
+        Self { core, backlog, snapshot: None, ended: false }
+    }
+
+    /// Holds up to this many changes for the reader; the default is 100,000.
+    pub fn backlog(self, changes: usize) -> Self {
+        lock(&self.backlog.0).limit = changes;
+        self
+    }
+
+    /// The next change: `.await` it, or block with `.wait()`. `None` after the end.
+    pub fn next(&mut self) -> Next<'_, Self> {
+        Next(self)
+    }
+
+    /// The next change, or [`ChangesError::TimedOut`]; after that the subscription goes on.
+    pub fn next_timeout(&mut self, timeout: Duration) -> NextTimeout<'_, Self> {
+        let deadline = std::time::Instant::now().checked_add(timeout);
+        let sleep = deadline.map(|deadline| self.core.timer.at(deadline));
+        NextTimeout { stream: self, sleep }
+    }
+}
+
+impl<P: Projection> Stream for Changes<P> {
+    type Item = Result<Change<P>, ChangesError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            if let Some(snapshot) = &mut self.snapshot {
+                while (snapshot.next as usize) < snapshot.rows.len() {
+                    let row = snapshot.rows.show(snapshot.next);
+                    snapshot.next += 1;
+                    if let Some(row) = row {
+                        return Poll::Ready(Some(Ok(Change::Inserted { row })));
+                    }
+                }
+                let position = snapshot.position;
+                self.snapshot = None;
+                return Poll::Ready(Some(Ok(Change::Progress { position })));
+            }
+            match std::task::ready!(self.backlog.take(context)) {
+                Taken::Rows(rows, position) => self.snapshot = Some(Snapshot { rows, next: 0, position }),
+                Taken::Change(change) => return Poll::Ready(Some(Ok(change))),
+                Taken::End(error) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+}
+
+/// The next item of a stream: `.await` it, or block with [`wait`](Self::wait).
+#[must_use = "nothing happens until it is awaited, or waited for with `.wait()`"]
+#[derive(Debug)]
+pub struct Next<'s, S>(pub(crate) &'s mut S);
+
+impl<S: Stream + Unpin> Next<'_, S> {
+    /// Blocks the thread until there is an item, or the stream has ended.
+    pub fn wait(self) -> Option<S::Item> {
+        block_on(self)
+    }
+}
+
+impl<S: Stream + Unpin> Future for Next<'_, S> {
+    type Output = Option<S::Item>;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut *self.0).poll_next(context)
+    }
+}
+
+/// An error that can say that the time was up.
+pub(crate) trait TimedOut {
+    fn timed_out() -> Self;
+}
+
+impl TimedOut for ChangesError {
+    fn timed_out() -> Self {
+        Self::TimedOut
+    }
+}
+
+/// The next item of a stream, within some time: `.await` it, or block with [`wait`](Self::wait).
+#[must_use = "nothing happens until it is awaited, or waited for with `.wait()`"]
+pub struct NextTimeout<'s, S> {
+    pub(crate) stream: &'s mut S,
+    pub(crate) sleep: Option<Sleep>,
+}
+
+impl<S> std::fmt::Debug for NextTimeout<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NextTimeout(..)")
+    }
+}
+
+#[allow(private_bounds)] // Only this crate's errors know how to say it.
+impl<T, X: TimedOut, S: Stream<Item = Result<T, X>> + Unpin> NextTimeout<'_, S> {
+    /// Blocks the thread until there is an item, the stream has ended, or the time is up.
+    pub fn wait(self) -> Option<S::Item> {
+        block_on(self)
+    }
+}
+
+#[allow(private_bounds)]
+impl<T, X: TimedOut, S: Stream<Item = Result<T, X>> + Unpin> Future for NextTimeout<'_, S> {
+    type Output = Option<S::Item>;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(item) = Pin::new(&mut *self.stream).poll_next(context) {
+            return Poll::Ready(item);
+        }
+        match &mut self.sleep {
+            Some(sleep) => Pin::new(sleep).poll(context).map(|()| Some(Err(X::timed_out()))),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Events on their way into the log: encoded by the caller's thread, answered by a receipt.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use async_channel::Sender;
+
+use super::catalog::Kind;
+use super::shared::Core;
+use crate::codec::{self, EncodeError};
+use crate::error::{AppendError, Refusal};
+use crate::event::{Event, Metadata};
+use crate::receipt::Receipt;
+use crate::schema::Schema;
+use crate::sync::{ReplyTo, Wait, block_on, reply};
+
+/// An event to be appended, with what accompanies it.
+///
+/// Where nothing accompanies it, the event itself will do: `engine.append(event)`.
+///
+/// ```
+/// # use cqrs_core::prelude::*;
+/// # #[event]
+/// # pub struct Purchased { pub customer: String, pub item: String, pub qty: i32 }
+/// # let engine = Engine::in_memory().event::<Purchased>().start()?;
+/// # let purchased = Purchased { customer: "jsmith".into(), item: "hats".into(), qty: 1 };
+/// let event = NewEvent::new(purchased).id("order-17").correlation_id("request-4").meta("channel", "web");
+/// engine.append(event).wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "append it"]
+pub struct NewEvent {
+    schema: &'static Schema,
+    payload: Result<Vec<u8>, EncodeError>,
+    id: Option<Box<str>>,
+    metadata: Metadata,
+}
+
+impl NewEvent {
+    /// An event without an id and without metadata. It is encoded here, in the caller's thread.
+    pub fn new<E: Event>(event: E) -> Self {
+        let mut payload = Vec::with_capacity(64);
+        let encoded = event.encode(&mut payload);
+        Self {
+            schema: &E::TYPES[event.type_index()],
+            payload: encoded.map(|()| payload),
+            id: None,
+            metadata: Metadata::default(),
+        }
+    }
+
+    /// An id of the caller's choice, unique in the log: appending the same event under the same id again appends nothing, and answers
+    /// the first receipt.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into().into_boxed_str());
+        self
+    }
+
+    /// What the event belongs to, e.g. a request.
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.metadata.correlation_id = Some(id.into());
+        self
+    }
+
+    /// What caused it: the id of a command or of another event.
+    pub fn causation_id(mut self, id: impl Into<String>) -> Self {
+        self.metadata.causation_id = Some(id.into());
+        self
+    }
+
+    /// Anything else that is to be kept with it.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.entries.insert(key.into(), value.into());
+        self
+    }
+
+    fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {
+        let Schema { name, rust, version, .. } = *self.schema;
+        let kind = core.catalog.appended(self.schema).ok_or(Refusal::Unregistered { name, rust })?;
+        let encode = |error| Refusal::Encode(Arc::new(error));
+        let payload = self.payload.map_err(encode)?;
+        let mut metadata = Vec::new();
+        if !self.metadata.is_empty() {
+            codec::encode("metadata", &self.metadata, &mut metadata).map_err(encode)?;
+        }
+        let (size, limit) = (payload.len() + metadata.len(), core.catalog.payload_limit);
+        if size > limit {
+            return Err(Refusal::TooLarge { name, size, limit });
+        }
+        Ok(Encoded { kind, name, version, id: self.id, metadata, payload })
+    }
+}
+
+impl<E: Event> From<E> for NewEvent {
+    fn from(event: E) -> Self {
+        Self::new(event)
+    }
+}
+
+/// An event as it will be stored, but for its place.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'static str,
+    pub(crate) version: u32,
+    pub(crate) id: Option<Box<str>>,
+    pub(crate) metadata: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What an append waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// That every live view of this engine has folded the events: reads that follow see them.
+    #[default]
+    ReadYourWrites,
+    /// That the events are durable. Views follow soon.
+    Durable,
+}
+
+/// A request to the writer.
+pub(crate) struct Request {
+    pub(crate) events: Vec<Encoded>,
+    pub(crate) consistency: Consistency,
+    pub(crate) reply: ReplyTo<Result<Receipt, AppendError>>,
+}
+
+/// An append that has yet to happen: `.await` it under any executor, or block with [`wait`](Self::wait).
+///
+/// Once polled it is on its way: dropping it then cancels nothing. (Only while the queue to the writer is full, polling waits for a place in it,
+/// and an append dropped before it had one was never made.)
+#[must_use = "nothing is appended until it is awaited, or waited for with `.wait()`"]
+pub struct Append {
+    state: State,
+}
+
+enum State {
+    Ready { requests: Option<Sender<Request>>, events: Result<Vec<Encoded>, Refusal>, consistency: Consistency },
+    Running(Wait<Result<Receipt, AppendError>>),
+    Done,
+}
+
+impl std::fmt::Debug for Append {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Append(..)")
+    }
+}
+
+impl Append {
+    pub(crate) fn new(
+        core: &Core,
+        requests: Option<Sender<Request>>,
+        events: impl Iterator<Item = NewEvent>,
+        consistency: Consistency,
+    ) -> Self {
+        let events = if requests.is_none() {
+            Err(Refusal::ReadOnly)
+        } else {
+            events.map(|event| event.encoded(core)).collect()
+        };
+        Self { state: State::Ready { requests, events, consistency } }
+    }
+
+    /// What this append waits for, whatever the engine's setting.
+    pub fn consistency(mut self, wanted: Consistency) -> Self {
+        if let State::Ready { consistency, .. } = &mut self.state {
+            *consistency = wanted;
+        }
+        self
+    }
+
+    /// Waits for durability only: [`Consistency::Durable`].
+    pub fn durable(self) -> Self {
+        self.consistency(Consistency::Durable)
+    }
+
+    /// Blocks the thread until the answer is there.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`]: nothing was appended, or it is unknown.
+    pub fn wait(self) -> Result<Receipt, AppendError> {
+        block_on(self)
+    }
+}
+
+impl Future for Append {
+    type Output = Result<Receipt, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Ready { .. } = self.state
+            && let State::Ready { requests, events, consistency } =
+                std::mem::replace(&mut self.state, State::Done)
+        {
+            match (requests, events) {
+                (Some(requests), Ok(events)) => {
+                    self.state = State::Running(Wait::new(send(requests, events, consistency)));
+                }
+                (_, Err(refusal)) => return Poll::Ready(Err(AppendError::NotAppended(refusal))),
+                (None, _) => return Poll::Ready(Err(AppendError::NotAppended(Refusal::ReadOnly))),
+            }
+        }
+        match &mut self.state {
+            State::Running(answer) => {
+                let answer = std::task::ready!(Pin::new(answer).poll(context));
+                self.state = State::Done;
+                Poll::Ready(answer)
+            }
+            _ => Poll::Pending,
+        }
+    }
+}
+
+async fn send(
+    requests: Sender<Request>,
+    events: Vec<Encoded>,
+    consistency: Consistency,
+) -> Result<Receipt, AppendError> {
+    let (reply, answer) = reply();
+    if requests.send(Request { events, consistency, reply }).await.is_err() {
+        return Err(AppendError::NotAppended(Refusal::Closed));
+    }
+    drop(requests);
+    answer.await.unwrap_or_else(|| {
+        let reason = "the engine's writer stopped before it answered".into();
+        Err(AppendError::Unknown { reason, source: None })
+    })
+}

@@ -1,0 +1,162 @@
+//! From stored bytes to the views that want them: one route an event type, which decodes each event once for all.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::batch::StoredEvent;
+use super::slot::{Slot, ViewRows};
+use crate::codec::DecodeError;
+use crate::event::{Event, Meta, Recorded};
+use crate::projection::{FoldError, Projection, Reads};
+use crate::table::fold_run;
+
+/// How many events are decoded before they are folded.
+const RUN: usize = 1024;
+
+/// A route with the type of its events forgotten.
+pub(crate) trait Route: Send + Sync {
+    /// Whether a view reads the type at this index.
+    fn wanted(&self, type_index: usize) -> bool;
+
+    /// Is told, once, the type index of every kind.
+    fn learn(&mut self, type_of_kind: Vec<usize>);
+
+    /// Folds a run of events of this route's kinds into every view that wants them and has not stopped.
+    fn fold(&self, run: &[StoredEvent<'_>], payload_limit: usize, slots: &mut [Slot]);
+
+    fn as_any(&mut self) -> &mut dyn Any;
+}
+
+pub(crate) struct TypedRoute<E: Event> {
+    readers: Vec<Reader<E>>,
+    type_of_kind: Vec<usize>,
+}
+
+/// A view that reads `E`. The view's type is behind the function.
+struct Reader<E: Event> {
+    view: usize,
+    wants: Vec<bool>,
+    fold: fn(&mut dyn Any, &[Recorded<'_, E>]) -> Result<(), (usize, FoldError)>,
+}
+
+impl<E: Event> Default for TypedRoute<E> {
+    fn default() -> Self {
+        Self { readers: Vec::new(), type_of_kind: Vec::new() }
+    }
+}
+
+fn fold_into<E: Event, P: Reads<E>>(
+    view: &mut dyn Any,
+    run: &[Recorded<'_, E>],
+) -> Result<(), (usize, FoldError)> {
+    let Some(view) = view.downcast_mut::<ViewRows<P>>() else {
+        unreachable!("a slot holds the view that was registered under its number")
+    };
+    let (folder, rows) = view.writable();
+    fold_run(folder, rows, run)
+}
+
+impl<E: Event> TypedRoute<E> {
+    pub(crate) fn reader<P: Projection + Reads<E>>(&mut self, view: usize) {
+        let wants = (0..E::TYPES.len()).map(P::wants).collect();
+        self.readers.push(Reader { view, wants, fold: fold_into::<E, P> });
+    }
+
+    /// Folds what has been decoded, and forgets it.
+    fn flush(&self, decoded: &mut Decoded<'_, E>, slots: &mut [Slot]) {
+        for reader in &self.readers {
+            let slot = &mut slots[reader.view];
+            // A view that was ahead of the others when the batch was cut has folded its beginning already.
+            let skip = decoded.events.partition_point(|event| event.meta.position <= slot.at.position);
+            let mut start = skip;
+            while start < decoded.events.len() && slot.folds() {
+                let wanted = reader.wants[decoded.types[start]];
+                let same = decoded.types[start..].iter().take_while(|ty| reader.wants[**ty] == wanted);
+                let end = start + same.count();
+                if wanted {
+                    let run = &decoded.events[start..end];
+                    if let Some(Err((done, error))) = slot.view_mut().map(|view| (reader.fold)(view, run)) {
+                        let event = E::TYPES[decoded.types[start + done]].name;
+                        slot.fault(run[done].meta.position, event, error);
+                    }
+                }
+                start = end;
+            }
+        }
+        decoded.events.clear();
+        decoded.types.clear();
+    }
+}
+
+struct Decoded<'a, E: Event> {
+    events: Vec<Recorded<'a, E>>,
+    types: Vec<usize>,
+}
+
+impl<E: Event> Route for TypedRoute<E> {
+    fn wanted(&self, type_index: usize) -> bool {
+        self.readers.iter().any(|reader| reader.wants[type_index])
+    }
+
+    fn learn(&mut self, type_of_kind: Vec<usize>) {
+        self.type_of_kind = type_of_kind;
+    }
+
+    fn fold(&self, run: &[StoredEvent<'_>], payload_limit: usize, slots: &mut [Slot]) {
+        if !self.readers.iter().any(|reader| slots[reader.view].folds()) {
+            return;
+        }
+        let room = run.len().min(RUN);
+        let mut decoded = Decoded { events: Vec::with_capacity(room), types: Vec::with_capacity(room) };
+        for stored in run {
+            let type_index = self.type_of_kind[stored.kind as usize];
+            if !self.wanted(type_index) {
+                continue;
+            }
+            match decode::<E>(type_index, stored.payload, payload_limit) {
+                Ok(event) => {
+                    let meta = Meta { position: stored.position, recorded_at: stored.recorded_at };
+                    decoded.events.push(Recorded { meta, event });
+                    decoded.types.push(type_index);
+                    if decoded.events.len() == RUN {
+                        self.flush(&mut decoded, slots);
+                    }
+                }
+                Err(error) => {
+                    self.flush(&mut decoded, slots);
+                    for reader in self.readers.iter().filter(|reader| reader.wants[type_index]) {
+                        let slot = &mut slots[reader.view];
+                        if slot.folds() && slot.at.position < stored.position {
+                            let error = FoldError { column: "", reason: error.reason.clone() };
+                            slot.fault(stored.position, E::TYPES[type_index].name, error);
+                        }
+                    }
+                }
+            }
+        }
+        self.flush(&mut decoded, slots);
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// Reads a payload; what the user's `Deserialize` does wrong is an error like any other.
+pub(crate) fn decode<E: Event>(type_index: usize, payload: &[u8], limit: usize) -> Result<E::Ref<'_>, DecodeError> {
+    if payload.len() > limit {
+        let reason = format!(
+            "its payload of {} bytes is over the limit of {limit}: raise `.payload_limit(..)`",
+            payload.len()
+        );
+        return Err(DecodeError { reason });
+    }
+    catch_unwind(AssertUnwindSafe(|| E::decode(type_index, payload)))
+        .unwrap_or_else(|panic| Err(DecodeError { reason: format!("reading it panicked: {}", said(&*panic)) }))
+}
+
+/// What a panic said.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".into())
+}

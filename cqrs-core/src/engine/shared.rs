@@ -1,0 +1,181 @@
+//! What an engine's threads, its views and its streams share.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use super::catalog::Catalog;
+use super::pipeline::{Control, Message};
+use super::slot::AnyRows;
+use crate::error::ReadError;
+use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
+use crate::projection::Fault;
+use crate::store::{LogReader, Store, StoreId};
+use crate::sync::{Signal, Timer, lock};
+
+/// All views at one position: replaced as a whole, once a batch.
+pub(crate) struct Published {
+    /// The last event that every live view has folded.
+    pub(crate) position: u64,
+    pub(crate) views: Vec<Shown>,
+    pub(crate) closed: bool,
+}
+
+/// What readers see of a view.
+#[derive(Clone)]
+pub(crate) enum Shown {
+    Live(AnyRows),
+    Rebuilding(Arc<AtomicU64>),
+    Faulted(Arc<Fault>),
+}
+
+/// A reader of the log that a stream holds, and the engine can take away.
+pub(crate) type LentReader = Mutex<Option<Box<dyn LogReader>>>;
+
+pub(crate) struct Core {
+    pub(crate) catalog: Catalog,
+    pub(crate) store_id: StoreId,
+    pub(crate) read_only: bool,
+    /// `None` once closed.
+    pub(crate) store: Mutex<Option<Arc<dyn Store>>>,
+    pub(crate) published: ArcSwap<Published>,
+    /// Held while a batch is published and delivered, and while a subscriber takes its place.
+    pub(crate) gate: Mutex<()>,
+    /// Something was published.
+    pub(crate) folded: Signal,
+    /// The position of the last durable event.
+    pub(crate) durable: AtomicU64,
+    /// `durable` moved.
+    pub(crate) appended: Signal,
+    pub(crate) timer: Timer,
+    pub(crate) vitals: Vec<Vitals>,
+    pub(crate) lent: Mutex<Vec<Weak<LentReader>>>,
+    pub(crate) checkpoint_failure: Mutex<Option<String>>,
+    pub(crate) broken: Mutex<Option<String>>,
+    /// Whether the background work is to stop: the engine closes.
+    pub(crate) stop: AtomicBool,
+    controls: Mutex<VecDeque<Control>>,
+    nudge: SyncSender<Message>,
+}
+
+/// A view's figures, for `health`.
+#[derive(Default)]
+pub(crate) struct Vitals {
+    pub(crate) position: AtomicU64,
+    pub(crate) rows: AtomicU64,
+    pub(crate) memory: AtomicUsize,
+    pub(crate) checkpoint: Mutex<Option<(u64, Instant)>>,
+}
+
+/// What [`Core::new`] is made from.
+pub(crate) struct Start {
+    pub(crate) catalog: Catalog,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) published: Published,
+    pub(crate) durable: u64,
+    pub(crate) nudge: SyncSender<Message>,
+}
+
+impl Core {
+    pub(crate) fn new(start: Start) -> Self {
+        let Start { catalog, store, published, durable, nudge } = start;
+        Self {
+            vitals: catalog.views.iter().map(|_| Vitals::default()).collect(),
+            catalog,
+            store_id: store.id(),
+            read_only: store.read_only(),
+            store: Mutex::new(Some(store)),
+            published: ArcSwap::from_pointee(published),
+            gate: Mutex::default(),
+            folded: Signal::default(),
+            durable: AtomicU64::new(durable),
+            appended: Signal::default(),
+            timer: Timer::default(),
+            lent: Mutex::default(),
+            checkpoint_failure: Mutex::default(),
+            broken: Mutex::default(),
+            stop: AtomicBool::new(false),
+            controls: Mutex::default(),
+            nudge,
+        }
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn move_head(&self, position: u64) {
+        self.durable.fetch_max(position, Ordering::AcqRel);
+        self.appended.notify();
+    }
+
+    /// Asks something of the fold, between two batches.
+    pub(crate) fn control(&self, control: Control) {
+        lock(&self.controls).push_back(control);
+        // A full queue has the fold awake already.
+        let _ = self.nudge.try_send(Message::Nudge);
+    }
+
+    pub(crate) fn take_control(&self) -> Option<Control> {
+        lock(&self.controls).pop_front()
+    }
+
+    /// Why a view in this state does not answer.
+    pub(crate) fn unreadable(&self, shown: &Shown) -> Option<ReadError> {
+        match shown {
+            Shown::Live(_) => None,
+            Shown::Rebuilding(position) => Some(ReadError::Rebuilding {
+                position: position.load(Ordering::Relaxed),
+                head: self.head(),
+            }),
+            Shown::Faulted(fault) => Some(ReadError::Faulted((**fault).clone())),
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let published = self.published.load();
+        let head = self.head();
+        let views = self.catalog.views.iter().zip(&published.views).zip(&self.vitals);
+        let views = views.map(|((view, shown), vitals)| {
+            let (state, position) = match shown {
+                Shown::Live(_) => (ViewState::Live, published.position),
+                Shown::Rebuilding(position) => {
+                    let position = position.load(Ordering::Relaxed);
+                    (ViewState::Rebuilding { position, head: head.max(position) }, position)
+                }
+                Shown::Faulted(fault) => {
+                    (ViewState::Faulted((**fault).clone()), vitals.position.load(Ordering::Relaxed))
+                }
+            };
+            ViewHealth {
+                name: view.name(),
+                projection: view.rust_name(),
+                state,
+                position,
+                lag: head.saturating_sub(position),
+                rows: vitals.rows.load(Ordering::Relaxed),
+                memory: vitals.memory.load(Ordering::Relaxed),
+                checkpoint: lock(&vitals.checkpoint)
+                    .map(|(position, at)| CheckpointHealth { position, age: at.elapsed() }),
+            }
+        });
+        Health {
+            position: head,
+            read_only: self.read_only,
+            closed: published.closed,
+            checkpoint_failure: lock(&self.checkpoint_failure).clone(),
+            broken: lock(&self.broken).clone(),
+            views: views.collect(),
+        }
+    }
+
+    /// Notes that a thread of the engine has failed.
+    pub(crate) fn break_down(&self, what: String) {
+        tracing::error!("{what}");
+        lock(&self.broken).get_or_insert(what);
+    }
+}

@@ -1,0 +1,399 @@
+//! A view as the fold holds it: two copies of the rows, one for readers and one to fold into.
+
+use std::any::{Any, TypeId};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::route::said;
+use crate::change::{Backlog, Feed};
+use crate::error::ChangesError;
+use crate::projection::{Fault, FoldError, Projection};
+use crate::sql::SqlValue;
+use crate::store::{Head, RowImages, SqlColumn};
+use crate::table::{Folder, Rows};
+
+/// Rows of a view, with their type forgotten: an `Rows<P>`.
+pub(crate) type AnyRows = Arc<dyn Any + Send + Sync>;
+
+/// A registered projection, with its type forgotten.
+pub(crate) trait ViewType: Send + Sync {
+    fn row_type(&self) -> TypeId;
+    fn name(&self) -> &'static str;
+    fn rust_name(&self) -> &'static str;
+    fn fingerprint(&self) -> u128;
+    fn columns(&self) -> Vec<SqlColumn>;
+    /// Empty rows.
+    fn rows(&self) -> Box<dyn AnyView>;
+    /// The `Arc<Feed<P>>` of its subscribers.
+    fn feed(&self) -> Arc<dyn Any + Send + Sync>;
+}
+
+pub(crate) struct TypedView<P: Projection> {
+    feed: Arc<Feed<P>>,
+    row: PhantomData<fn() -> P>,
+}
+
+impl<P: Projection> Default for TypedView<P> {
+    fn default() -> Self {
+        Self { feed: Arc::default(), row: PhantomData }
+    }
+}
+
+impl<P: Projection> ViewType for TypedView<P> {
+    fn row_type(&self) -> TypeId {
+        TypeId::of::<P>()
+    }
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+    fn rust_name(&self) -> &'static str {
+        P::RUST_NAME
+    }
+    fn fingerprint(&self) -> u128 {
+        // 0 marks a checkpoint that is not complete.
+        P::FINGERPRINT.max(1)
+    }
+    fn columns(&self) -> Vec<SqlColumn> {
+        P::COLUMNS.iter().map(|(name, ty)| SqlColumn { name: (*name).to_owned(), ty: *ty }).collect()
+    }
+    fn rows(&self) -> Box<dyn AnyView> {
+        Box::new(ViewRows::<P>::new(self.feed.clone()))
+    }
+    fn feed(&self) -> Arc<dyn Any + Send + Sync> {
+        self.feed.clone()
+    }
+}
+
+/// A view, as the fold holds it, with its type forgotten.
+pub(crate) trait AnyView: Send {
+    /// The [`ViewRows`].
+    fn as_any(&mut self) -> &mut dyn Any;
+    fn len(&self) -> usize;
+    fn memory(&self) -> usize;
+    /// Adds a row out of a checkpoint; whether it is one.
+    fn restore(&mut self, id: u32, key: &[u8], state: &[u8]) -> bool;
+    /// Notes what has been folded in bulk as changed since the last checkpoint.
+    fn settle(&mut self);
+    /// Ends the bulk: from here on, readers have a copy of their own.
+    fn go_live(&mut self);
+    /// The rows that readers are to see.
+    fn shown(&self) -> AnyRows;
+    /// Puts what was folded since the last call in front; `None` if nothing was.
+    fn flip(&mut self) -> Option<AnyRows>;
+    /// Tells the subscribers what the last flip changed. Wakers of theirs are added to `wake`.
+    fn deliver(&mut self, position: u64, wake: &mut Vec<std::task::Waker>);
+    /// Gives the rows to subscribers who came while there were none to see.
+    fn welcome(&mut self, position: u64, wake: &mut Vec<std::task::Waker>);
+    /// Ends every subscription.
+    fn end(&mut self, error: &ChangesError, wake: &mut Vec<std::task::Waker>);
+    /// Forgets what the store has: every row is to be saved, a stretch at a time.
+    fn save_all(&mut self);
+    /// The rows to be saved next, at most about `stretch` of those that were never saved, and whether the store has all of them then.
+    fn images(&mut self, stretch: usize) -> (RowImages, bool);
+    /// Takes back rows whose saving failed.
+    fn unsaved(&mut self, ids: &[u32]);
+}
+
+/// Left and right: readers share `front`; `back` is `front` without the last batch, and is what the next one is folded into.
+pub(crate) struct ViewRows<P: Projection> {
+    front: Arc<Rows<P>>,
+    /// `None` until it is first needed: a view that is not written to has one copy.
+    back: Option<Arc<Rows<P>>>,
+    /// The rows in which `front` is ahead of `back`.
+    lag: Vec<u32>,
+    /// Whether `back` has caught up with `front`, and takes a batch.
+    writing: bool,
+    /// Whether the last flip put something new in front that has not been delivered.
+    flipped: bool,
+    /// Nobody reads yet: fold right into `front`.
+    bulk: bool,
+    folder: Folder,
+    dirty: Dirty,
+    /// Rows from this one on are not in the store.
+    saved: u32,
+    feed: Arc<Feed<P>>,
+}
+
+/// Rows that changed since the last checkpoint, each once.
+#[derive(Default)]
+struct Dirty {
+    marks: Vec<u64>,
+    rows: Vec<u32>,
+}
+
+impl Dirty {
+    fn add(&mut self, rows: &[u32]) {
+        for &row in rows {
+            let (word, bit) = (row as usize / 64, 1 << (row % 64));
+            if word >= self.marks.len() {
+                self.marks.resize(word + 1, 0);
+            }
+            if self.marks[word] & bit == 0 {
+                self.marks[word] |= bit;
+                self.rows.push(row);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Vec<u32> {
+        let rows = std::mem::take(&mut self.rows);
+        for row in &rows {
+            self.marks[*row as usize / 64] = 0;
+        }
+        rows
+    }
+}
+
+impl<P: Projection> ViewRows<P> {
+    fn new(feed: Arc<Feed<P>>) -> Self {
+        Self {
+            front: Arc::default(),
+            back: None,
+            lag: Vec::new(),
+            writing: false,
+            flipped: false,
+            bulk: true,
+            folder: Folder::default(),
+            dirty: Dirty::default(),
+            saved: 0,
+            feed,
+        }
+    }
+
+    /// What a run is folded into. Does not wait for readers longer than copying the rows would take.
+    pub(crate) fn writable(&mut self) -> (&mut Folder, &mut Rows<P>) {
+        if self.bulk {
+            return (&mut self.folder, Arc::make_mut(&mut self.front));
+        }
+        if !self.writing {
+            self.catch_up();
+            self.writing = true;
+        }
+        let back = self.back.get_or_insert_with(|| Arc::new((*self.front).clone()));
+        (&mut self.folder, Arc::make_mut(back))
+    }
+
+    fn catch_up(&mut self) {
+        let mut back = self.back.take();
+        if let Some(rows) = back.as_mut().and_then(|back| wait_until_free(back)) {
+            rows.catch_up(&self.front, &self.lag);
+        } else {
+            // Someone dawdles over the old rows: they are theirs now.
+            tracing::debug!(view = P::NAME, "a reader holds on to old rows: copying them");
+            back = Some(Arc::new((*self.front).clone()));
+        }
+        self.back = back;
+        self.lag.clear();
+    }
+
+    /// The row's image. A panic in an expression of the user's costs the rendering, not the checkpoint.
+    fn image(&self, row: u32, images: &mut RowImages) {
+        let mut columns = Vec::with_capacity(P::COLUMNS.len());
+        let shown = catch_unwind(AssertUnwindSafe(|| match self.front.render(row) {
+            Some(rendered) => {
+                rendered.sql(&mut columns);
+                rendered.visible()
+            }
+            None => false,
+        }));
+        let shown = shown.unwrap_or_else(|panic| {
+            tracing::warn!(view = P::NAME, row, "rendering a row for SQL panicked: {}", said(&*panic));
+            false
+        });
+        columns.resize(P::COLUMNS.len(), SqlValue::Null);
+        let key = self.front.keys().get(row);
+        images.push(row, shown, key, |out| self.front.write_state(row, out), |out| out.append(&mut columns));
+    }
+
+    fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<std::task::Waker> {
+        let back = self.back.as_ref().filter(|_| self.flipped);
+        let changed = back.iter().flat_map(|back| {
+            let known = back.len();
+            self.lag.iter().map(move |&row| {
+                let before = if (row as usize) < known { back.show(row) } else { None };
+                (before, self.front.show(row))
+            })
+        });
+        backlog.extend(changed, position)
+    }
+}
+
+/// The rows, once no reader holds them; `None` if that takes longer than a copy would.
+fn wait_until_free<P: Projection>(rows: &mut Arc<Rows<P>>) -> Option<&mut Rows<P>> {
+    if Arc::get_mut(rows).is_none() {
+        let copying = Duration::from_nanos(rows.memory() as u64 / 2);
+        let patience = copying.clamp(Duration::from_micros(20), Duration::from_millis(20));
+        let begun = Instant::now();
+        while Arc::strong_count(rows) > 1 {
+            if begun.elapsed() > patience {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+    }
+    Arc::get_mut(rows)
+}
+
+impl<P: Projection> AnyView for ViewRows<P> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn len(&self) -> usize {
+        self.front.len()
+    }
+
+    fn memory(&self) -> usize {
+        let back = self.back.as_ref().map_or(0, |back| back.memory());
+        self.front.memory() + back + self.folder.memory()
+    }
+
+    fn restore(&mut self, id: u32, key: &[u8], state: &[u8]) -> bool {
+        let rows = Arc::make_mut(&mut self.front);
+        let restored = catch_unwind(AssertUnwindSafe(|| rows.restore(key, state)));
+        self.saved = id.saturating_add(1);
+        matches!(restored, Ok(Some(row)) if row == id)
+    }
+
+    fn settle(&mut self) {
+        let touched = self.folder.take_touched();
+        self.dirty.add(&touched);
+    }
+
+    fn go_live(&mut self) {
+        self.settle();
+        self.bulk = false;
+    }
+
+    fn shown(&self) -> AnyRows {
+        self.front.clone()
+    }
+
+    fn flip(&mut self) -> Option<AnyRows> {
+        if !std::mem::take(&mut self.writing) {
+            return None;
+        }
+        let touched = self.folder.take_touched();
+        if touched.is_empty() {
+            return None;
+        }
+        self.dirty.add(&touched);
+        if let Some(back) = &mut self.back {
+            std::mem::swap(back, &mut self.front);
+        }
+        self.lag = touched;
+        self.flipped = true;
+        Some(self.front.clone())
+    }
+
+    fn deliver(&mut self, position: u64, wake: &mut Vec<std::task::Waker>) {
+        let subscribers = self.feed.subscribers();
+        for backlog in &subscribers {
+            let told = catch_unwind(AssertUnwindSafe(|| self.changes(backlog, position)));
+            wake.extend(told.unwrap_or_else(|panic| {
+                let fault = Fault {
+                    projection: P::RUST_NAME,
+                    position,
+                    event: String::new(),
+                    column: None,
+                    reason: format!("showing a row panicked: {}", said(&*panic)),
+                };
+                backlog.end(ChangesError::Faulted(fault))
+            }));
+        }
+        self.flipped = false;
+    }
+
+    fn welcome(&mut self, position: u64, wake: &mut Vec<std::task::Waker>) {
+        for backlog in self.feed.subscribers() {
+            wake.extend(backlog.begin(self.front.clone(), position));
+        }
+    }
+
+    fn end(&mut self, error: &ChangesError, wake: &mut Vec<std::task::Waker>) {
+        wake.extend(self.feed.end(error));
+    }
+
+    fn save_all(&mut self) {
+        self.saved = 0;
+    }
+
+    fn images(&mut self, stretch: usize) -> (RowImages, bool) {
+        let mut images = RowImages::default();
+        // New rows are saved in the order of their numbers; of those beyond the stretch, it does not matter that they changed.
+        let end = (self.saved as usize).saturating_add(stretch).min(self.front.len()) as u32;
+        let dirty = self.dirty.take();
+        for &row in dirty.iter().filter(|row| **row < self.saved) {
+            self.image(row, &mut images);
+        }
+        for row in self.saved..end {
+            self.image(row, &mut images);
+        }
+        self.saved = end;
+        (images, end as usize == self.front.len())
+    }
+
+    fn unsaved(&mut self, ids: &[u32]) {
+        self.dirty.add(ids);
+    }
+}
+
+/// A view's place in the fold.
+pub(crate) struct Slot {
+    pub(crate) view: Option<Box<dyn AnyView>>,
+    pub(crate) rust_name: &'static str,
+    /// The last event that the view stands at.
+    pub(crate) at: Head,
+    pub(crate) fault: Option<Arc<Fault>>,
+    /// Whether the fault has been made known.
+    pub(crate) told: bool,
+}
+
+impl Slot {
+    /// The place of a view that is not here: being rebuilt elsewhere.
+    pub(crate) fn absent(view: &dyn ViewType) -> Self {
+        Self { view: None, rust_name: view.rust_name(), at: Head::default(), fault: None, told: false }
+    }
+
+    /// Whether it takes events.
+    pub(crate) fn folds(&self) -> bool {
+        self.view.is_some() && self.fault.is_none()
+    }
+
+    pub(crate) fn view_mut(&mut self) -> Option<&mut dyn Any> {
+        self.view.as_mut().map(|view| view.as_any())
+    }
+
+    pub(crate) fn fault(&mut self, position: u64, event: &str, error: FoldError) {
+        let fault = Fault {
+            projection: self.rust_name,
+            position,
+            event: event.to_owned(),
+            column: (!error.column.is_empty()).then_some(error.column),
+            reason: error.reason,
+        };
+        tracing::warn!(view = self.rust_name, position, event, "{fault}");
+        self.fault = Some(Arc::new(fault));
+    }
+
+    /// Moves on to the end of a stretch that has been folded, or to right before the event that stopped it.
+    ///
+    /// `checksum` answers for positions within the stretch.
+    pub(crate) fn advance(&mut self, end: Head, checksum: impl Fn(u64) -> Option<u64>) {
+        if self.view.is_none() || self.told {
+            return;
+        }
+        match &self.fault {
+            None if end.position > self.at.position => self.at = end,
+            Some(fault) if fault.position > self.at.position + 1 => {
+                let position = fault.position - 1;
+                if let Some(checksum) = checksum(position) {
+                    self.at = Head { position, checksum };
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! What can go wrong: one enum an operation, with what to do next in the message.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::codec::EncodeError;
+use crate::projection::Fault;
+use crate::store::{StoreError, StoreId};
+
+/// Why an engine could not be started. Nothing has been changed then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store could not be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Two event types have one stored name.
+    #[error(
+        "the event types `{first}` and `{second}` are both stored as `{name}`: give one of them another name \
+         (`#[event(name = \"..\")]`), or take the alias away"
+    )]
+    SameEventName {
+        /// The stored name, or alias.
+        name: &'static str,
+        /// One type.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// Two projections have one stored name.
+    #[error(
+        "the projections `{first}` and `{second}` are both stored as `{name}`: give one of them another name \
+         (`#[projection(name = \"..\")]`)"
+    )]
+    SameViewName {
+        /// The stored name.
+        name: &'static str,
+        /// One projection.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// A projection would fold an event twice.
+    #[error("the projection `{projection}` reads the event `{event}` through two of its sources: name it in one of them only")]
+    ReadTwice {
+        /// The projection's Rust name.
+        projection: &'static str,
+        /// The event's stored name.
+        event: &'static str,
+    },
+    /// The log holds events that no registered type claims.
+    #[error("{}", unclaimed(.0))]
+    UnknownEvents(Vec<UnknownEvent>),
+    /// The checkpoints were made from another log.
+    #[error(
+        "the checkpoint of the view `{view}` was made from the log {found}, and this log is {expected}: views.db belongs to another \
+         events.db. Put the right pair of files together; or delete views.db: it is rebuilt from events.db"
+    )]
+    OtherLog {
+        /// The view's stored name.
+        view: String,
+        /// The log's identity.
+        expected: StoreId,
+        /// The identity in the checkpoint.
+        found: StoreId,
+    },
+    /// A checkpoint stands for events that the log does not have.
+    #[error(
+        "the checkpoint of the view `{view}` stands at position {position}, and the log ends at {head}: events.db was truncated, \
+         or replaced by an older copy, and events are missing from it. Put the right events.db back; or, if losing them is intended, \
+         delete views.db: it is rebuilt from events.db"
+    )]
+    LogTooShort {
+        /// The view's stored name.
+        view: String,
+        /// Where the checkpoint stands.
+        position: u64,
+        /// Where the log ends.
+        head: u64,
+    },
+    /// A checkpoint was made from other events than the log has.
+    #[error(
+        "the checkpoint of the view `{view}` was made from another event at position {position} than the log has there: events.db was \
+         restored from a backup and appended to since, or replaced. Put the right events.db back; or, if losing its events is \
+         intended, delete views.db: it is rebuilt from events.db"
+    )]
+    LogDiffers {
+        /// The view's stored name.
+        view: String,
+        /// Where the checkpoint stands.
+        position: u64,
+    },
+    /// The log's chain of checksums is broken.
+    #[error(
+        "the log is damaged at position {position}: {what}. Put back a backup of events.db that is whole (and delete views.db); events \
+         from this position on cannot be trusted"
+    )]
+    Damaged {
+        /// The first event that is not as it was written.
+        position: u64,
+        /// What does not hold.
+        what: String,
+    },
+    /// The system gave no thread.
+    #[error("no thread could be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Events in the log that no registered type claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownEvent {
+    /// The stored name.
+    pub name: String,
+    /// The stored schema version.
+    pub version: u32,
+    /// How many there are.
+    pub count: u64,
+    /// The version that the type of this name reads, if there is such a type.
+    pub reads: Option<u32>,
+}
+
+fn unclaimed(events: &[UnknownEvent]) -> String {
+    use fmt::Write;
+    let mut text = String::from("the log holds events that no registered type reads:");
+    for UnknownEvent { name, version, count, reads } in events {
+        let _ = write!(text, "\n  `{name}` version {version} ({count} stored): ");
+        let _ = match reads {
+            Some(reads) if version > reads => write!(
+                text,
+                "its type reads version {reads} only; it was written by a newer version of this program: run that, or raise the \
+                 type's `version` to {version}"
+            ),
+            Some(reads) => write!(
+                text,
+                "its type reads version {reads} only; set the type's `version` back to {version}, and add fields with \
+                 `#[serde(default)]`"
+            ),
+            None => write!(
+                text,
+                "register its type with `.event::<E>()`; if it was renamed, give the type `#[event(aliases(\"{name}\"))]`; to pass these \
+                 events over, `.allow_unknown(\"{name}\")`"
+            ),
+        };
+    }
+    text
+}
+
+/// Why an append did not answer with a receipt.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// None of the events is in the log, now or after a crash.
+    #[error("nothing was appended: {0}")]
+    NotAppended(#[source] Refusal),
+    /// The events may be in the log, all of them or none: the commit failed half-way. The store takes no more appends until it is opened
+    /// anew; then look at the log, or append again with the same event ids.
+    #[error("it is unknown whether the events are in the log: {reason}. Open the store anew, and append again under the same event ids")]
+    Unknown {
+        /// What happened.
+        reason: String,
+        /// The store's own error, if it had one.
+        #[source]
+        source: Option<Arc<StoreError>>,
+    },
+}
+
+/// Why nothing was appended.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The engine has not been told of the event's type.
+    #[error("the event type `{name}` ({rust}) is not registered with this engine: register it with `.event::<E>()`, or a view that reads it")]
+    Unregistered {
+        /// The stored name.
+        name: &'static str,
+        /// The Rust type.
+        rust: &'static str,
+    },
+    /// The payload is larger than the engine takes.
+    #[error("the payload of `{name}` has {size} bytes, and the limit is {limit}: keep large data elsewhere, or raise `.payload_limit(..)`")]
+    TooLarge {
+        /// The stored name.
+        name: &'static str,
+        /// Bytes of payload and metadata.
+        size: usize,
+        /// The engine's limit.
+        limit: usize,
+    },
+    /// The event could not be turned into bytes.
+    #[error(transparent)]
+    Encode(Arc<EncodeError>),
+    /// The log has an event with this id, and it is not this one.
+    #[error("the event id `{id}` is taken: {what}")]
+    IdConflict {
+        /// The caller's event id.
+        id: String,
+        /// What differs.
+        what: String,
+    },
+    /// The store was opened read-only.
+    #[error("the store is open read-only")]
+    ReadOnly,
+    /// The engine has been closed.
+    #[error("the engine is closed")]
+    Closed,
+    /// The store could not.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+}
+
+/// Why a view does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The view is new, or its projection has changed, and it is being folded from the log.
+    #[error("the view is being rebuilt, {position} of {head} events are folded: wait with `engine.wait_ready()`")]
+    Rebuilding {
+        /// How far it is.
+        position: u64,
+        /// Where the log ends.
+        head: u64,
+    },
+    /// The view has stopped.
+    #[error(transparent)]
+    Faulted(#[from] Fault),
+    /// The engine has been closed.
+    #[error("the engine is closed")]
+    Closed,
+}
+
+/// A projection that the engine was not started with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the projection `{projection}` is not a view of this engine: start it with `.view::<{projection}>()`")]
+pub struct NoSuchView {
+    /// The projection's Rust name.
+    pub projection: &'static str,
+}
+
+/// Why waiting for a receipt makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The receipt is for another log.
+    #[error("the receipt is for the log {found}, and this engine's is {expected}: it was sent to the wrong place")]
+    OtherLog {
+        /// The engine's log.
+        expected: StoreId,
+        /// The receipt's.
+        found: StoreId,
+    },
+    /// The engine has been closed.
+    #[error("the engine is closed")]
+    Closed,
+}
+
+/// Why a subscription gave no change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangesError {
+    /// The subscriber was too slow: its backlog was full when the view reached `position`. The subscription has ended; subscribe anew.
+    #[error("the subscriber lagged behind, and its backlog was full at position {position}: subscribe anew, or with a larger `backlog(..)`")]
+    Lagged {
+        /// Where the view was.
+        position: u64,
+    },
+    /// The view has stopped, and with it the subscription.
+    #[error(transparent)]
+    Faulted(#[from] Fault),
+    /// The engine has been closed.
+    #[error("the engine is closed")]
+    Closed,
+    /// No change within the time given. The subscription goes on.
+    #[error("nothing changed within the time given")]
+    TimedOut,
+}
+
+/// Why a stream of events gave no event.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventsError {
+    /// An event cannot be read as the type asked for. The stream has ended.
+    #[error("the event at position {position}, `{event}`, cannot be read: {reason}")]
+    Undecodable {
+        /// Its position.
+        position: u64,
+        /// Its stored name.
+        event: String,
+        /// Why.
+        reason: String,
+    },
+    /// The log's chain of checksums is broken. The stream has ended.
+    #[error("the log is damaged at position {position}: {what}. Put back a backup of events.db that is whole")]
+    Damaged {
+        /// The first event that is not as it was written.
+        position: u64,
+        /// What does not hold.
+        what: String,
+    },
+    /// The store could not be read. The stream has ended.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+    /// The engine has been closed.
+    #[error("the engine is closed")]
+    Closed,
+    /// No event within the time given. The stream goes on.
+    #[error("no event within the time given")]
+    TimedOut,
+}
+
+/// Why an engine is not ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotReady {
+    /// No view is being rebuilt any more, and these have stopped.
+    #[error("{}", faults(.0))]
+    Faulted(Vec<Fault>),
+    /// The engine has been closed.
+    #[error("the engine is closed")]
+    Closed,
+}
+
+fn faults(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Why a checkpoint or a backup was not made, or a close was not clean.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreFailure {
+    /// The engine has been closed.
+    #[error("the engine is closed")]
+    Closed,
+    /// The store could not.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+}
+
+impl From<StoreError> for StoreFailure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}

@@ -1,0 +1,70 @@
+//! How an engine is doing.
+
+use std::time::Duration;
+
+use crate::projection::Fault;
+
+/// How an engine is doing, at the moment it was asked.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Health {
+    /// The position of the last durable event; 0 in an empty log.
+    pub position: u64,
+    /// Whether the store was opened read-only.
+    pub read_only: bool,
+    /// Whether the engine has been closed.
+    pub closed: bool,
+    /// Why the last checkpoint could not be saved, if so. It is tried again; appends and reads go on.
+    pub checkpoint_failure: Option<String>,
+    /// What went wrong in the engine's own threads, if anything did: no append succeeds, or no view goes on, after it.
+    pub broken: Option<String>,
+    /// Each view, in the order of registration.
+    pub views: Vec<ViewHealth>,
+}
+
+/// How a view is doing.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ViewHealth {
+    /// The projection's stored name: that of its SQL view.
+    pub name: &'static str,
+    /// The projection's Rust name.
+    pub projection: &'static str,
+    /// Whether it answers.
+    pub state: ViewState,
+    /// The last event it has folded.
+    pub position: u64,
+    /// How many events of the log it has not folded yet.
+    pub lag: u64,
+    /// How many rows it has, those hidden from readers included.
+    pub rows: u64,
+    /// Bytes in memory: index, keys and states, both copies where there are two.
+    pub memory: usize,
+    /// The last checkpoint, if there is one.
+    pub checkpoint: Option<CheckpointHealth>,
+}
+
+/// Whether a view answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ViewState {
+    /// It follows the log.
+    Live,
+    /// It is being rebuilt from the log: `position` of `head` events are folded.
+    Rebuilding {
+        /// How far it is.
+        position: u64,
+        /// Where the log ends.
+        head: u64,
+    },
+    /// It has stopped.
+    Faulted(Fault),
+}
+
+/// A view's last checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointHealth {
+    /// The event that it stands at.
+    pub position: u64,
+    /// How long ago it was saved; for one that an earlier process saved, since this one loaded it.
+    pub age: Duration,
+}

@@ -1,0 +1,252 @@
+//! What readers hold of a view.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::change::{Backlog, Changes, Feed};
+use crate::engine::shared::{Core, Published, Shown};
+use crate::error::{ChangesError, ReadError, WaitError};
+use crate::key::{Key, PrefixOf};
+use crate::projection::{Fault, Projection};
+use crate::receipt::Receipt;
+use crate::sync::{Wait, within};
+use crate::table::Rows;
+
+/// A view of an engine: the rows of the projection `P`, in memory, always at the end of some batch of events.
+///
+/// Cheap to clone, usable from any thread. It does not keep the engine open: once the last [`Engine`](crate::Engine) is closed or dropped, reads answer
+/// [`ReadError::Closed`].
+pub struct View<P: Projection> {
+    core: Arc<Core>,
+    number: usize,
+    feed: Arc<Feed<P>>,
+}
+
+impl<P: Projection> Clone for View<P> {
+    fn clone(&self) -> Self {
+        Self { core: self.core.clone(), number: self.number, feed: self.feed.clone() }
+    }
+}
+
+impl<P: Projection> std::fmt::Debug for View<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("projection", &P::RUST_NAME).finish_non_exhaustive()
+    }
+}
+
+/// How waiting for a [`Receipt`] ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// The view has folded the events.
+    Reached,
+    /// Not within the time given.
+    TimedOut {
+        /// How many positions the view is short of the receipt's.
+        behind: u64,
+    },
+    /// The view is being rebuilt: it answers nothing yet.
+    Rebuilding {
+        /// How far it is.
+        position: u64,
+        /// Where the log ends.
+        head: u64,
+    },
+    /// The view has stopped.
+    Faulted(Fault),
+}
+
+impl<P: Projection> View<P> {
+    pub(crate) fn new(core: Arc<Core>, number: usize) -> Self {
+        let feed = core.catalog.views[number].feed();
+        let Ok(feed) = feed.downcast() else { unreachable!("a view is found by the type of its rows") };
+        Self { core, number, feed }
+    }
+
+    fn shown<'p>(&self, published: &'p Published) -> Result<&'p Arc<dyn Any + Send + Sync>, ReadError> {
+        if published.closed {
+            return Err(ReadError::Closed);
+        }
+        let shown = &published.views[self.number];
+        match shown {
+            Shown::Live(rows) => Ok(rows),
+            _ => Err(self.core.unreadable(shown).unwrap_or(ReadError::Closed)),
+        }
+    }
+
+    /// All rows at one position, shared.
+    fn snapshot(&self) -> Result<(Arc<Rows<P>>, u64), ReadError> {
+        let published = self.core.published.load();
+        let rows = self.shown(&published)?.clone();
+        let Ok(rows) = rows.downcast() else { unreachable!("a view is found by the type of its rows") };
+        Ok((rows, published.position))
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Rows<P>, u64) -> T) -> Result<T, ReadError> {
+        let published = self.core.published.load();
+        let rows = &**self.shown(&published)?;
+        let Some(rows) = rows.downcast_ref() else { unreachable!("a view is found by the type of its rows") };
+        Ok(look(rows, published.position))
+    }
+
+    /// The row of a key; `None` if there is none, or `having` hides it. The key is borrowed: `("jsmith", "hats")`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: the view is being rebuilt, has stopped, or the engine is closed.
+    pub fn get(&self, key: <P::Key as Key>::Ref<'_>) -> Result<Option<P>, ReadError> {
+        self.read(|rows, _| rows.get(&key))
+    }
+
+    /// All rows that `having` does not hide, at one position, in the order in which their keys first appeared.
+    ///
+    /// The iterator sees one state of the view, however long it is held, and holds nobody up: if it is held for longer than a moment, the
+    /// fold goes on in a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn rows(&self) -> Result<ViewRows<P>, ReadError> {
+        let (rows, position) = self.snapshot()?;
+        let left = Left::All(0..rows.len() as u32);
+        Ok(ViewRows { rows, position, left })
+    }
+
+    /// The rows whose key begins with these columns: `view.rows_of("jsmith")`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn rows_of<Q: PrefixOf<P>>(&self, prefix: Q) -> Result<ViewRows<P>, ReadError> {
+        let (rows, position) = self.snapshot()?;
+        let left = Left::These(rows.under(&prefix).into_iter());
+        Ok(ViewRows { rows, position, left })
+    }
+
+    /// How many rows there are, those that `having` hides included.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn len(&self) -> Result<usize, ReadError> {
+        self.read(|rows, _| rows.len())
+    }
+
+    /// Whether there is no row, hidden or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn is_empty(&self) -> Result<bool, ReadError> {
+        self.len().map(|len| len == 0)
+    }
+
+    /// The position of the last event that the view has folded; 0 before the first.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn position(&self) -> Result<u64, ReadError> {
+        self.read(|_, position| position)
+    }
+
+    /// The rows now, then every change of them. See [`Changes`].
+    pub fn subscribe(&self) -> Changes<P> {
+        let backlog = Arc::new(Backlog::new());
+        // Between the snapshot and the place in the list, nothing can be published.
+        let gate = crate::sync::lock(&self.core.gate);
+        match self.snapshot() {
+            Ok((rows, position)) => {
+                backlog.begin(rows, position);
+                self.feed.add(&backlog);
+            }
+            Err(ReadError::Rebuilding { .. }) => self.feed.add(&backlog),
+            Err(ReadError::Faulted(fault)) => drop(backlog.end(ChangesError::Faulted(fault))),
+            Err(ReadError::Closed) => drop(backlog.end(ChangesError::Closed)),
+        }
+        drop(gate);
+        Changes::new(self.core.clone(), backlog)
+    }
+
+    /// Waits until the view has folded the events of a receipt, which may come from another handle or process, for at most this long. A view that is being
+    /// rebuilt or has stopped is answered at once.
+    pub fn wait_for(&self, receipt: &Receipt, timeout: Duration) -> Wait<Result<Reached, WaitError>> {
+        let (core, number, receipt) = (self.core.clone(), self.number, *receipt);
+        Wait::new(async move {
+            if receipt.store != core.store_id {
+                return Err(WaitError::OtherLog { expected: core.store_id, found: receipt.store });
+            }
+            let look = || {
+                let published = core.published.load();
+                if published.closed {
+                    return Some(Err(WaitError::Closed));
+                }
+                match &published.views[number] {
+                    Shown::Live(_) => (published.position >= receipt.last).then_some(Ok(Reached::Reached)),
+                    Shown::Faulted(fault) => Some(Ok(Reached::Faulted((**fault).clone()))),
+                    Shown::Rebuilding(position) => {
+                        let position = position.load(Ordering::Relaxed);
+                        Some(Ok(Reached::Rebuilding { position, head: core.head() }))
+                    }
+                }
+            };
+            within(&core.timer, timeout, core.folded.until(look)).await.unwrap_or_else(|| {
+                let behind = receipt.last.saturating_sub(core.published.load().position);
+                Ok(Reached::TimedOut { behind })
+            })
+        })
+    }
+}
+
+/// Rows of a view, at one position.
+pub struct ViewRows<P: Projection> {
+    rows: Arc<Rows<P>>,
+    position: u64,
+    left: Left,
+}
+
+enum Left {
+    All(std::ops::Range<u32>),
+    These(std::vec::IntoIter<u32>),
+}
+
+impl<P: Projection> ViewRows<P> {
+    /// The position at which all of them stand.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+}
+
+impl<P: Projection> Iterator for ViewRows<P> {
+    type Item = P;
+
+    fn next(&mut self) -> Option<P> {
+        loop {
+            let row = match &mut self.left {
+                Left::All(rows) => rows.next(),
+                Left::These(rows) => rows.next(),
+            }?;
+            if let Some(row) = self.rows.show(row) {
+                return Some(row);
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = match &self.left {
+            Left::All(rows) => rows.len(),
+            Left::These(rows) => rows.len(),
+        };
+        (0, Some(left))
+    }
+}
+
+impl<P: Projection> std::iter::FusedIterator for ViewRows<P> {}
+
+impl<P: Projection> std::fmt::Debug for ViewRows<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ViewRows").field("projection", &P::RUST_NAME).field("position", &self.position).finish()
+    }
+}

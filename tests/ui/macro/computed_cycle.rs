@@ -1,0 +1,22 @@
+use cqrs_core::prelude::*;
+
+#[event]
+pub struct Purchased {
+    pub customer: String,
+    pub item: String,
+    pub qty: i32,
+    pub price: f64,
+    pub note: Option<String>,
+    pub tags: Vec<String>,
+}
+
+#[projection(from = Purchased, group_by = customer)]
+pub struct Row {
+    pub customer: String,
+    #[computed(b)]
+    pub a: i64,
+    #[computed(a)]
+    pub b: i64,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use cqrs_core::prelude::*;
+
+#[event]
+pub enum E {
+    A,
+}
+
+fn main() {}

@@ -1,0 +1,21 @@
+use cqrs_core::prelude::*;
+
+#[event]
+pub struct Purchased {
+    pub customer: String,
+    pub item: String,
+    pub qty: i32,
+    pub price: f64,
+    pub note: Option<String>,
+    pub tags: Vec<String>,
+}
+
+#[projection(from = Purchased, group_by = (customer, price))]
+pub struct Row {
+    pub customer: String,
+    pub price: f64,
+    #[count]
+    pub n: u64,
+}
+
+fn main() {}
