@@ -299,8 +299,12 @@ impl VisitMut for Resolver<'_> {
         }
     }
 
-    // Patterns and types hold constants and lengths, no fields.
-    fn visit_pat_mut(&mut self, _: &mut Pat) {}
+    // Patterns and types hold constants and lengths, no fields; but an arm's guard is part of its pattern.
+    fn visit_pat_mut(&mut self, pat: &mut Pat) {
+        if let Pat::Guard(guarded) = pat {
+            self.visit_expr_mut(&mut guarded.guard);
+        }
+    }
     fn visit_type_mut(&mut self, _: &mut syn::Type) {}
 }
 

@@ -12,8 +12,7 @@ use crate::store::StoreError;
 /// How long a write waits for a foreign process that holds a lock.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// After this many pages of write-ahead log (4 MiB) they are folded into the file. Small, because a log that is
-/// written over costs less of an fsync than one that still grows.
+/// After this many pages of write-ahead log (4 MiB, SQLite's own default) they are folded into the file.
 const FOLD_PAGES: u32 = 1000;
 
 /// What is left of a write-ahead log on disk after it grew beyond this.

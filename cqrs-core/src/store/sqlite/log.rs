@@ -11,8 +11,8 @@ use super::wal::WalWatch;
 use crate::store::memory::{TypeCounts, id_taken};
 use crate::store::{AppendFailure, Head, Log, LogEvent, StoreError, StoredType};
 
-/// After this many events they are counted into `event_types`. Counting within each append would cost it a page more
-/// to write, a third of the speed of small ones.
+/// After this many events they are counted into `event_types`: counting within each append would have it write one
+/// page more.
 const COUNT_EVERY: u64 = 10_000;
 
 const ACTION: &str = "appending to the log";
