@@ -78,12 +78,12 @@ macro_rules! tuples {
             }
             fn prefixes(bytes: &[u8], end: &mut dyn FnMut(usize)) {
                 let mut input = bytes;
-                if $first::read_key(&mut input).is_none() {
+                if !$first::skip_key(&mut input) {
                     return;
                 }
                 $(
                     end(bytes.len() - input.len());
-                    if $part::read_key(&mut input).is_none() {
+                    if !$part::skip_key(&mut input) {
                         return;
                     }
                 )*

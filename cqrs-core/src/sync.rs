@@ -235,10 +235,11 @@ impl Future for Sleep {
         }
         let timer = self.timer.clone();
         let mut state = lock(&timer.state);
+        let deadline = self.deadline;
         let id = *self.id.get_or_insert_with(|| {
             state.next += 1;
             let id = state.next;
-            state.due.push(Reverse((self.deadline, id)));
+            state.due.push(Reverse((deadline, id)));
             id
         });
         let replaced = state.wakers.insert(id, context.waker().clone());

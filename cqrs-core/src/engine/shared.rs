@@ -116,7 +116,12 @@ impl Core {
     /// Asks something of the fold, between two batches.
     pub(crate) fn control(&self, control: Control) {
         lock(&self.controls).push_back(control);
-        // A full queue has the fold awake already.
+        self.nudge();
+    }
+
+    /// Has the fold look around.
+    pub(crate) fn nudge(&self) {
+        // A full queue has it awake already.
         let _ = self.nudge.try_send(Message::Nudge);
     }
 

@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::route::said;
@@ -28,6 +29,8 @@ pub(crate) trait ViewType: Send + Sync {
     fn rows(&self) -> Box<dyn AnyView>;
     /// The `Arc<Feed<P>>` of its subscribers.
     fn feed(&self) -> Arc<dyn Any + Send + Sync>;
+    /// Ends every subscription; the wakers of those who wait.
+    fn end(&self, error: &ChangesError) -> Vec<Waker>;
 }
 
 pub(crate) struct TypedView<P: Projection> {
@@ -64,6 +67,9 @@ impl<P: Projection> ViewType for TypedView<P> {
     fn feed(&self) -> Arc<dyn Any + Send + Sync> {
         self.feed.clone()
     }
+    fn end(&self, error: &ChangesError) -> Vec<Waker> {
+        self.feed.end(error)
+    }
 }
 
 /// A view, as the fold holds it, with its type forgotten.
@@ -83,11 +89,9 @@ pub(crate) trait AnyView: Send {
     /// Puts what was folded since the last call in front; `None` if nothing was.
     fn flip(&mut self) -> Option<AnyRows>;
     /// Tells the subscribers what the last flip changed. Wakers of theirs are added to `wake`.
-    fn deliver(&mut self, position: u64, wake: &mut Vec<std::task::Waker>);
+    fn deliver(&mut self, position: u64, wake: &mut Vec<Waker>);
     /// Gives the rows to subscribers who came while there were none to see.
-    fn welcome(&mut self, position: u64, wake: &mut Vec<std::task::Waker>);
-    /// Ends every subscription.
-    fn end(&mut self, error: &ChangesError, wake: &mut Vec<std::task::Waker>);
+    fn welcome(&mut self, position: u64, wake: &mut Vec<Waker>);
     /// Forgets what the store has: every row is to be saved, a stretch at a time.
     fn save_all(&mut self);
     /// The rows to be saved next, at most about `stretch` of those that were never saved, and whether the store has all of them then.
@@ -203,11 +207,11 @@ impl<P: Projection> ViewRows<P> {
             false
         });
         columns.resize(P::COLUMNS.len(), SqlValue::Null);
-        let key = self.front.keys().get(row);
+        let key = self.front.keys().key(row);
         images.push(row, shown, key, |out| self.front.write_state(row, out), |out| out.append(&mut columns));
     }
 
-    fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<std::task::Waker> {
+    fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
         let back = self.back.as_ref().filter(|_| self.flipped);
         let changed = back.iter().flat_map(|back| {
             let known = back.len();
@@ -258,8 +262,10 @@ impl<P: Projection> AnyView for ViewRows<P> {
     }
 
     fn settle(&mut self) {
-        let touched = self.folder.take_touched();
-        self.dirty.add(&touched);
+        if self.bulk {
+            let touched = self.folder.take_touched();
+            self.dirty.add(&touched);
+        }
     }
 
     fn go_live(&mut self) {
@@ -288,7 +294,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
         Some(self.front.clone())
     }
 
-    fn deliver(&mut self, position: u64, wake: &mut Vec<std::task::Waker>) {
+    fn deliver(&mut self, position: u64, wake: &mut Vec<Waker>) {
         let subscribers = self.feed.subscribers();
         for backlog in &subscribers {
             let told = catch_unwind(AssertUnwindSafe(|| self.changes(backlog, position)));
@@ -306,14 +312,10 @@ impl<P: Projection> AnyView for ViewRows<P> {
         self.flipped = false;
     }
 
-    fn welcome(&mut self, position: u64, wake: &mut Vec<std::task::Waker>) {
+    fn welcome(&mut self, position: u64, wake: &mut Vec<Waker>) {
         for backlog in self.feed.subscribers() {
             wake.extend(backlog.begin(self.front.clone(), position));
         }
-    }
-
-    fn end(&mut self, error: &ChangesError, wake: &mut Vec<std::task::Waker>) {
-        wake.extend(self.feed.end(error));
     }
 
     fn save_all(&mut self) {

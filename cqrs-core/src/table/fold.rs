@@ -9,18 +9,33 @@ use crate::projection::{FoldError, Projection, Reads};
 const AHEAD: usize = 32;
 
 /// What a fold needs besides the rows, kept from one batch to the next so that nothing is allocated an event.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Folder {
     keys: Vec<u8>,
     ends: Vec<usize>,
     hashes: Vec<u32>,
+    peeked: Vec<u64>,
     /// The rows that have been touched since the list was last taken, each once, in order.
     touched: Vec<u32>,
-    /// By row: the round in which it was last touched.
-    stamps: Vec<u32>,
-    round: u32,
+    /// What marks those rows: a number that no row bears yet.
+    round: u64,
     /// How many events of the run that is being folded are done: also right after a panic.
     done: usize,
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        // Round 0 is that of rows that were never touched.
+        Self {
+            keys: Vec::new(),
+            ends: Vec::new(),
+            hashes: Vec::new(),
+            peeked: Vec::new(),
+            touched: Vec::new(),
+            round: 1,
+            done: 0,
+        }
+    }
 }
 
 impl Folder {
@@ -43,7 +58,9 @@ impl Folder {
                     let key = &self.keys[start..end];
                     start = end;
                     let row = fold_one(rows, self.hashes[at], key, recorded)?;
-                    self.touch(row);
+                    if rows.keys_mut().touch(row, self.round) {
+                        self.touched.push(row);
+                    }
                 }
                 self.done += 1;
             }
@@ -51,34 +68,31 @@ impl Folder {
         Ok(())
     }
 
-    /// Keys and hashes of a batch. The loads of the slots do not depend on each other, so their cache misses overlap.
+    /// Keys and hashes of a batch, then a look at what each will be found through. No look depends on another of its round, so
+    /// their cache misses overlap.
     fn look_ahead<E: Event, P: Reads<E>>(&mut self, rows: &Rows<P>, batch: &[Recorded<'_, E>]) {
+        let keys = rows.keys();
         self.keys.clear();
         self.ends.clear();
         self.hashes.clear();
+        self.peeked.clear();
         for recorded in batch {
             let start = self.keys.len();
             if P::key(&recorded.event, &recorded.meta, &mut KeyWriter(&mut self.keys)) {
                 self.ends.push(self.keys.len());
-                let hash = rows.keys().hash(&self.keys[start..]);
-                std::hint::black_box(rows.keys().peek(hash));
-                self.hashes.push(hash);
+                self.hashes.push(keys.hash(&self.keys[start..]));
             } else {
                 self.keys.truncate(start);
                 self.ends.push(TURNED_AWAY);
                 self.hashes.push(0);
             }
         }
-    }
-
-    fn touch(&mut self, row: u32) {
-        let at = row as usize;
-        if at >= self.stamps.len() {
-            self.stamps.resize(at + 1, self.round.wrapping_sub(1));
+        self.peeked.extend(self.hashes.iter().map(|hash| keys.peek_slot(*hash)));
+        for peeked in &mut self.peeked {
+            *peeked = keys.peek_entry(*peeked);
         }
-        if self.stamps[at] != self.round {
-            self.stamps[at] = self.round;
-            self.touched.push(row);
+        for peeked in &self.peeked {
+            std::hint::black_box(keys.peek_key(*peeked));
         }
     }
 
@@ -89,17 +103,23 @@ impl Folder {
 
     /// The rows touched since the last call, each once.
     pub(crate) fn take_touched(&mut self) -> Vec<u32> {
-        self.round = self.round.wrapping_add(1);
-        if self.round == 0 {
-            // Old stamps could be taken for new ones from here on.
-            self.stamps.clear();
-        }
+        self.next_round();
         std::mem::take(&mut self.touched)
+    }
+
+    /// Starts the list of touched rows anew.
+    pub(crate) fn forget_touched(&mut self) {
+        self.next_round();
+        self.touched.clear();
+    }
+
+    fn next_round(&mut self) {
+        self.round += 1;
     }
 
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
-        (self.stamps.capacity() + self.touched.capacity()) * size_of::<u32>() + self.keys.capacity()
+        self.touched.capacity() * size_of::<u32>() + self.keys.capacity()
     }
 }
 
@@ -115,14 +135,14 @@ fn fold_one<E: Event, P: Reads<E>>(
 ) -> Result<u32, FoldError> {
     match rows.keys().find(hash, key) {
         Some(row) => {
-            P::fold(rows.state_mut(row), &recorded.event, &recorded.meta)?;
+            P::fold(rows.keys_mut().value_mut(row), &recorded.event, &recorded.meta)?;
             Ok(row)
         }
         None => {
             let mut state = <P as Projection>::State::default();
             P::fold(&mut state, &recorded.event, &recorded.meta)?;
             rows.insert(hash, key, state)
-                .ok_or_else(|| FoldError { column: "", reason: "a view holds at most 4,294,967,295 rows".into() })
+                .ok_or_else(|| FoldError { column: "", reason: "the view is full: it holds at most 4,294,967,295 rows, and keys of less than 16 MiB".into() })
         }
     }
 }

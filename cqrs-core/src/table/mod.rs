@@ -127,7 +127,7 @@ impl<P: Projection> Table<P> {
             }
             fold_run::<E, P>(&mut self.folder, &mut self.rows, &run)
                 .map_err(|(done, error)| fault::<P>(run[done].meta.position, E::TYPES[names[done]].name, error))?;
-            self.folder.take_touched();
+            self.folder.forget_touched();
         }
         Ok(())
     }

@@ -10,9 +10,8 @@ pub(crate) struct Prefixes {
 
 #[derive(Clone, Debug, Default)]
 struct Level {
-    prefixes: Keys,
-    /// By prefix number: the newest row.
-    newest: Vec<u32>,
+    /// To the newest row of each prefix.
+    newest: Keys<u32>,
     /// By row: the next older row of the same prefix, plus one; 0 ends the chain.
     older: Vec<u32>,
 }
@@ -26,13 +25,12 @@ impl Prefixes {
     /// Adds the next row under the prefix of this length's level.
     pub(crate) fn insert(&mut self, level: usize, prefix: &[u8], row: u32) {
         let level = &mut self.levels[level];
-        let hash = level.prefixes.hash(prefix);
-        let older = match level.prefixes.find(hash, prefix) {
-            Some(number) => std::mem::replace(&mut level.newest[number as usize], row) + 1,
+        let hash = level.newest.hash(prefix);
+        let older = match level.newest.find(hash, prefix) {
+            Some(number) => std::mem::replace(level.newest.value_mut(number), row) + 1,
             None => {
                 // There are no more prefixes than rows, and the rows had numbers left.
-                level.prefixes.insert(hash, prefix);
-                level.newest.push(row);
+                level.newest.insert(hash, prefix, row);
                 0
             }
         };
@@ -43,8 +41,8 @@ impl Prefixes {
     pub(crate) fn rows(&self, parts: usize, prefix: &[u8]) -> Vec<u32> {
         let level = &self.levels[parts - 1];
         let mut rows = Vec::new();
-        if let Some(number) = level.prefixes.find(level.prefixes.hash(prefix), prefix) {
-            let mut next = level.newest[number as usize] + 1;
+        if let Some(number) = level.newest.find(level.newest.hash(prefix), prefix) {
+            let mut next = level.newest.value(number) + 1;
             while next > 0 {
                 rows.push(next - 1);
                 next = level.older[next as usize - 1];
@@ -55,7 +53,6 @@ impl Prefixes {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        let numbers = |v: &Vec<u32>| v.capacity() * size_of::<u32>();
-        self.levels.iter().map(|l| l.prefixes.memory() + numbers(&l.newest) + numbers(&l.older)).sum()
+        self.levels.iter().map(|level| level.newest.memory() + level.older.capacity() * size_of::<u32>()).sum()
     }
 }

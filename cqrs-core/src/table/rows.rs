@@ -8,9 +8,8 @@ use crate::projection::Projection;
 
 /// The rows of one view at one position. Cloning copies them all.
 pub(crate) struct Rows<P: Projection> {
-    keys: Keys,
+    keys: Keys<P::State>,
     prefixes: Prefixes,
-    states: Vec<P::State>,
 }
 
 impl<P: Projection> std::fmt::Debug for Rows<P> {
@@ -21,34 +20,33 @@ impl<P: Projection> std::fmt::Debug for Rows<P> {
 
 impl<P: Projection> Clone for Rows<P> {
     fn clone(&self) -> Self {
-        Self { keys: self.keys.clone(), prefixes: self.prefixes.clone(), states: self.states.clone() }
+        Self { keys: self.keys.clone(), prefixes: self.prefixes.clone() }
     }
 }
 
 impl<P: Projection> Default for Rows<P> {
     fn default() -> Self {
-        Self { keys: Keys::default(), prefixes: Prefixes::new(P::Key::PARTS), states: Vec::new() }
+        Self { keys: Keys::default(), prefixes: Prefixes::new(P::Key::PARTS) }
     }
 }
 
 impl<P: Projection> Rows<P> {
     /// How many rows, those hidden from readers included.
     pub(crate) fn len(&self) -> usize {
-        self.states.len()
+        self.keys.len()
     }
 
-    pub(crate) fn keys(&self) -> &Keys {
+    pub(crate) fn keys(&self) -> &Keys<P::State> {
         &self.keys
     }
 
-    pub(crate) fn state_mut(&mut self, row: u32) -> &mut P::State {
-        &mut self.states[row as usize]
+    pub(crate) fn keys_mut(&mut self) -> &mut Keys<P::State> {
+        &mut self.keys
     }
 
     /// Adds the row of a key that has none; `None` when there are as many rows as a view can have.
     pub(crate) fn insert(&mut self, hash: u32, key: &[u8], state: P::State) -> Option<u32> {
-        let row = self.keys.insert(hash, key)?;
-        self.states.push(state);
+        let row = self.keys.insert(hash, key, state)?;
         let mut level = 0;
         P::Key::prefixes(key, &mut |end| {
             self.prefixes.insert(level, &key[..end], row);
@@ -69,7 +67,7 @@ impl<P: Projection> Rows<P> {
 
     /// The row, hidden or not. `None` only for a state that no fold makes.
     pub(crate) fn render(&self, row: u32) -> Option<P> {
-        P::row(P::Key::read(self.keys.get(row))?, &self.states[row as usize])
+        P::row(P::Key::read(self.keys.key(row))?, self.keys.value(row))
     }
 
     /// Looks a row up by its borrowed key.
@@ -89,7 +87,7 @@ impl<P: Projection> Rows<P> {
 
     /// The exact state of a row, for a checkpoint.
     pub(crate) fn write_state(&self, row: u32, out: &mut Vec<u8>) {
-        self.states[row as usize].write(out);
+        self.keys.value(row).write(out);
     }
 
     /// Adds the next row out of a checkpoint. `None` if the bytes are no key and state of this projection, or the key has a row.
@@ -108,17 +106,18 @@ impl<P: Projection> Rows<P> {
     pub(crate) fn catch_up(&mut self, newer: &Self, touched: &[u32]) {
         let known = self.len();
         for &row in touched.iter().filter(|row| (**row as usize) < known) {
-            self.states[row as usize].clone_from(&newer.states[row as usize]);
+            self.keys.value_mut(row).clone_from(newer.keys.value(row));
         }
         for row in known..newer.len() {
-            let key = newer.keys.get(row as u32);
+            let row = row as u32;
+            let key = newer.keys.key(row);
             // The numbers sufficed for `newer`.
-            self.insert(self.keys.hash(key), key, newer.states[row].clone());
+            self.insert(self.keys.hash(key), key, newer.keys.value(row).clone());
         }
     }
 
     /// Bytes in memory, without what the states themselves have on the heap.
     pub(crate) fn memory(&self) -> usize {
-        self.keys.memory() + self.prefixes.memory() + self.states.capacity() * size_of::<P::State>()
+        self.keys.memory() + self.prefixes.memory()
     }
 }

@@ -48,6 +48,11 @@ pub trait Value: Clone + Send + Sync + Sized + 'static {
         Self::read(input)
     }
 
+    /// Passes over a value in canonical form, without making it; `false` if the bytes are no value of this type.
+    fn skip_key(input: &mut &[u8]) -> bool {
+        Self::read_key(input).is_some()
+    }
+
     /// The order of `min`, `max` and `by`: total, also for floats.
     fn order(&self, other: &Self) -> Ordering {
         let (mut left, mut right) = (Vec::new(), Vec::new());

@@ -1,6 +1,7 @@
 //! The values of the standard library.
 
 use std::cmp::Ordering;
+use std::ffi::CStr;
 use std::time::Duration;
 
 use super::{Scalar, Value, key_parts};
@@ -19,7 +20,7 @@ pub(crate) fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
 #[inline]
 pub(crate) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     let mut rest = bytes;
-    while let Some(zero) = rest.iter().position(|byte| *byte == 0) {
+    while let Some(zero) = first_zero(rest) {
         out.extend_from_slice(&rest[..=zero]);
         out.push(0xff);
         rest = &rest[zero + 1..];
@@ -32,7 +33,7 @@ pub(crate) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 pub(crate) fn read_bytes(input: &mut &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
-        let zero = input.iter().position(|byte| *byte == 0)?;
+        let zero = first_zero(input)?;
         bytes.extend_from_slice(&input[..zero]);
         let mark = *input.get(zero + 1)?;
         *input = &input[zero + 2..];
@@ -42,6 +43,24 @@ pub(crate) fn read_bytes(input: &mut &[u8]) -> Option<Vec<u8>> {
             _ => return None,
         }
     }
+}
+
+/// Passes over what [`write_bytes`] wrote.
+pub(crate) fn skip_bytes(input: &mut &[u8]) -> bool {
+    while let Some(zero) = first_zero(input) {
+        let Some(mark) = input.get(zero + 1).copied() else { return false };
+        *input = &input[zero + 2..];
+        if mark == 0 {
+            return true;
+        }
+    }
+    false
+}
+
+/// Where the first zero is. `CStr` looks for it many bytes at a time, in safe code.
+#[inline]
+fn first_zero(bytes: &[u8]) -> Option<usize> {
+    CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes)
 }
 
 macro_rules! unsigned {
@@ -202,6 +221,9 @@ through! {
 }
 
 impl Value for String {
+    fn skip_key(input: &mut &[u8]) -> bool {
+        skip_bytes(input)
+    }
     const SHAPE: u128 = mix_str(0, "String");
     const SQL: SqlType = SqlType::Text;
     fn write(&self, out: &mut Vec<u8>) {
@@ -222,6 +244,9 @@ impl Value for String {
 }
 
 impl Value for Vec<u8> {
+    fn skip_key(input: &mut &[u8]) -> bool {
+        skip_bytes(input)
+    }
     const SHAPE: u128 = mix_str(0, "Vec<u8>");
     const SQL: SqlType = SqlType::Blob;
     fn write(&self, out: &mut Vec<u8>) {

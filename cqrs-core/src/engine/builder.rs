@@ -1,0 +1,403 @@
+//! From a store to a running engine.
+
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::sync_channel;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::catalog::{Catalog, Registry};
+use super::checkpoint::{Pace, Saved, Sums, load, saver};
+use super::pipeline::Pipeline;
+use super::rebuild::rebuild;
+use super::replay::{Halt, replay};
+use super::request::Consistency;
+use super::shared::{Core, Published, Shown, Start};
+use super::slot::Slot;
+use super::writer::{GroupLimits, Writer, last_recorded};
+use super::{Engine, Handle, Threads};
+use crate::error::{StartError, UnknownEvent};
+use crate::event::Event;
+use crate::projection::Projection;
+use crate::store::{Checkpoints, Head, LogReader, SavedView, Store};
+use crate::sync::lock;
+
+/// An engine to be: which views it keeps, which events it knows, and how it goes about it.
+#[must_use = "it is started with `.start()`"]
+pub struct Builder {
+    store: Arc<dyn Store>,
+    registry: Registry,
+    consistency: Consistency,
+    payload_limit: usize,
+    pace: Pace,
+    requests: usize,
+    batches: usize,
+    group: GroupLimits,
+    follow: Duration,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("store", &self.store.id()).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            registry: Registry::default(),
+            consistency: Consistency::default(),
+            payload_limit: 1 << 20,
+            pace: Pace { interval: Duration::from_secs(1), events: 1_000_000 },
+            requests: 1024,
+            batches: 4,
+            group: GroupLimits { events: 16_384, bytes: 8 << 20 },
+            follow: Duration::from_millis(20),
+        }
+    }
+
+    /// Keeps the rows of the projection `P`, and knows the events that it reads.
+    pub fn view<P: Projection>(mut self) -> Self {
+        self.registry.view::<P>();
+        self
+    }
+
+    /// Knows an event type, or the types of an enum: they can be appended, and are no unknown history.
+    pub fn event<E: Event>(mut self) -> Self {
+        self.registry.event::<E>();
+        self
+    }
+
+    /// Passes over stored events of this name, which would otherwise have to be claimed by a registered type.
+    pub fn allow_unknown(mut self, name: impl Into<String>) -> Self {
+        self.registry.allowed.insert(name.into());
+        self
+    }
+
+    /// What appends wait for; [`Append::consistency`](super::Append::consistency) overrides it. The default is
+    /// [`Consistency::ReadYourWrites`].
+    pub fn consistency(mut self, consistency: Consistency) -> Self {
+        self.consistency = consistency;
+        self
+    }
+
+    /// The largest payload, in bytes, that is appended (its metadata included) or decoded. The default is 1 MiB.
+    pub fn payload_limit(mut self, bytes: usize) -> Self {
+        self.payload_limit = bytes;
+        self
+    }
+
+    /// How far checkpoints may stay behind: at most this long, and at most this many events. The default is one second and a million
+    /// events. What a checkpoint has need not be replayed at the next start.
+    pub fn checkpoint_every(mut self, interval: Duration, events: u64) -> Self {
+        self.pace = Pace { interval, events: events.max(1) };
+        self
+    }
+
+    /// How many appends may wait for the writer (the default is 1024), and how many written groups for the fold (4). When they are
+    /// full, appends wait for a place.
+    pub fn queues(mut self, appends: usize, groups: usize) -> Self {
+        (self.requests, self.batches) = (appends.max(1), groups.max(1));
+        self
+    }
+
+    /// How much goes into one group, and so into one fsync: up to this many events and bytes. A single batch that is larger is a group
+    /// of its own. The default is 16,384 events and 8 MiB.
+    pub fn group_limits(mut self, events: usize, bytes: usize) -> Self {
+        self.group = GroupLimits { events: events.max(1), bytes: bytes.max(1) };
+        self
+    }
+
+    /// How often a read-only engine looks for new events. The default is every 20 milliseconds.
+    pub fn follow_every(mut self, interval: Duration) -> Self {
+        self.follow = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Starts the engine: checks that every stored event is claimed, resumes the views that have a checkpoint, and rebuilds those that
+    /// are new or have changed in the background ([`Engine::wait_ready`]).
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], which says what to do.
+    pub fn start(self) -> Result<Engine, StartError> {
+        let _span = tracing::info_span!("start").entered();
+        let store = self.store;
+        let catalog = self.registry.finish(self.payload_limit)?;
+        let read_only = store.read_only();
+        let log = if read_only { None } else { Some(store.log()?) };
+        let mut reader = store.reader()?;
+        catalog.claim(&reader.types()?)?;
+        let mut checkpoints = match store.checkpoints() {
+            Ok(checkpoints) => Some(checkpoints),
+            Err(error) if read_only => {
+                tracing::warn!(%error, "the checkpoints cannot be read: every view is folded from the log");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+
+        // The head is read after the checkpoints: a writer in another process may add to both.
+        let saved = checkpoints.as_mut().map_or(Ok(Vec::new()), |checkpoints| checkpoints.views())?;
+        let head = reader.head()?;
+        let mut opened = Opened::default();
+        for (number, ty) in catalog.views.iter().enumerate() {
+            let mut saved = saved.iter().find(|saved| saved.name == ty.name()).cloned();
+            if let Some(saved) = &saved {
+                check(&*store, &mut *reader, head, saved)?;
+            }
+            let resumed = match &mut checkpoints {
+                Some(checkpoints) => {
+                    resume(&catalog, number, &mut **checkpoints, &mut saved, read_only, head)
+                }
+                None => None,
+            };
+            opened.add(&catalog, number, resumed, head);
+        }
+        opened.catch_up(&catalog, &mut *reader, head)?;
+        let Opened { slots, rebuilt, sums, saved, mut loaded } = opened;
+
+        let progress = Arc::new(AtomicU64::new(0));
+        let rebuilding = rebuilt.iter().any(|slot| slot.view.is_some());
+        let shown: Vec<Shown> = slots
+            .iter()
+            .map(|slot| match (&slot.view, &slot.fault) {
+                (Some(_), Some(fault)) => Shown::Faulted(fault.clone()),
+                (Some(view), None) => Shown::Live(view.shown()),
+                (None, _) => Shown::Rebuilding(progress.clone()),
+            })
+            .collect();
+        let (fold, messages) = sync_channel(self.batches);
+        let published = Published { position: head.position, views: shown.clone(), closed: false };
+        let core = Arc::new(Core::new(Start {
+            catalog,
+            store: store.clone(),
+            published,
+            durable: head.position,
+            nudge: fold.clone(),
+        }));
+        for (number, slot) in slots.iter().enumerate() {
+            core.measure(number, slot);
+            *lock(&core.vitals[number].checkpoint) = loaded[number].take().map(|position| (position, Instant::now()));
+        }
+
+        let fold_reader = store.reader()?;
+        let rebuild_reader = rebuilding.then(|| store.reader()).transpose()?;
+        let (mut saver_end, mut saver_thread) = (None, None);
+        if let Some(checkpoints) = checkpoints.filter(|_| !read_only) {
+            let (end, thread) = saver(&core, checkpoints, sums, saved, self.pace, head.position);
+            (saver_end, saver_thread) = (Some(end), Some(thread));
+        }
+        let mut threads = Threads { fold: Some(fold.clone()), ..Threads::default() };
+        let (mut requests_end, mut writer) = (None, None);
+        if let Some(log) = log {
+            let (requests, taken) = async_channel::bounded(self.requests);
+            let recorded_at = last_recorded(&mut *reader, head.position)?;
+            requests_end = Some(requests);
+            let (core, limits) = (core.clone(), self.group);
+            writer = Some(Writer { core, log, reader, requests: taken, fold, head, recorded_at, limits });
+        }
+        let pipeline = Pipeline {
+            core: core.clone(),
+            slots,
+            shown,
+            head,
+            reader: fold_reader,
+            messages,
+            saver: saver_end,
+            follow: read_only.then_some(self.follow),
+        };
+
+        let handle = Handle::new(core.clone(), requests_end, self.consistency);
+        let mut begin = || {
+            threads.begin(&handle, "cqrs-fold", move || pipeline.run())?;
+            if let Some(thread) = saver_thread {
+                threads.begin(&handle, "cqrs-checkpoint", move || thread.run())?;
+            }
+            if let Some(reader) = rebuild_reader {
+                let core = core.clone();
+                threads.begin(&handle, "cqrs-rebuild", move || rebuild(&core, reader, rebuilt, &progress))?;
+            }
+            match writer {
+                Some(writer) => threads.begin_writer(&handle, move || writer.run()),
+                None => Ok(()),
+            }
+        };
+        let begun = begin();
+        // Should a thread not have started, the engine closes as it is dropped here.
+        let engine = handle.engine(threads);
+        begun?;
+        tracing::info!(position = head.position, views = core.catalog.views.len(), "the engine runs");
+        Ok(engine)
+    }
+}
+
+/// What `start` has put together, view by view.
+#[derive(Default)]
+struct Opened {
+    slots: Vec<Slot>,
+    rebuilt: Vec<Slot>,
+    sums: Vec<Sums>,
+    saved: Vec<Saved>,
+    /// Positions of the checkpoints that were loaded.
+    loaded: Vec<Option<u64>>,
+}
+
+impl Opened {
+    fn add(&mut self, catalog: &Catalog, number: usize, resumed: Option<(Slot, Sums)>, head: Head) {
+        let ty = &*catalog.views[number];
+        let absent = || Slot::absent(ty);
+        let fresh = || Slot { view: Some(ty.rows()), ..Slot::absent(ty) };
+        let unsaved = Saved { position: u64::MAX, reset: true, complete: false, fault: false };
+        self.loaded.push(resumed.as_ref().map(|(slot, _)| slot.at.position));
+        let (slot, rebuilt, sums, saved) = match resumed {
+            Some((slot, sums)) => {
+                let saved = Saved { position: slot.at.position, reset: false, complete: true, fault: false };
+                (slot, absent(), sums, saved)
+            }
+            None if head.position == 0 => (fresh(), absent(), Sums::default(), unsaved),
+            None => (absent(), fresh(), Sums::default(), unsaved),
+        };
+        self.slots.push(slot);
+        self.rebuilt.push(rebuilt);
+        self.sums.push(sums);
+        self.saved.push(saved);
+    }
+
+    /// Folds what resumed views lack.
+    fn catch_up(&mut self, catalog: &Catalog, reader: &mut dyn LogReader, head: Head) -> Result<(), StartError> {
+        let outcome = replay(reader, catalog, &mut self.slots, head.position, &mut |_| true);
+        match outcome {
+            Ok(()) | Err(Halt::Stopped) => {}
+            Err(Halt::Store(error)) => return Err(error.into()),
+            Err(Halt::Flaw(flaw)) if flaw.damage => {
+                return Err(StartError::Damaged { position: flaw.position, what: flaw.what });
+            }
+            Err(Halt::Flaw(flaw)) => {
+                let unknown = UnknownEvent { name: flaw.event, version: 0, count: 1, reads: None };
+                return Err(StartError::UnknownEvents(vec![unknown]));
+            }
+        }
+        for slot in &mut self.slots {
+            slot.told = slot.fault.is_some();
+            if let Some(view) = &mut slot.view {
+                view.go_live();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a checkpoint that was not made from this log.
+fn check(store: &dyn Store, reader: &mut dyn LogReader, head: Head, saved: &SavedView) -> Result<(), StartError> {
+    let SavedView { name, position, log_checksum, .. } = saved;
+    let view = name.clone();
+    if saved.store != store.id() {
+        return Err(StartError::OtherLog { view, expected: store.id(), found: saved.store });
+    }
+    if *position > head.position {
+        return Err(StartError::LogTooShort { view, position: *position, head: head.position });
+    }
+    if reader.checksum_at(*position)? != Some(*log_checksum) {
+        return Err(StartError::LogDiffers { view, position: *position });
+    }
+    Ok(())
+}
+
+/// The view as its checkpoint has it; `None` if it is to be rebuilt, which is said.
+fn resume(
+    catalog: &Catalog,
+    number: usize,
+    checkpoints: &mut dyn Checkpoints,
+    saved: &mut Option<SavedView>,
+    read_only: bool,
+    head: Head,
+) -> Option<(Slot, Sums)> {
+    let ty = &*catalog.views[number];
+    let name = ty.name();
+    // A writer in another process may save while the rows are read: then they are read again.
+    let tries = if read_only { 5 } else { 1 };
+    for attempt in 1..=tries {
+        let Some(view) = saved else {
+            if head.position > 0 {
+                tracing::info!(view = name, "the view is new: folding it from the log");
+            }
+            return None;
+        };
+        if view.fingerprint != ty.fingerprint() {
+            tracing::info!(view = name, "the projection has changed: rebuilding the view from the log");
+            return None;
+        }
+        match load(ty, checkpoints, view) {
+            Ok((rows, sums)) => {
+                let at = Head { position: view.position, checksum: view.log_checksum };
+                tracing::info!(view = name, position = at.position, "resumed from the checkpoint");
+                return Some((Slot { view: Some(rows), at, ..Slot::absent(ty) }, sums));
+            }
+            Err(damage) if attempt == tries => {
+                tracing::warn!(view = name, damage, "the view's checkpoint is damaged: rebuilding it from the log");
+            }
+            Err(_) => {
+                let again = checkpoints.views().ok()?.into_iter().find(|again| again.name == name);
+                // Not beyond the head that was read: its events would be folded twice.
+                *saved = again.filter(|again| again.position <= head.position);
+            }
+        }
+    }
+    None
+}
+
+impl Engine {
+    /// An engine over a folder, which is created if it is not there: the embedded default. One engine at a time can have it open
+    /// for writing.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Store`]: the folder is no store, is damaged, or is open elsewhere.
+    #[cfg(feature = "sqlite")]
+    pub fn open(folder: impl AsRef<Path>) -> Result<Builder, StartError> {
+        Ok(Self::with_store(Arc::new(crate::store::SqliteStore::open(folder)?)))
+    }
+
+    /// An engine that reads a folder, and follows what another process appends to it. It writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); and there must be a store.
+    #[cfg(feature = "sqlite")]
+    pub fn open_read_only(folder: impl AsRef<Path>) -> Result<Builder, StartError> {
+        Ok(Self::with_store(Arc::new(crate::store::SqliteStore::open_read_only(folder)?)))
+    }
+
+    /// An engine that keeps everything in memory.
+    pub fn in_memory() -> Builder {
+        Self::with_store(Arc::new(crate::store::MemoryStore::new()))
+    }
+
+    /// An engine over a store of your choice.
+    pub fn with_store(store: Arc<dyn Store>) -> Builder {
+        Builder::new(store)
+    }
+}
+
+impl Threads {
+    fn begin(&mut self, handle: &Handle, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        let thread = spawn(handle, name, run)?;
+        self.others.push(thread);
+        Ok(())
+    }
+
+    fn begin_writer(&mut self, handle: &Handle, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        self.writer = Some(spawn(handle, "cqrs-writer", run)?);
+        Ok(())
+    }
+}
+
+fn spawn(handle: &Handle, name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Thread)?;
+    lock(&handle.own).push(thread.thread().id());
+    Ok(thread)
+}
+

@@ -1,0 +1,384 @@
+//! Checkpoints: what changed since the last one, behind the fold and never in its way.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::shared::Core;
+use super::slot::{AnyView, Slot, ViewType};
+use crate::error::StoreFailure;
+use crate::store::{Checkpoints, SavedView, StoreError, ViewCheckpoint, row_checksum};
+use crate::sync::{ReplyTo, lock};
+
+/// How many rows that the store never had go into one checkpoint: a view that was rebuilt is saved a stretch at a time, so that the fold
+/// is not held up.
+const STRETCH: usize = 65_536;
+
+/// The fingerprint of a checkpoint that does not have all rows yet: no projection's, so a start that finds it rebuilds the view.
+const INCOMPLETE: u128 = 0;
+
+/// When checkpoints are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) interval: Duration,
+    pub(crate) events: u64,
+}
+
+/// A view's checksums, as the store has its rows.
+#[derive(Default)]
+pub(crate) struct Sums {
+    rows: Vec<u64>,
+    digest: u64,
+}
+
+/// The fold's end: gathers what is to be saved.
+pub(crate) struct Saver {
+    jobs: SyncSender<Job>,
+    outcomes: Receiver<Outcome>,
+    pace: Pace,
+    views: Vec<Saved>,
+    busy: bool,
+    failing: bool,
+    last: Instant,
+    last_position: u64,
+    waiting: Vec<ReplyTo<Result<(), StoreFailure>>>,
+    in_flight: Vec<ReplyTo<Result<(), StoreFailure>>>,
+}
+
+/// What the store has of a view, or will have once the checkpoint under way is saved.
+pub(crate) struct Saved {
+    pub(crate) position: u64,
+    /// Whether the rows that the store may have are to be forgotten.
+    pub(crate) reset: bool,
+    /// Whether it has every row.
+    pub(crate) complete: bool,
+    pub(crate) fault: bool,
+}
+
+struct Job {
+    views: Vec<(usize, ViewCheckpoint)>,
+}
+
+/// How a job went: for each view its number, whether it was a reset, and, if the job failed, the rows that are unsaved.
+struct Outcome {
+    views: Vec<(usize, bool, Vec<u32>)>,
+    result: Result<(), Arc<StoreError>>,
+}
+
+/// The checkpoint thread's end.
+pub(crate) struct SaverThread {
+    core: Arc<Core>,
+    store: Box<dyn Checkpoints>,
+    sums: Vec<Sums>,
+    jobs: Receiver<Job>,
+    outcomes: Sender<Outcome>,
+}
+
+pub(crate) fn saver(
+    core: &Arc<Core>,
+    store: Box<dyn Checkpoints>,
+    sums: Vec<Sums>,
+    views: Vec<Saved>,
+    pace: Pace,
+    position: u64,
+) -> (Saver, SaverThread) {
+    let (jobs, jobs_end) = sync_channel(1);
+    let (outcomes_end, outcomes) = channel();
+    let saver = Saver {
+        jobs,
+        outcomes,
+        pace,
+        views,
+        busy: false,
+        failing: false,
+        last: Instant::now(),
+        last_position: position,
+        waiting: Vec::new(),
+        in_flight: Vec::new(),
+    };
+    (saver, SaverThread { core: core.clone(), store, sums, jobs: jobs_end, outcomes: outcomes_end })
+}
+
+impl Saver {
+    /// Saves as soon as it can, and answers when everything is saved.
+    pub(crate) fn ask(&mut self, reply: ReplyTo<Result<(), StoreFailure>>) {
+        self.waiting.push(reply);
+    }
+
+    /// A view that was rebuilt: the store is to forget what it has of it.
+    pub(crate) fn rebuilt(&mut self, view: usize) {
+        self.views[view] = Saved { position: 0, reset: true, complete: false, fault: false };
+    }
+
+    fn needed(&self, slots: &[Slot]) -> bool {
+        let unlike = |(slot, saved): (&Slot, &Saved)| {
+            slot.view.is_some()
+                && (slot.at.position != saved.position || !saved.complete || slot.fault.is_some() != saved.fault)
+        };
+        slots.iter().zip(&self.views).any(unlike)
+    }
+
+    /// How long the fold may sleep before the next [`tick`](Self::tick).
+    pub(crate) fn sleep(&self, slots: &[Slot]) -> Option<Duration> {
+        (!self.busy && self.needed(slots)).then(|| {
+            let unfinished = !self.failing && self.views.iter().zip(slots).any(|(v, s)| !v.complete && s.view.is_some());
+            if unfinished || !self.waiting.is_empty() {
+                Duration::ZERO
+            } else {
+                self.pace.interval.saturating_sub(self.last.elapsed())
+            }
+        })
+    }
+
+    /// Looks at what became of the last checkpoint, and begins the next if it is time.
+    pub(crate) fn tick(&mut self, core: &Core, slots: &mut [Slot], position: u64) {
+        self.collect(slots);
+        if self.busy && position - self.last_position >= self.pace.events.saturating_mul(2) {
+            // The store is slower than the fold: the promised bound is kept by waiting for it.
+            self.wait(slots);
+        }
+        if self.busy {
+            return;
+        }
+        if !self.needed(slots) {
+            for reply in self.waiting.drain(..) {
+                reply.send(Ok(()));
+            }
+            return;
+        }
+        let due = self.sleep(slots) == Some(Duration::ZERO)
+            || (!self.failing && position - self.last_position >= self.pace.events);
+        if due {
+            self.begin(core, slots, position);
+        }
+    }
+
+    /// Saves everything, and waits for it: the last checkpoint.
+    pub(crate) fn finish(mut self, core: &Core, slots: &mut [Slot], position: u64) {
+        self.collect(slots);
+        self.wait(slots);
+        while self.needed(slots) {
+            self.begin(core, slots, position);
+            self.wait(slots);
+            if self.failing {
+                break;
+            }
+        }
+        for reply in self.waiting.drain(..) {
+            reply.send(if self.failing { Err(StoreFailure::Closed) } else { Ok(()) });
+        }
+    }
+
+    fn begin(&mut self, core: &Core, slots: &mut [Slot], position: u64) {
+        let mut views = Vec::new();
+        for (number, (slot, saved)) in slots.iter_mut().zip(&mut self.views).enumerate() {
+            let Some(view) = &mut slot.view else { continue };
+            let stretch = if saved.complete { usize::MAX } else { STRETCH };
+            let (changed, complete) = view.images(stretch);
+            let ty = &core.catalog.views[number];
+            let state = match &slot.fault {
+                _ if !complete => "rebuilding".to_owned(),
+                None => "live".to_owned(),
+                Some(fault) => fault.to_string(),
+            };
+            let checkpoint = ViewCheckpoint {
+                view: SavedView {
+                    name: ty.name().to_owned(),
+                    fingerprint: if complete { ty.fingerprint() } else { INCOMPLETE },
+                    store: core.store_id,
+                    position: slot.at.position,
+                    log_checksum: slot.at.checksum,
+                    rows: 0,
+                    digest: 0,
+                    state,
+                },
+                columns: ty.columns(),
+                reset: saved.reset,
+                changed,
+            };
+            *saved = Saved { position: slot.at.position, reset: false, complete, fault: slot.fault.is_some() };
+            views.push((number, checkpoint));
+        }
+        self.in_flight.append(&mut self.waiting);
+        self.last = Instant::now();
+        self.last_position = position;
+        self.busy = self.jobs.send(Job { views }).is_ok();
+        self.failing = !self.busy;
+    }
+
+    /// Takes in what has come back, without waiting.
+    fn collect(&mut self, slots: &mut [Slot]) {
+        match self.outcomes.try_recv() {
+            Ok(outcome) => self.settle(outcome, slots),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => self.lost(),
+        }
+    }
+
+    fn wait(&mut self, slots: &mut [Slot]) {
+        if self.busy {
+            match self.outcomes.recv() {
+                Ok(outcome) => self.settle(outcome, slots),
+                Err(_) => self.lost(),
+            }
+        }
+    }
+
+    /// The checkpoint thread is gone: nothing more is saved.
+    fn lost(&mut self) {
+        (self.busy, self.failing) = (false, true);
+        self.in_flight.clear();
+        self.waiting.clear();
+    }
+
+    fn settle(&mut self, outcome: Outcome, slots: &mut [Slot]) {
+        self.busy = false;
+        self.failing = outcome.result.is_err();
+        match outcome.result {
+            Ok(()) if self.views.iter().all(|saved| saved.complete) => {
+                for reply in self.in_flight.drain(..) {
+                    reply.send(Ok(()));
+                }
+            }
+            Ok(()) => self.waiting.append(&mut self.in_flight),
+            Err(error) => {
+                self.last = Instant::now();
+                for (number, reset, ids) in outcome.views {
+                    let saved = &mut self.views[number];
+                    // No position is this one, so the view is tried again.
+                    saved.position = u64::MAX;
+                    saved.reset |= reset;
+                    if let Some(view) = &mut slots[number].view {
+                        view.unsaved(&ids);
+                    }
+                }
+                for reply in self.in_flight.drain(..) {
+                    reply.send(Err(StoreFailure::Store(error.clone())));
+                }
+            }
+        }
+    }
+}
+
+impl SaverThread {
+    pub(crate) fn run(mut self) {
+        while let Ok(job) = self.jobs.recv() {
+            let outcome = self.save(job);
+            if self.outcomes.send(outcome).is_err() {
+                return;
+            }
+            self.core.nudge();
+        }
+    }
+
+    fn save(&mut self, job: Job) -> Outcome {
+        let _span = tracing::debug_span!("checkpoint").entered();
+        let (numbers, mut checkpoints): (Vec<usize>, Vec<ViewCheckpoint>) = job.views.into_iter().unzip();
+        for (number, checkpoint) in numbers.iter().zip(&mut checkpoints) {
+            let sums = &mut self.sums[*number];
+            if checkpoint.reset {
+                *sums = Sums::default();
+            }
+            let (digest, rows) = sums.after(checkpoint);
+            (checkpoint.view.digest, checkpoint.view.rows) = (digest, rows);
+        }
+        let begun = Instant::now();
+        let rows: usize = checkpoints.iter().map(|checkpoint| checkpoint.changed.len()).sum();
+        let result = self.store.save(&checkpoints).map_err(Arc::new);
+        let failed = result.is_err();
+        let mut views = Vec::with_capacity(numbers.len());
+        for (number, checkpoint) in numbers.iter().zip(&checkpoints) {
+            let mut ids = Vec::new();
+            if failed {
+                ids = checkpoint.changed.iter().map(|row| row.id).collect();
+            } else {
+                self.sums[*number].take(checkpoint);
+                *lock(&self.core.vitals[*number].checkpoint) = Some((checkpoint.view.position, Instant::now()));
+            }
+            views.push((*number, checkpoint.reset, ids));
+        }
+        match &result {
+            Ok(()) => {
+                tracing::debug!(views = views.len(), rows, elapsed = ?begun.elapsed(), "checkpoint saved");
+                lock(&self.core.checkpoint_failure).take();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the checkpoint could not be saved; it is tried again");
+                *lock(&self.core.checkpoint_failure) = Some(error.to_string());
+            }
+        }
+        Outcome { views, result }
+    }
+}
+
+impl Sums {
+    /// Digest and number of rows once this checkpoint is saved.
+    fn after(&self, checkpoint: &ViewCheckpoint) -> (u64, u64) {
+        let (mut digest, mut rows) = (self.digest, self.rows.len() as u64);
+        for row in checkpoint.changed.iter() {
+            let before = self.rows.get(row.id as usize).copied().unwrap_or(0);
+            digest = digest.wrapping_sub(before).wrapping_add(row.checksum);
+            rows = rows.max(u64::from(row.id) + 1);
+        }
+        (digest, rows)
+    }
+
+    fn take(&mut self, checkpoint: &ViewCheckpoint) {
+        self.digest = checkpoint.view.digest;
+        for row in checkpoint.changed.iter() {
+            let at = row.id as usize;
+            if at >= self.rows.len() {
+                self.rows.resize(at + 1, 0);
+            }
+            self.rows[at] = row.checksum;
+        }
+    }
+}
+
+/// Loads a view's rows, and holds them against everything the checkpoint says about them.
+pub(crate) fn load(
+    ty: &dyn ViewType,
+    store: &mut dyn Checkpoints,
+    saved: &SavedView,
+) -> Result<(Box<dyn AnyView>, Sums), String> {
+    let mut view = ty.rows();
+    let mut sums = Sums::default();
+    let mut damage = None;
+    let read = store.rows(&saved.name, &mut |row| {
+        if damage.is_some() {
+            return;
+        }
+        let due = sums.rows.len() as u64;
+        if u64::from(row.id) != due {
+            damage = Some(format!("row {due} is missing"));
+        } else if row_checksum(row.id, row.key, row.state) != row.checksum {
+            damage = Some(format!("the checksum of row {due} does not match it"));
+        } else if !view.restore(row.id, row.key, row.state) {
+            damage = Some(format!("row {due} is no row of this projection"));
+        }
+        sums.rows.push(row.checksum);
+        sums.digest = sums.digest.wrapping_add(row.checksum);
+    });
+    if let Err(error) = read {
+        return Err(error.to_string());
+    }
+    if damage.is_none() && (sums.rows.len() as u64, sums.digest) != (saved.rows, saved.digest) {
+        damage = Some(format!("{} rows of {} are there, or the digest does not match them", sums.rows.len(), saved.rows));
+    }
+    match damage {
+        Some(damage) => Err(damage),
+        None => Ok((view, sums)),
+    }
+}
+
+impl Core {
+    /// Notes a view's figures.
+    pub(crate) fn measure(&self, number: usize, slot: &Slot) {
+        let Some(view) = &slot.view else { return };
+        let vitals = &self.vitals[number];
+        vitals.position.store(slot.at.position, Ordering::Relaxed);
+        vitals.rows.store(view.len() as u64, Ordering::Relaxed);
+        vitals.memory.store(view.memory(), Ordering::Relaxed);
+    }
+}

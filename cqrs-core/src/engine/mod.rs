@@ -1,0 +1,348 @@
+//! The engine: one log of events, and the views that are folded from it.
+//!
+//! Callers hand encoded events to the writer, which makes a group of them durable in one transaction and passes it on to the fold; the
+//! fold feeds every view and shows the batch as a whole. Checkpoints are saved behind it.
+//!
+//! ```text
+//! append ──► writer ──► log (durable) ──► fold ──► published views ──► readers, subscribers
+//!              │ group n + 1                │ group n          └──► checkpoint thread ──► store
+//! ```
+
+mod batch;
+mod builder;
+mod catalog;
+mod checkpoint;
+mod events;
+mod pipeline;
+mod rebuild;
+mod replay;
+mod request;
+mod route;
+pub(crate) mod shared;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
+use std::thread::{JoinHandle, ThreadId};
+
+use async_channel::Sender;
+
+pub use self::builder::Builder;
+pub use self::events::Events;
+use self::pipeline::{Control, Message};
+use self::request::Request;
+pub use self::request::{Append, Consistency, NewEvent};
+use self::shared::{Core, Shown};
+use crate::error::{NoSuchView, NotReady, StoreFailure};
+use crate::event::Event;
+use crate::health::Health;
+use crate::projection::Projection;
+use crate::store::StoreId;
+use crate::sync::{Signal, Wait, block_on, lock, reply};
+use crate::view::View;
+
+/// A log of events and the views folded from it, running.
+///
+/// Cheap to clone, usable from any thread. Whatever waits can be awaited, under any executor, or blocked on with `.wait()`. Dropping the last clone
+/// closes it.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Purchased {
+///     pub customer: String,
+///     pub item: String,
+///     pub qty: i32,
+/// }
+///
+/// #[projection(from = Purchased, group_by = (customer, item))]
+/// #[derive(Debug, PartialEq)]
+/// pub struct CustomerPurchases {
+///     pub customer: String,
+///     pub item: String,
+///     #[sum(qty)]
+///     pub total_qty: i64,
+/// }
+///
+/// let engine = Engine::in_memory().view::<CustomerPurchases>().start()?;
+/// engine.append(Purchased { customer: "jsmith".into(), item: "hats".into(), qty: 2 }).wait()?;
+/// let view: View<CustomerPurchases> = engine.view();
+/// assert_eq!(view.get(("jsmith", "hats"))?.unwrap().total_qty, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    handle: Arc<Handle>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("store", &self.handle.core.store_id).finish_non_exhaustive()
+    }
+}
+
+/// What all clones of an engine share; closes it when the last is gone.
+pub(crate) struct Handle {
+    core: Arc<Core>,
+    requests: Option<Sender<Request>>,
+    consistency: Consistency,
+    threads: Mutex<Option<Threads>>,
+    /// The engine's own threads: none of them waits for the engine to close.
+    pub(crate) own: Arc<Mutex<Vec<ThreadId>>>,
+    closing: Arc<Closing>,
+}
+
+#[derive(Default)]
+pub(crate) struct Threads {
+    writer: Option<JoinHandle<()>>,
+    others: Vec<JoinHandle<()>>,
+    fold: Option<SyncSender<Message>>,
+}
+
+/// How closing went, once it has.
+#[derive(Default)]
+struct Closing {
+    outcome: Mutex<Option<Result<(), StoreFailure>>>,
+    done: Signal,
+}
+
+impl Handle {
+    fn new(core: Arc<Core>, requests: Option<Sender<Request>>, consistency: Consistency) -> Self {
+        Self {
+            core,
+            requests,
+            consistency,
+            threads: Mutex::default(),
+            own: Arc::default(),
+            closing: Arc::default(),
+        }
+    }
+
+    fn engine(self, threads: Threads) -> Engine {
+        *lock(&self.threads) = Some(threads);
+        Engine { handle: Arc::new(self) }
+    }
+
+    /// Begins to close, once. A thread of its own sees it through, so that nobody has to wait for it who must not.
+    fn begin_close(&self) {
+        let Some(threads) = lock(&self.threads).take() else { return };
+        let (core, own, closing) = (self.core.clone(), self.own.clone(), self.closing.clone());
+        let requests = self.requests.clone();
+        let close = Arc::new(Mutex::new(Some((threads, requests))));
+        let work = {
+            let close = close.clone();
+            move || {
+                lock(&own).push(std::thread::current().id());
+                let Some((threads, requests)) = lock(&close).take() else { return };
+                let outcome = finish(&core, threads, requests);
+                *lock(&closing.outcome) = Some(outcome);
+                closing.done.notify();
+            }
+        };
+        let work = Arc::new(work);
+        let there = work.clone();
+        if std::thread::Builder::new().name("cqrs-close".into()).spawn(move || there()).is_err() {
+            work();
+        }
+    }
+}
+
+/// Drains, saves the last checkpoint, and gives the store back.
+fn finish(core: &Core, threads: Threads, requests: Option<Sender<Request>>) -> Result<(), StoreFailure> {
+    core.stop.store(true, Ordering::Relaxed);
+    if let Some(requests) = requests {
+        requests.close();
+    }
+    match threads.writer {
+        // It sends the fold its last message.
+        Some(writer) => drop(writer.join()),
+        None => drop(threads.fold.map(|fold| fold.send(Message::Stop))),
+    }
+    for thread in threads.others {
+        let _ = thread.join();
+    }
+    for reader in std::mem::take(&mut *lock(&core.lent)) {
+        if let Some(reader) = reader.upgrade() {
+            lock(&reader).take();
+        }
+    }
+    core.appended.notify();
+    let store = lock(&core.store).take();
+    tracing::info!(position = core.head(), "the engine is closed");
+    store.map_or(Ok(()), |store| store.close().map_err(StoreFailure::from))
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.begin_close();
+        if lock(&self.own).contains(&std::thread::current().id()) {
+            return;
+        }
+        if let Err(error) = block_on(closed(self.closing.clone())) {
+            tracing::warn!(%error, "closing the store failed");
+        }
+    }
+}
+
+async fn closed(closing: Arc<Closing>) -> Result<(), StoreFailure> {
+    closing.done.until(|| lock(&closing.outcome).clone()).await
+}
+
+impl Engine {
+    fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+
+    /// The log's identity, as receipts bear it.
+    #[must_use]
+    pub fn store_id(&self) -> StoreId {
+        self.core().store_id
+    }
+
+    /// Appends an event, and answers when it is durable and every live view has folded it; see [`Consistency`].
+    ///
+    /// The argument is an event, or a [`NewEvent`] with an id or metadata. It is encoded here; the rest happens when the returned [`Append`] is awaited or
+    /// waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`](crate::AppendError).
+    pub fn append(&self, event: impl Into<NewEvent>) -> Append {
+        self.append_all([event])
+    }
+
+    /// Appends events, all or none, at consecutive positions.
+    ///
+    /// With no events, nothing is appended; the receipt is empty and stands at the log's end, so waiting for it is waiting for everything appended
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`](crate::AppendError).
+    pub fn append_all<I: Into<NewEvent>>(&self, events: impl IntoIterator<Item = I>) -> Append {
+        let Handle { core, requests, consistency, .. } = &*self.handle;
+        Append::new(core, requests.clone(), events.into_iter().map(Into::into), *consistency)
+    }
+
+    /// The view whose rows are `P`.
+    ///
+    /// # Panics
+    ///
+    /// If the engine was not started with it; [`try_view`](Self::try_view) does not.
+    #[must_use]
+    #[track_caller]
+    pub fn view<P: Projection>(&self) -> View<P> {
+        match self.try_view() {
+            Ok(view) => view,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The view whose rows are `P`.
+    ///
+    /// # Errors
+    ///
+    /// If the engine was not started with it.
+    pub fn try_view<P: Projection>(&self) -> Result<View<P>, NoSuchView> {
+        let number = self.core().catalog.view_number(std::any::TypeId::of::<P>());
+        let number = number.ok_or(NoSuchView { projection: P::RUST_NAME })?;
+        Ok(View::new(self.core().clone(), number))
+    }
+
+    /// The recorded events of type `E` from position `from` on (1 is the first), then those that are appended later. See [`Events`].
+    pub fn events<E: Event>(&self, from: u64) -> Events<E> {
+        Events::new(self.core(), from)
+    }
+
+    /// How the engine is doing: the log's end, and each view's position, lag, checkpoint, fault, rows and memory.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.core().health()
+    }
+
+    /// Waits until no view is being rebuilt any more.
+    ///
+    /// # Errors
+    ///
+    /// [`NotReady::Faulted`] if a view has stopped; the others are ready then.
+    pub fn wait_ready(&self) -> Wait<Result<(), NotReady>> {
+        let core = self.core().clone();
+        Wait::new(async move {
+            let look = || {
+                let published = core.published.load();
+                if published.closed {
+                    return Some(Err(NotReady::Closed));
+                }
+                let mut faults = Vec::new();
+                for shown in &published.views {
+                    match shown {
+                        Shown::Live(_) => {}
+                        Shown::Rebuilding(_) => return None,
+                        Shown::Faulted(fault) => faults.push((**fault).clone()),
+                    }
+                }
+                Some(if faults.is_empty() { Ok(()) } else { Err(NotReady::Faulted(faults)) })
+            };
+            core.folded.until(look).await
+        })
+    }
+
+    /// Saves a checkpoint now, of every view that is not being rebuilt, and answers when it is saved.
+    ///
+    /// Checkpoints are saved by themselves; this is for before something that may not end well.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFailure`].
+    pub fn checkpoint(&self) -> Wait<Result<(), StoreFailure>> {
+        let core = self.core().clone();
+        Wait::new(async move {
+            let (to, answer) = reply();
+            core.control(Control::Checkpoint(to));
+            if core.published.load().closed {
+                return Err(StoreFailure::Closed);
+            }
+            answer.await.unwrap_or(Err(StoreFailure::Closed))
+        })
+    }
+
+    /// Copies the store into a folder, which must not exist or be empty, while the engine goes on: everything acknowledged before is in the copy.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFailure`].
+    pub fn backup(&self, folder: impl Into<PathBuf>) -> Wait<Result<(), StoreFailure>> {
+        let (core, folder) = (self.core().clone(), folder.into());
+        Wait::new(async move {
+            let store = lock(&core.store).clone().ok_or(StoreFailure::Closed)?;
+            let (to, answer) = reply();
+            let copy = move || to.send(store.backup(&folder).map_err(StoreFailure::from));
+            // Copying takes as long as it takes; whoever polls this is not held up.
+            std::thread::Builder::new().name("cqrs-backup".into()).spawn(copy).map_err(|error| {
+                let action = "starting a thread for the backup".to_owned();
+                StoreFailure::from(crate::store::StoreError::Io { action, source: Box::new(error) })
+            })?;
+            answer.await.unwrap_or(Err(StoreFailure::Closed))
+        })
+    }
+
+    /// Closes the engine, for all its clones: what was appended before is answered, a last checkpoint is saved, and the store is released. From then on
+    /// appends and reads answer that it is closed. Closing it again answers the same.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFailure::Store`] if the store could not be tidied up. Nothing durable is lost by that.
+    pub fn close(&self) -> Wait<Result<(), StoreFailure>> {
+        let handle = self.handle.clone();
+        Wait::new(async move {
+            handle.begin_close();
+            closed(handle.closing.clone()).await
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! Views that are new or have changed: folded from the log, apart from the live ones, until they have caught up.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::pipeline::Control;
+use super::replay::{Halt, replay, stop_all};
+use super::route::said;
+use super::shared::Core;
+use super::slot::Slot;
+use crate::projection::FoldError;
+use crate::store::LogReader;
+
+/// How many events the live fold catches the views up with when they join it.
+const LAST_STRETCH: u64 = 8192;
+
+/// Folds the log into every view of `slots`, all in one pass, and hands them to the live fold.
+pub(crate) fn rebuild(core: &Core, mut reader: Box<dyn LogReader>, mut slots: Vec<Slot>, progress: &Arc<AtomicU64>) {
+    let begun = Instant::now();
+    let _span = tracing::info_span!("rebuild").entered();
+    let folded = catch_unwind(AssertUnwindSafe(|| {
+        loop {
+            let to = core.published.load().position;
+            let outcome = replay(&mut *reader, &core.catalog, &mut slots, to, &mut |position| {
+                progress.store(position, Ordering::Relaxed);
+                !core.stop.load(Ordering::Relaxed)
+            });
+            match outcome {
+                Err(Halt::Stopped) => return false,
+                Err(halt) => {
+                    stop_all(&mut slots, halt);
+                    return true;
+                }
+                Ok(()) if core.published.load().position - to <= LAST_STRETCH => return true,
+                Ok(()) => {}
+            }
+        }
+    }));
+    match folded {
+        Ok(false) => return,
+        Ok(true) => {}
+        Err(panic) => {
+            let reason = format!("rebuilding it panicked: {}", said(&*panic));
+            for slot in slots.iter_mut().filter(|slot| slot.folds()) {
+                slot.fault(slot.at.position + 1, "", FoldError { column: "", reason: reason.clone() });
+            }
+        }
+    }
+    tracing::info!(elapsed = ?begun.elapsed(), position = progress.load(Ordering::Relaxed), "folded the log anew");
+    core.control(Control::Join(slots));
+}

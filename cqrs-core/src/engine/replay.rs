@@ -1,0 +1,91 @@
+//! The log, read back into views: when an engine starts, when a view is rebuilt, when a reader follows a writer.
+
+use super::batch::{Flaw, Page, StoredEvent};
+use super::catalog::Catalog;
+use super::slot::Slot;
+use crate::projection::FoldError;
+use crate::store::{LogReader, StoreError};
+
+/// Why a replay did not come to its end.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    Store(StoreError),
+    Flaw(Flaw),
+    /// It was told to.
+    Stopped,
+}
+
+/// Folds a stretch of stored events, cut into runs that travel by the same routes.
+pub(crate) fn fold(catalog: &Catalog, events: &[StoredEvent<'_>], slots: &mut [Slot]) {
+    for run in events.chunk_by(|a, b| catalog.course(a.kind) == catalog.course(b.kind)) {
+        for route in &catalog.courses[catalog.course(run[0].kind)] {
+            catalog.routes[*route].fold(run, catalog.payload_limit, slots);
+        }
+    }
+}
+
+/// Folds the log up to and with position `to` into every slot that takes events, each from where it stands. The chain of checksums is
+/// verified on the way. `page` is told how far it is, and ends it with `false`.
+pub(crate) fn replay(
+    reader: &mut dyn LogReader,
+    catalog: &Catalog,
+    slots: &mut [Slot],
+    to: u64,
+    on_page: &mut dyn FnMut(u64) -> bool,
+) -> Result<(), Halt> {
+    let mut page = Page::default();
+    loop {
+        let behind = slots.iter().filter(|slot| slot.folds()).map(|slot| slot.at);
+        let Some(after) = behind.min_by_key(|at| at.position).filter(|at| at.position < to) else {
+            return Ok(());
+        };
+        page.begin(after);
+        let limit = usize::try_from(to - after.position).unwrap_or(usize::MAX).min(Page::EVENTS);
+        reader
+            .read(after.position, limit, &mut |event| page.push(catalog, &event))
+            .map_err(Halt::Store)?;
+        let events = page.stored();
+        if events.is_empty() && page.flaw.is_none() {
+            let what = format!("the log ends here, and events up to position {to} were in it");
+            let position = after.position + 1;
+            return Err(Halt::Flaw(Flaw { position, event: String::new(), what, damage: true }));
+        }
+        fold(catalog, &events, slots);
+        for slot in slots.iter_mut() {
+            slot.advance(page.head(), |position| checksum(&events, after, position));
+            if let Some(view) = &mut slot.view {
+                view.settle();
+            }
+        }
+        if !on_page(page.head().position) {
+            return Err(Halt::Stopped);
+        }
+        if let Some(flaw) = page.flaw.take() {
+            return Err(Halt::Flaw(flaw));
+        }
+    }
+}
+
+/// The checksum at a position of a stretch of events, or right before it.
+pub(crate) fn checksum(events: &[StoredEvent<'_>], after: crate::store::Head, position: u64) -> Option<u64> {
+    match position.checked_sub(after.position)? {
+        0 => Some(after.checksum),
+        offset => events.get(offset as usize - 1).map(|event| event.checksum),
+    }
+}
+
+/// Stops every view that would have to go past a place where the log cannot be read.
+pub(crate) fn stop_all(slots: &mut [Slot], halt: Halt) {
+    let (position, event, reason) = match halt {
+        Halt::Stopped => return,
+        Halt::Store(error) => (None, String::new(), format!("the log cannot be read: {error}")),
+        Halt::Flaw(flaw) if flaw.damage => {
+            (Some(flaw.position), flaw.event, format!("the log is damaged here: {}", flaw.what))
+        }
+        Halt::Flaw(flaw) => (Some(flaw.position), flaw.event, flaw.what),
+    };
+    for slot in slots.iter_mut().filter(|slot| slot.folds()) {
+        let error = FoldError { column: "", reason: reason.clone() };
+        slot.fault(position.unwrap_or(slot.at.position + 1), &event, error);
+    }
+}

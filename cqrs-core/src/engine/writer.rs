@@ -1,0 +1,314 @@
+//! The writer: gathers requests into groups, one transaction and one fsync each.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use async_channel::Receiver;
+
+use super::batch::{Acknowledge, Batch};
+use super::pipeline::Message;
+use super::request::{Consistency, Encoded, Request};
+use super::route::said;
+use super::shared::Core;
+use crate::Timestamp;
+use crate::error::{AppendError, Refusal};
+use crate::receipt::Receipt;
+use crate::store::{AppendFailure, Head, Log, LogEvent, LogReader, StoreError, chain};
+
+/// How much goes into one group, unless a single request is larger.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupLimits {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+pub(crate) struct Writer {
+    pub(crate) core: Arc<Core>,
+    pub(crate) log: Box<dyn Log>,
+    pub(crate) reader: Box<dyn LogReader>,
+    pub(crate) requests: Receiver<Request>,
+    pub(crate) fold: SyncSender<Message>,
+    pub(crate) head: Head,
+    /// When the last event was recorded; no later one is recorded before it.
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) limits: GroupLimits,
+}
+
+/// What is to become of a request.
+enum Verdict {
+    Append(Receipt),
+    /// The log, or the group before it, has these events already.
+    Known(Receipt),
+    Refuse(Refusal),
+}
+
+impl Writer {
+    /// Runs until the requests' end is closed and every request answered.
+    pub(crate) fn run(mut self) {
+        let worked = catch_unwind(AssertUnwindSafe(|| {
+            while let Ok(first) = self.requests.recv_blocking() {
+                let group = self.gather(first);
+                self.write(group);
+            }
+        }));
+        if let Err(panic) = worked {
+            self.core.break_down(format!("the engine's writer panicked: {}", said(&*panic)));
+            self.requests.close();
+            while let Ok(request) = self.requests.try_recv() {
+                request.reply.send(Err(AppendError::NotAppended(Refusal::Closed)));
+            }
+        }
+        let _ = self.fold.send(Message::Stop);
+    }
+
+    fn gather(&self, first: Request) -> Vec<Request> {
+        let weigh = |request: &Request| -> usize {
+            request.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum()
+        };
+        let (mut events, mut bytes) = (first.events.len(), weigh(&first));
+        let mut group = vec![first];
+        while events < self.limits.events && bytes < self.limits.bytes {
+            let Ok(request) = self.requests.try_recv() else { break };
+            events += request.events.len();
+            bytes += weigh(&request);
+            group.push(request);
+        }
+        group
+    }
+
+    fn write(&mut self, group: Vec<Request>) {
+        let _span = tracing::trace_span!("append", requests = group.len()).entered();
+        loop {
+            let verdicts = self.judge(&group);
+            let recorded_at = Timestamp::now().max(self.recorded_at);
+            let accepted = group.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Append(_)));
+            let accepted = accepted.flat_map(|(request, _)| &request.events);
+            let mut head = self.head;
+            let events: Vec<LogEvent<'_>> = accepted
+                .map(|event| {
+                    let mut event = LogEvent {
+                        position: head.position + 1,
+                        name: event.name,
+                        version: event.version,
+                        recorded_at,
+                        event_id: event.id.as_deref(),
+                        metadata: &event.metadata,
+                        payload: &event.payload,
+                        checksum: 0,
+                    };
+                    event.checksum = chain(head.checksum, &event);
+                    head = Head { position: event.position, checksum: event.checksum };
+                    event
+                })
+                .collect();
+            let outcome = if events.is_empty() { Ok(()) } else { self.log.append(self.head, &events) };
+            let checksums: Vec<u64> = events.iter().map(|event| event.checksum).collect();
+            drop(events);
+            match outcome {
+                Ok(()) => return self.written(group, verdicts, checksums, head, recorded_at),
+                Err(AppendFailure::HeadMoved(head)) => {
+                    tracing::debug!(position = head.position, "another writer came first");
+                    if let Err(error) = self.move_to(head) {
+                        return self.failed(group, verdicts, AppendFailure::NotAppended(error));
+                    }
+                }
+                Err(failure) => return self.failed(group, verdicts, failure),
+            }
+        }
+    }
+
+    fn move_to(&mut self, head: Head) -> Result<(), StoreError> {
+        self.head = head;
+        let recorded_at = last_recorded(&mut *self.reader, head.position)?;
+        self.recorded_at = self.recorded_at.max(recorded_at);
+        Ok(())
+    }
+
+    fn written(
+        &mut self,
+        group: Vec<Request>,
+        verdicts: Vec<Verdict>,
+        checksums: Vec<u64>,
+        head: Head,
+        recorded_at: Timestamp,
+    ) {
+        tracing::trace!(events = checksums.len(), position = head.position, "durable");
+        let after = self.head;
+        self.head = head;
+        if !checksums.is_empty() {
+            self.recorded_at = recorded_at;
+            self.core.move_head(head.position);
+        }
+        let (mut events, mut folded) = (Vec::new(), Vec::new());
+        for (request, verdict) in group.into_iter().zip(verdicts) {
+            let receipt = match verdict {
+                Verdict::Append(receipt) => {
+                    events.push(request.events);
+                    receipt
+                }
+                Verdict::Known(receipt) => receipt,
+                Verdict::Refuse(refusal) => {
+                    request.reply.send(Err(AppendError::NotAppended(refusal)));
+                    continue;
+                }
+            };
+            match request.consistency {
+                Consistency::Durable => request.reply.send(Ok(receipt)),
+                Consistency::ReadYourWrites => folded.push(Acknowledge { reply: Some(request.reply), receipt }),
+            }
+        }
+        if !checksums.is_empty() || !folded.is_empty() {
+            let batch = Batch { after, recorded_at, events, checksums, folded };
+            // Were the fold gone, those who wait would be answered as the batch is dropped.
+            let _ = self.fold.send(Message::Batch(batch));
+        }
+    }
+
+    fn failed(&self, group: Vec<Request>, verdicts: Vec<Verdict>, failure: AppendFailure) {
+        let known = self.head.position;
+        let error = match failure {
+            AppendFailure::NotAppended(error) => {
+                tracing::warn!(%error, "nothing was appended");
+                AppendError::NotAppended(Refusal::Store(Arc::new(error)))
+            }
+            AppendFailure::Unknown(error) => {
+                tracing::error!(%error, "it is unknown whether events were appended");
+                AppendError::Unknown { reason: error.to_string(), source: Some(Arc::new(error)) }
+            }
+            AppendFailure::HeadMoved(_) => {
+                let reason = "the log moved on, and was not tried again".into();
+                AppendError::Unknown { reason, source: None }
+            }
+        };
+        for (request, verdict) in group.into_iter().zip(verdicts) {
+            request.reply.send(match verdict {
+                Verdict::Refuse(refusal) => Err(AppendError::NotAppended(refusal)),
+                // What the log had before is there, whatever became of this group.
+                Verdict::Known(receipt) if receipt.last <= known => Ok(receipt),
+                Verdict::Known(_) | Verdict::Append(_) => Err(error.clone()),
+            });
+        }
+    }
+
+    /// Decides each request in turn, as if those before it were in the log.
+    fn judge(&mut self, group: &[Request]) -> Vec<Verdict> {
+        let mut accepted = Accepted::default();
+        let mut verdicts = Vec::with_capacity(group.len());
+        for request in group {
+            let events = &request.events;
+            let first = self.head.position + accepted.events.len() as u64 + 1;
+            let verdict = match self.known(&accepted, events) {
+                Err(refusal) => Verdict::Refuse(refusal),
+                Ok(Some(first)) => Verdict::Known(self.receipt(first, events.len())),
+                Ok(None) => {
+                    for event in events {
+                        if let Some(id) = event.id.as_deref() {
+                            let position = self.head.position + accepted.events.len() as u64 + 1;
+                            accepted.ids.insert(id, position);
+                        }
+                        accepted.events.push(event);
+                    }
+                    Verdict::Append(self.receipt(first, events.len()))
+                }
+            };
+            verdicts.push(verdict);
+        }
+        verdicts
+    }
+
+    fn receipt(&self, first: u64, events: usize) -> Receipt {
+        Receipt { store: self.core.store_id, first, last: first + events as u64 - 1 }
+    }
+
+    /// The position at which these events are already, if an id of theirs is known.
+    fn known(&mut self, accepted: &Accepted<'_>, events: &[Encoded]) -> Result<Option<u64>, Refusal> {
+        let mut own = HashSet::new();
+        let mut first = None;
+        for (at, event) in events.iter().enumerate() {
+            let Some(id) = event.id.as_deref() else { continue };
+            if !own.insert(id) {
+                return Err(conflict(id, "it occurs twice in one batch"));
+            }
+            if first.is_none() {
+                first = self.position_of(accepted, id)?.map(|position| (position, at, id));
+            }
+        }
+        let Some((position, at, id)) = first else { return Ok(None) };
+        let what = format!("the event at position {position} has it");
+        let Some(start) = position.checked_sub(at as u64).filter(|start| *start > 0) else {
+            return Err(conflict(id, &format!("{what}, and the events before it are not those of this batch")));
+        };
+        if self.same(accepted, start, events)? {
+            return Ok(Some(start));
+        }
+        let what = match events.len() {
+            1 => format!("{what}, with another name, version or payload"),
+            _ => format!("{what}, and the batch is not the one that was appended there"),
+        };
+        Err(conflict(id, &what))
+    }
+
+    fn position_of(&mut self, accepted: &Accepted<'_>, id: &str) -> Result<Option<u64>, Refusal> {
+        if let Some(position) = accepted.ids.get(id) {
+            return Ok(Some(*position));
+        }
+        let mut position = None;
+        let found = self.log.find(id, &mut |event| position = Some(event.position));
+        found.map_err(|error| Refusal::Store(Arc::new(error)))?;
+        Ok(position)
+    }
+
+    /// Whether these events stand in the log, or are accepted, from position `start` on.
+    fn same(&mut self, accepted: &Accepted<'_>, start: u64, events: &[Encoded]) -> Result<bool, Refusal> {
+        let stored = (self.head.position + 1).saturating_sub(start).min(events.len() as u64) as usize;
+        let mut matching = 0;
+        if stored > 0 {
+            let read = self.reader.read(start - 1, stored, &mut |event| {
+                let ours = &events[matching];
+                let same = event.event_id == ours.id.as_deref()
+                    && event.name == ours.name
+                    && event.version == ours.version
+                    && event.payload == ours.payload;
+                matching += usize::from(same);
+                same && matching < stored
+            });
+            read.map_err(|error| Refusal::Store(Arc::new(error)))?;
+        }
+        if matching < stored {
+            return Ok(false);
+        }
+        let skip = (start + stored as u64 - self.head.position - 1) as usize;
+        let rest = &events[stored..];
+        let theirs = accepted.events.get(skip..).unwrap_or_default();
+        Ok(theirs.len() >= rest.len()
+            && theirs.iter().zip(rest).all(|(theirs, ours)| {
+                (&theirs.id, theirs.name, theirs.version, &theirs.payload)
+                    == (&ours.id, ours.name, ours.version, &ours.payload)
+            }))
+    }
+}
+
+/// What the group appends, so far.
+#[derive(Default)]
+struct Accepted<'a> {
+    events: Vec<&'a Encoded>,
+    ids: HashMap<&'a str, u64>,
+}
+
+fn conflict(id: &str, what: &str) -> Refusal {
+    Refusal::IdConflict { id: id.to_owned(), what: what.to_owned() }
+}
+
+/// When the event at this position was recorded.
+pub(crate) fn last_recorded(reader: &mut dyn LogReader, position: u64) -> Result<Timestamp, StoreError> {
+    let mut recorded_at = Timestamp::from_micros(i64::MIN);
+    if let Some(before) = position.checked_sub(1) {
+        reader.read(before, 1, &mut |event| {
+            recorded_at = event.recorded_at;
+            false
+        })?;
+    }
+    Ok(recorded_at)
+}
