@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .wait()?;
 
     // A subscriber gets the rows as they are now, and from then on every change.
-    let mut changes = view.subscribe()?;
+    let mut changes = view.subscribe();
     while !matches!(changes.next().wait().ok_or("the view ended")??, Change::Progress { .. }) {}
 
     let receipt = engine.append(bought("pants", -1)).wait()?;

@@ -211,7 +211,7 @@ impl Builder {
         };
 
         let handle = Handle::new(core.clone(), requests_end, self.consistency);
-        let mut begin = || {
+        let begin = || {
             threads.begin(&handle, "cqrs-fold", move || pipeline.run())?;
             if let Some(thread) = saver_thread {
                 threads.begin(&handle, "cqrs-checkpoint", move || thread.run())?;
