@@ -81,9 +81,13 @@ fn run() -> Result<(), Box<dyn Error>> {
     if known == purchases.len() {
         let checkpoint = health.views.iter().filter_map(|view| view.checkpoint).map(|at| at.position).min();
         let replayed = health.position - checkpoint.unwrap_or(0);
-        println!("Answered from the checkpoint at position {}: {replayed} events replayed.", checkpoint.unwrap_or(0));
+        println!(
+            "Answered from the checkpoint at position {}: {replayed} events replayed.",
+            checkpoint.unwrap_or(0)
+        );
     } else {
-        let bar = ProgressBar::new(purchases.len() as u64).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec}")?);
+        let bar = ProgressBar::new(purchases.len() as u64)
+            .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec}")?);
         bar.set_position(health.position);
         // Each line is one event, so the log says where an import that was broken off has to go on.
         let mut rest = purchases.into_iter().skip(known).peekable();
@@ -155,7 +159,10 @@ fn read_history(arguments: &Arguments) -> Result<Vec<Purchased>, Box<dyn Error>>
         }
     }
     if malformed > 0 && !arguments.skip_malformed {
-        return Err(format!("{malformed} malformed lines, nothing imported; pass over them with --skip-malformed").into());
+        return Err(format!(
+            "{malformed} malformed lines, nothing imported; pass over them with --skip-malformed"
+        )
+        .into());
     }
     Ok(purchases)
 }

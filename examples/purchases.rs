@@ -39,7 +39,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let bought = |item: &str, qty| Purchased { customer: "jsmith".into(), item: item.into(), qty };
     engine
-        .append_all([bought("hats", 1), bought("hats", 1), bought("pants", 1), bought("sweaters", 1), bought("pants", 1)])
+        .append_all([
+            bought("hats", 1),
+            bought("hats", 1),
+            bought("pants", 1),
+            bought("sweaters", 1),
+            bought("pants", 1),
+        ])
         .wait()?;
 
     // A subscriber gets the rows as they are now, and from then on every change.
@@ -48,7 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let receipt = engine.append(bought("pants", -1)).wait()?;
     if let Some(Change::Updated { before, after }) = changes.next().wait().transpose()? {
-        println!("A live change at position {}: {} {} -> {}", receipt.last, after.item, before.total_qty, after.total_qty);
+        println!(
+            "A live change at position {}: {} {} -> {}",
+            receipt.last, after.item, before.total_qty, after.total_qty
+        );
     }
 
     let mut table = comfy_table::Table::new();

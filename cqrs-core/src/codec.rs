@@ -41,7 +41,8 @@ pub fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DecodeErro
         return Err(DecodeError { reason: "the payload is not a map of fields".into() });
     }
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(payload);
-    let event = T::deserialize(&mut deserializer).map_err(|error| DecodeError { reason: error.to_string() })?;
+    let event =
+        T::deserialize(&mut deserializer).map_err(|error| DecodeError { reason: error.to_string() })?;
     // The reader does not say how far it came, but a further value can only be missing at the very end.
     match IgnoredAny::deserialize(&mut deserializer) {
         Err(rmp_serde::decode::Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => {}

@@ -41,7 +41,9 @@ pub enum StartError {
         second: &'static str,
     },
     /// A projection would fold an event twice.
-    #[error("the projection `{projection}` reads the event `{event}` through two of its sources: name it in one of them only")]
+    #[error(
+        "the projection `{projection}` reads the event `{event}` through two of its sources: name it in one of them only"
+    )]
     ReadTwice {
         /// The projection's Rust name.
         projection: &'static str,
@@ -153,7 +155,9 @@ pub enum AppendError {
     NotAppended(#[source] Refusal),
     /// The events may be in the log, all of them or none: the commit failed half-way. The store takes no more appends until it is opened
     /// anew; then look at the log, or append again with the same event ids.
-    #[error("it is unknown whether the events are in the log: {reason}. Open the store anew, and append again under the same event ids")]
+    #[error(
+        "it is unknown whether the events are in the log: {reason}. Open the store anew, and append again under the same event ids"
+    )]
     Unknown {
         /// What happened.
         reason: String,
@@ -168,7 +172,9 @@ pub enum AppendError {
 #[non_exhaustive]
 pub enum Refusal {
     /// The engine has not been told of the event's type.
-    #[error("the event type `{name}` ({rust}) is not registered with this engine: register it with `.event::<E>()`, or a view that reads it")]
+    #[error(
+        "the event type `{name}` ({rust}) is not registered with this engine: register it with `.event::<E>()`, or a view that reads it"
+    )]
     Unregistered {
         /// The stored name.
         name: &'static str,
@@ -176,7 +182,9 @@ pub enum Refusal {
         rust: &'static str,
     },
     /// The payload is larger than the engine takes.
-    #[error("the payload of `{name}` has {size} bytes, and the limit is {limit}: keep large data elsewhere, or raise `.payload_limit(..)`")]
+    #[error(
+        "the payload of `{name}` has {size} bytes, and the limit is {limit}: keep large data elsewhere, or raise `.payload_limit(..)`"
+    )]
     TooLarge {
         /// The stored name.
         name: &'static str,
@@ -212,7 +220,9 @@ pub enum Refusal {
 #[non_exhaustive]
 pub enum ReadError {
     /// The view is new, or its projection has changed, and it is being folded from the log.
-    #[error("the view is being rebuilt, {position} of {head} events are folded: wait with `engine.wait_ready()`")]
+    #[error(
+        "the view is being rebuilt, {position} of {head} events are folded: wait with `engine.wait_ready()`"
+    )]
     Rebuilding {
         /// How far it is.
         position: u64,
@@ -229,7 +239,9 @@ pub enum ReadError {
 
 /// A projection that the engine was not started with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the projection `{projection}` is not a view of this engine: start it with `.view::<{projection}>()`")]
+#[error(
+    "the projection `{projection}` is not a view of this engine: start it with `.view::<{projection}>()`"
+)]
 pub struct NoSuchView {
     /// The projection's Rust name.
     pub projection: &'static str,
@@ -240,7 +252,9 @@ pub struct NoSuchView {
 #[non_exhaustive]
 pub enum WaitError {
     /// The receipt is for another log.
-    #[error("the receipt is for the log {found}, and this engine's is {expected}: it was sent to the wrong place")]
+    #[error(
+        "the receipt is for the log {found}, and this engine's is {expected}: it was sent to the wrong place"
+    )]
     OtherLog {
         /// The engine's log.
         expected: StoreId,
@@ -257,7 +271,9 @@ pub enum WaitError {
 #[non_exhaustive]
 pub enum ChangesError {
     /// The subscriber was too slow: its backlog was full when the view reached `position`. The subscription has ended; subscribe anew.
-    #[error("the subscriber lagged behind, and its backlog was full at position {position}: subscribe anew, or with a larger `backlog(..)`")]
+    #[error(
+        "the subscriber lagged behind, and its backlog was full at position {position}: subscribe anew, or with a larger `backlog(..)`"
+    )]
     Lagged {
         /// Where the view was.
         position: u64,
@@ -288,7 +304,9 @@ pub enum EventsError {
         reason: String,
     },
     /// The log's chain of checksums is broken. The stream has ended.
-    #[error("the log is damaged at position {position}: {what}. Put back a backup of events.db that is whole")]
+    #[error(
+        "the log is damaged at position {position}: {what}. Put back a backup of events.db that is whole"
+    )]
     Damaged {
         /// The first event that is not as it was written.
         position: u64,

@@ -1,4 +1,48 @@
-//! placeholder
+//! Read models as annotated structs: events in, views out, kept current, durable and exact.
+//!
+//! Write an event as a struct under [`#[event]`](macro@event), a read model as the struct of its row under
+//! [`#[projection]`](macro@projection), and start an [`Engine`] with it. The compiler checks that the one can be folded from the other;
+//! the engine keeps the log of events, folds each event once into every view, and answers reads from memory.
+//!
+//! ```
+//! use cqrs_core::prelude::*;
+//!
+//! #[event]
+//! pub struct Purchased {
+//!     pub customer: String,
+//!     pub item: String,
+//!     pub qty: i32,
+//! }
+//!
+//! #[projection(from = Purchased, group_by = (customer, item))]
+//! #[derive(Debug, Clone, PartialEq)]
+//! pub struct CustomerPurchases {
+//!     pub customer: String,
+//!     pub item: String,
+//!     #[sum(qty)]
+//!     pub total_qty: i64,
+//! }
+//!
+//! let engine = Engine::in_memory().view::<CustomerPurchases>().start()?;
+//! engine.append(Purchased { customer: "jsmith".into(), item: "hats".into(), qty: 2 }).wait()?;
+//! let row = engine.view::<CustomerPurchases>().get(("jsmith", "hats"))?;
+//! assert_eq!(row.unwrap().total_qty, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | to | look at |
+//! | --- | --- |
+//! | say what an event is | [`#[event]`](macro@event), [`#[value]`](macro@value) |
+//! | say what a view is | [`#[projection]`](macro@projection) |
+//! | try a projection, with no store | [`Table`] |
+//! | append and read | [`Engine`], [`View`], [`Changes`], [`Events`] |
+//! | know what can go wrong | [`error`] |
+//! | know how it is doing | [`health`] |
+//! | put another store behind it | [`store`] |
+//!
+//! # Features
+//!
+//! `macros` and `sqlite` are on by default. `uuid`, `jiff`, `chrono` and `rust_decimal` make these crates' types keys and columns.
 #![warn(missing_docs)]
 
 extern crate self as cqrs_core;
@@ -29,7 +73,8 @@ pub mod __private;
 pub use change::{Change, Changes, Next, NextTimeout};
 pub use engine::{Append, Builder, Consistency, Engine, Events, NewEvent};
 pub use error::{
-    AppendError, ChangesError, EventsError, NoSuchView, NotReady, ReadError, Refusal, StartError, StoreFailure, WaitError,
+    AppendError, ChangesError, EventsError, NoSuchView, NotReady, ReadError, Refusal, StartError,
+    StoreFailure, WaitError,
 };
 pub use receipt::{ParseReceiptError, Receipt};
 pub use sync::Wait;
@@ -42,12 +87,17 @@ pub use cqrs_macros::{event, projection, value};
 
 /// What most programs need, in one `use`.
 pub mod prelude {
-    pub use crate::{
-        AppendError, Change, Changes, Consistency, Engine, NewEvent, Reached, ReadError, Receipt, StartError, Table,
-        Timestamp, View,
-    };
     pub use crate::event::{Event, Metadata, NamedEvent, RecordedEvent};
     pub use crate::projection::{Fault, Projection};
+    pub use crate::{
+        AppendError, Change, Changes, Consistency, Engine, NewEvent, Reached, ReadError, Receipt, StartError,
+        Table, Timestamp, View,
+    };
     #[cfg(feature = "macros")]
     pub use cqrs_macros::{event, projection, value};
 }
+
+/// The README's code, run.
+#[cfg(all(doctest, feature = "macros", feature = "sqlite"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

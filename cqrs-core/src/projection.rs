@@ -102,7 +102,6 @@ pub struct FoldError {
 
 impl FoldError {
     /// A column's fault.
-    #[must_use]
     pub fn column(column: &'static str) -> impl Fn(ColumnFault) -> Self {
         move |fault| Self { column, reason: fault.to_string() }
     }

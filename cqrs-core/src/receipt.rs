@@ -53,7 +53,9 @@ impl fmt::Display for Receipt {
 
 /// A text that is no [`Receipt`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a receipt: one reads `<store, 32 hexadecimal digits>-<first position>-<last position>`")]
+#[error(
+    "`{text}` is not a receipt: one reads `<store, 32 hexadecimal digits>-<first position>-<last position>`"
+)]
 pub struct ParseReceiptError {
     /// The text.
     pub text: String,
@@ -85,7 +87,13 @@ mod tests {
         crate::codec::encode("Receipt", &receipt, &mut bytes).unwrap();
         assert_eq!(crate::codec::decode::<Receipt>(&bytes).unwrap(), receipt);
         assert_eq!(receipt.len(), 7);
-        for wrong in ["", "-1-2", "00-1-2", "07070707070707070707070707070707-1", "0707070707070707070707070707070x-1-2"] {
+        for wrong in [
+            "",
+            "-1-2",
+            "00-1-2",
+            "07070707070707070707070707070707-1",
+            "0707070707070707070707070707070x-1-2",
+        ] {
             assert!(wrong.parse::<Receipt>().unwrap_err().to_string().contains("is not a receipt"));
         }
     }

@@ -245,7 +245,8 @@ impl Future for Sleep {
         let replaced = state.wakers.insert(id, context.waker().clone());
         if !state.running {
             let shared = timer.clone();
-            let thread = std::thread::Builder::new().name("cqrs-timer".into()).spawn(move || run_timer(&shared));
+            let thread =
+                std::thread::Builder::new().name("cqrs-timer".into()).spawn(move || run_timer(&shared));
             state.running = thread.is_ok();
         }
         drop(state);

@@ -247,6 +247,9 @@ impl<P: Projection> std::iter::FusedIterator for ViewRows<P> {}
 
 impl<P: Projection> std::fmt::Debug for ViewRows<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ViewRows").field("projection", &P::RUST_NAME).field("position", &self.position).finish()
+        f.debug_struct("ViewRows")
+            .field("projection", &P::RUST_NAME)
+            .field("position", &self.position)
+            .finish()
     }
 }

@@ -51,7 +51,10 @@ pub(crate) fn renames_are_keys(sources: &[Source], groups: &[Group<'_>], errors:
 /// Keys are tuples, and tuples end somewhere.
 pub(crate) fn key_has_room(groups: &[Group<'_>], errors: &mut Errors) {
     if let Some(ninth) = groups.get(8) {
-        errors.at(&ninth.name, "a key has at most 8 columns: make several of them one `#[value]` type or one computed column");
+        errors.at(
+            &ninth.name,
+            "a key has at most 8 columns: make several of them one `#[value]` type or one computed column",
+        );
     }
 }
 

@@ -124,7 +124,12 @@ impl Resolver<'_> {
     }
 
     fn refuse(&mut self, tokens: &impl ToTokens, what: &str) {
-        self.errors.at(tokens, format!("{what} cannot stand in an expression of a projection: move it into a function and call that"));
+        self.errors.at(
+            tokens,
+            format!(
+                "{what} cannot stand in an expression of a projection: move it into a function and call that"
+            ),
+        );
     }
 
     /// What stands for a name, if it is not the user's own.
@@ -368,7 +373,16 @@ mod tests {
 
     #[test]
     fn what_leaves_the_expression_is_refused() {
-        for expr in ["f(x)?", "return x", "x.await", "{ x = 1; 2 }", "x += 1", "format!(\"{}\", x)", "loop {}", "{ fn f() {} 1 }"] {
+        for expr in [
+            "f(x)?",
+            "return x",
+            "x.await",
+            "{ x = 1; 2 }",
+            "x += 1",
+            "format!(\"{}\", x)",
+            "loop {}",
+            "{ fn f() {} 1 }",
+        ] {
             let mut errors = Errors::default();
             resolve(&syn::parse_str(expr).unwrap(), &Names::Event, &mut errors);
             assert!(!errors.is_empty(), "{expr}");

@@ -10,7 +10,8 @@ use crate::errors::{Errors, did_you_mean, one_of};
 use crate::options::{ColumnArgs, KeyArg, ProjectionOptions, SourceArg};
 
 /// The attributes that make a row's field a column.
-pub(crate) const COLUMN_ATTRIBUTES: [&str; 8] = ["count", "sum", "avg", "min", "max", "first", "last", "computed"];
+pub(crate) const COLUMN_ATTRIBUTES: [&str; 8] =
+    ["count", "sum", "avg", "min", "max", "first", "last", "computed"];
 
 /// A projection without mistakes that a macro can see.
 pub(crate) struct Projection<'a> {
@@ -108,13 +109,19 @@ impl Kind {
 /// Reads the item. `None` if what is wrong leaves no projection to speak of.
 pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projection<'a>> {
     if !item.generics.params.is_empty() {
-        errors.at(&item.generics, "the row of a projection has no generics: each projection is one view with one name");
+        errors.at(
+            &item.generics,
+            "the row of a projection has no generics: each projection is one view with one name",
+        );
     }
     let fields = match &item.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => &fields.named,
             _ => {
-                errors.at(&item.ident, "a projection is a struct with named fields: they are the columns of its row");
+                errors.at(
+                    &item.ident,
+                    "a projection is a struct with named fields: they are the columns of its row",
+                );
                 return None;
             }
         },
@@ -131,7 +138,10 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
     let options = ProjectionOptions::read(&tokens, errors);
     let said = |word: &str| options.said.iter().any(|said| said == word);
     if !said("from") {
-        errors.at_span(Span::call_site(), "a projection needs `from`: the event it is folded from, `from = Purchased`");
+        errors.at_span(
+            Span::call_site(),
+            "a projection needs `from`: the event it is folded from, `from = Purchased`",
+        );
     }
     if !said("group_by") {
         errors.at_span(
@@ -141,13 +151,15 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         );
     }
     let sources: Vec<_> = options.from.into_iter().flatten().map(source).collect();
-    let names: Vec<_> = fields.iter().filter_map(|field| field.ident.as_ref().map(|i| i.unraw().to_string())).collect();
+    let names: Vec<_> =
+        fields.iter().filter_map(|field| field.ident.as_ref().map(|i| i.unraw().to_string())).collect();
     // Where a key could not be read, a field without an attribute may be one.
     let mut read_keys = options.group_by.is_some();
     let mut groups = Vec::new();
     for group in options.group_by.into_iter().flatten() {
         let name = group.name.unraw().to_string();
-        let Some(field) = fields.iter().find(|field| field.ident.as_ref().is_some_and(|i| i.unraw() == name)) else {
+        let Some(field) = fields.iter().find(|field| field.ident.as_ref().is_some_and(|i| i.unraw() == name))
+        else {
             let near = did_you_mean(&name, &names);
             errors.at(
                 &group.name,
@@ -197,7 +209,11 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
 
 fn source(arg: SourceArg) -> Source {
     let SourceArg { path, variants, keys, guard } = arg;
-    let end = path.segments.last().map(|last| last.ident.clone()).unwrap_or_else(|| Ident::new("_", Span::call_site()));
+    let end = path
+        .segments
+        .last()
+        .map(|last| last.ident.clone())
+        .unwrap_or_else(|| Ident::new("_", Span::call_site()));
     match variants {
         None => Source { path, open: None, events: vec![SourceEvent { name: end, keys, guard }] },
         Some(variants) => Source {
@@ -229,7 +245,8 @@ fn column(
     knows_keys: bool,
     errors: &mut Errors,
 ) -> Option<Column> {
-    let is_column = |attribute: &&Attribute| COLUMN_ATTRIBUTES.iter().any(|name| attribute.path().is_ident(name));
+    let is_column =
+        |attribute: &&Attribute| COLUMN_ATTRIBUTES.iter().any(|name| attribute.path().is_ident(name));
     let mut attributes = field.attrs.iter().filter(is_column);
     let attribute = match (attributes.next(), group) {
         (None, Some(group)) => return Some(Column::Key(group)),
@@ -256,7 +273,10 @@ fn column(
         (Some(attribute), None) => attribute,
     };
     if let Some(second) = attributes.next() {
-        errors.at(second.path(), format!("`{ident}` has two column attributes: a column is folded in one way; keep one"));
+        errors.at(
+            second.path(),
+            format!("`{ident}` has two column attributes: a column is folded in one way; keep one"),
+        );
         return None;
     }
     let word = attribute.path().get_ident()?.to_string();
@@ -276,7 +296,10 @@ fn column(
         }
     };
     if word == "computed" {
-        errors.at(attribute, "`computed` needs an expression over the row's columns: `#[computed(revenue / orders)]`");
+        errors.at(
+            attribute,
+            "`computed` needs an expression over the row's columns: `#[computed(revenue / orders)]`",
+        );
         return None;
     }
     let kind = match (word.as_str(), &args.by) {
@@ -337,7 +360,10 @@ fn inputs(
         let mut items = args.items.into_iter();
         let item = items.next()?;
         if let Some(second) = items.next() {
-            errors.at(&second.head, "one expression, or arms by event: `ItemAdded => qty, ItemRemoved => -qty`");
+            errors.at(
+                &second.head,
+                "one expression, or arms by event: `ItemAdded => qty, ItemRemoved => -qty`",
+            );
             return None;
         }
         return Some(everywhere(Input { guard: item.guard, value: Some(item.head), by }));
@@ -365,7 +391,10 @@ fn inputs(
         };
         let of_event = &mut inputs[source][event];
         if of_event.iter().any(|input| input.guard.is_none()) {
-            errors.at(&item.head, "this arm is never reached: an arm without a guard for the same event stands before it");
+            errors.at(
+                &item.head,
+                "this arm is never reached: an arm without a guard for the same event stands before it",
+            );
         }
         of_event.push(Input { guard: item.guard, value, by: by.clone() });
     }
@@ -376,7 +405,9 @@ fn inputs(
 fn find_source(head: &Expr, sources: &[Source], errors: &mut Errors) -> Option<(usize, usize)> {
     let names: Vec<_> = sources.iter().flat_map(|s| &s.events).map(|event| event.name.to_string()).collect();
     let wanted = match head {
-        Expr::Path(path) if path.qself.is_none() => path.path.segments.last().map(|last| last.ident.to_string()),
+        Expr::Path(path) if path.qself.is_none() => {
+            path.path.segments.last().map(|last| last.ident.to_string())
+        }
         _ => None,
     };
     let found = wanted.as_ref().and_then(|wanted| {
@@ -397,7 +428,8 @@ fn snake_case(name: &str) -> String {
     let mut snake = String::new();
     for (at, &c) in chars.iter().enumerate() {
         let after_lower = at > 0 && (chars[at - 1].is_lowercase() || chars[at - 1].is_numeric());
-        let before_lower = at > 0 && chars[at - 1].is_uppercase() && chars.get(at + 1).is_some_and(|c| c.is_lowercase());
+        let before_lower =
+            at > 0 && chars[at - 1].is_uppercase() && chars.get(at + 1).is_some_and(|c| c.is_lowercase());
         if c.is_uppercase() && (after_lower || before_lower) {
             snake.push('_');
         }

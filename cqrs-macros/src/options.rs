@@ -87,7 +87,10 @@ fn each_option(
             let word = option.to_string();
             if !known.contains(&word.as_str()) {
                 let near = did_you_mean(&word, known);
-                errors.at(&option, format!("unknown option `{word}`{near} (expected one of {})", one_of(known)));
+                errors.at(
+                    &option,
+                    format!("unknown option `{word}`{near} (expected one of {})", one_of(known)),
+                );
                 // What was probably meant is not missing too.
                 seen.extend(closest(&word, known).map(str::to_owned));
                 skip_to_comma(input);
@@ -204,7 +207,10 @@ fn sources(option: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::
         let content;
         parenthesized!(content in input);
         if content.is_empty() {
-            errors.at(option, "`from` names at least one event: `from = Purchased` or `from(ItemAdded, ItemRemoved)`");
+            errors.at(
+                option,
+                "`from` names at least one event: `from = Purchased` or `from(ItemAdded, ItemRemoved)`",
+            );
         }
         let sources: Punctuated<SourceArg, Token![,]> = Punctuated::parse_terminated(&content)?;
         return Ok(sources.into_iter().collect());
@@ -217,7 +223,10 @@ fn sources(option: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::
     }
     input.parse::<Token![=]>()?;
     if input.peek(token::Paren) {
-        return Err(syn::Error::new(input.span(), "several sources are written without the `=`: `from(ItemAdded, ItemRemoved)`"));
+        return Err(syn::Error::new(
+            input.span(),
+            "several sources are written without the `=`: `from(ItemAdded, ItemRemoved)`",
+        ));
     }
     Ok(vec![input.parse()?])
 }
@@ -254,7 +263,8 @@ enum BraceArgs {
 
 impl BraceArgs {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let lower = |ident: &Ident| ident.unraw().to_string().starts_with(|c: char| c.is_lowercase() || c == '_');
+        let lower =
+            |ident: &Ident| ident.unraw().to_string().starts_with(|c: char| c.is_lowercase() || c == '_');
         let keys = input.fork().parse::<Ident>().is_ok_and(|first| lower(&first));
         if keys {
             let keys: Punctuated<KeyArg, Token![,]> = Punctuated::parse_terminated(input)?;
@@ -266,7 +276,9 @@ impl BraceArgs {
                 input.parse::<Token![..]>()?;
                 args.open = true;
                 if !input.is_empty() {
-                    return Err(input.error("`..` comes last: it passes over the variants that are not named"));
+                    return Err(
+                        input.error("`..` comes last: it passes over the variants that are not named")
+                    );
                 }
                 break;
             }
@@ -350,14 +362,20 @@ impl Parse for ColumnArgs {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut args = Self::default();
         while !input.is_empty() {
-            let is_option = input.peek(syn::Ident) && input.peek2(Token![=]) && !input.peek2(Token![==]) && !input.peek2(Token![=>]);
+            let is_option = input.peek(syn::Ident)
+                && input.peek2(Token![=])
+                && !input.peek2(Token![==])
+                && !input.peek2(Token![=>]);
             if let Some((by, _)) = &args.by {
                 return Err(syn::Error::new(by.span(), "`by = ..` comes last, and once"));
             } else if is_option {
                 let option: Ident = input.parse()?;
                 if option != "by" {
                     let near = did_you_mean(&option.to_string(), &["by"]);
-                    return Err(syn::Error::new(option.span(), format!("unknown option `{option}`{near} (expected `by`)")));
+                    return Err(syn::Error::new(
+                        option.span(),
+                        format!("unknown option `{option}`{near} (expected `by`)"),
+                    ));
                 }
                 input.parse::<Token![=]>()?;
                 args.by = Some((option, input.parse()?));

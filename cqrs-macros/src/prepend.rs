@@ -1,7 +1,7 @@
 //! What the attributes do to an item: put a derive in front of it.
 
-use proc_macro2::{Span, TokenStream};
 use proc_macro_crate::{FoundCrate, crate_name};
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 
 use crate::errors::{Errors, closest, one_of};
@@ -76,7 +76,9 @@ fn derive_serde(core: &TokenStream) -> TokenStream {
 
 /// Whether the item is a `struct`: read off its tokens, since it need not parse.
 fn is_struct(item: &TokenStream) -> bool {
-    item.clone().into_iter().any(|token| matches!(token, proc_macro2::TokenTree::Ident(word) if word == "struct"))
+    item.clone()
+        .into_iter()
+        .any(|token| matches!(token, proc_macro2::TokenTree::Ident(word) if word == "struct"))
 }
 
 /// rustc refuses an attribute that nobody registered, before a derive could say which one was meant. So an attribute that is
@@ -84,8 +86,20 @@ fn is_struct(item: &TokenStream) -> bool {
 fn without_misspelt_attributes(item: TokenStream) -> (TokenStream, TokenStream) {
     /// Names of attributes that are somebody's, however near they may be.
     const KNOWN: [&str; 14] = [
-        "doc", "cfg", "cfg_attr", "allow", "warn", "deny", "expect", "forbid", "must_use", "deprecated", "serde", "arg",
-        "validate", "schema",
+        "doc",
+        "cfg",
+        "cfg_attr",
+        "allow",
+        "warn",
+        "deny",
+        "expect",
+        "forbid",
+        "must_use",
+        "deprecated",
+        "serde",
+        "arg",
+        "validate",
+        "schema",
     ];
     let Ok(mut row) = syn::parse2::<syn::ItemStruct>(item.clone()) else { return (item, TokenStream::new()) };
     let mut errors = Errors::default();

@@ -65,9 +65,12 @@ pub(crate) fn to_copy(attributes: &[Attribute]) -> impl Iterator<Item = &Attribu
     attributes.iter().filter(|attribute| attribute.path().is_ident("serde"))
 }
 
+/// A field's name in another case.
+type Case = fn(&str) -> String;
+
 /// How serde renames all fields of an item.
 #[derive(Clone, Copy)]
-pub(crate) struct RenameAll(fn(&str) -> String);
+pub(crate) struct RenameAll(Case);
 
 /// Reads `#[serde(..)]` on an event: only what renames or refuses fields has a meaning for it.
 pub(crate) fn container(attributes: &[Attribute], errors: &mut Errors) -> Option<RenameAll> {
@@ -101,7 +104,7 @@ pub(crate) fn container(attributes: &[Attribute], errors: &mut Errors) -> Option
     rename
 }
 
-const CASES: [(&str, fn(&str) -> String); 8] = [
+const CASES: [(&str, Case); 8] = [
     ("lowercase", str::to_owned),
     ("UPPERCASE", |field| field.to_uppercase()),
     ("PascalCase", pascal),
@@ -125,12 +128,18 @@ fn pascal(field: &str) -> String {
         .split('_')
         .map(|word| {
             let mut chars = word.chars();
-            chars.next().map(|first| first.to_uppercase().chain(chars).collect::<String>()).unwrap_or_default()
+            chars
+                .next()
+                .map(|first| first.to_uppercase().chain(chars).collect::<String>())
+                .unwrap_or_default()
         })
         .collect()
 }
 
 /// A field's name in the payload.
 pub(crate) fn stored_name(rust: &str, field: &FieldSerde, all: Option<RenameAll>) -> String {
-    field.rename.clone().unwrap_or_else(|| all.map_or_else(|| rust.to_owned(), |RenameAll(rename)| rename(rust)))
+    field
+        .rename
+        .clone()
+        .unwrap_or_else(|| all.map_or_else(|| rust.to_owned(), |RenameAll(rename)| rename(rust)))
 }

@@ -20,8 +20,13 @@ fn stdout(output: &Output) -> String {
 /// The cells of the printed line that begins with these.
 #[track_caller]
 fn cells(text: &str, first: &[&str]) -> Vec<String> {
-    let split = |line: &str| line.split(['|', ' ']).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>();
-    let found = text.lines().map(split).find(|cells| cells.len() > first.len() && cells.iter().zip(first).all(|(a, b)| a == b));
+    let split = |line: &str| {
+        line.split(['|', ' ']).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let found = text
+        .lines()
+        .map(split)
+        .find(|cells| cells.len() > first.len() && cells.iter().zip(first).all(|(a, b)| a == b));
     found.unwrap_or_else(|| panic!("no line {first:?} in\n{text}")).split_off(first.len())
 }
 
@@ -53,8 +58,13 @@ fn purchases_counts_and_goes_on_counting() {
 }
 
 fn sql(folder: &Path) -> Vec<String> {
-    let db = rusqlite::Connection::open_with_flags(folder.join("views.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let mut query = db.prepare("SELECT customer, item, total_qty FROM customer_purchases ORDER BY item").unwrap();
+    let db = rusqlite::Connection::open_with_flags(
+        folder.join("views.db"),
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+    )
+    .unwrap();
+    let mut query =
+        db.prepare("SELECT customer, item, total_qty FROM customer_purchases ORDER BY item").unwrap();
     let rows = query.query_map([], |row| {
         Ok(format!("{}|{}|{}", row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
     });
@@ -79,7 +89,10 @@ fn cdnow_adds_up_and_answers_from_the_checkpoint() {
     assert_eq!(cells(&first, &["7592"]), ["1998-06-29", "201", "4.56", "13990.93"]);
     assert_eq!(cells(&first, &["1997-01"]), ["299060.17"]);
     let second = stdout(&example("cdnow").arg(&folder).output().unwrap());
-    assert!(second.contains("Answered from the checkpoint at position 69659: 0 events replayed."), "{second}");
+    assert!(
+        second.contains("Answered from the checkpoint at position 69659: 0 events replayed."),
+        "{second}"
+    );
     assert!(second.contains(totals), "{second}");
 }
 
@@ -87,7 +100,11 @@ fn cdnow_adds_up_and_answers_from_the_checkpoint() {
 fn cdnow_reports_malformed_lines_and_skips_them_only_on_request() {
     let (parent, folder) = folder();
     let file = parent.path().join("history.txt");
-    std::fs::write(&file, "header\r\n 00001 19970101 1 11.77\r\n 00002 19971301 1 12.00\r\n 00003 19970102 x\r\n").unwrap();
+    std::fs::write(
+        &file,
+        "header\r\n 00001 19970101 1 11.77\r\n 00002 19971301 1 12.00\r\n 00003 19970102 x\r\n",
+    )
+    .unwrap();
     let run = |skip: bool| {
         let mut command = example("cdnow");
         command.arg(&folder).arg("--file").arg(&file);

@@ -3,6 +3,7 @@
 use cqrs_core::prelude::*;
 
 #[event]
+#[derive(Debug)]
 pub struct Purchased {
     pub customer: String,
     pub item: String,
@@ -38,9 +39,20 @@ fn sums_by_two_keys() {
 #[event]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cart {
-    ItemAdded { customer: String, item: String, qty: u32, price: Option<f64> },
+    ItemAdded {
+        customer: String,
+        item: String,
+        qty: u32,
+        price: Option<f64>,
+    },
     #[event(name = "item-removed")]
-    ItemRemoved { customer: String, item: String, qty: u32, #[serde(default)] damaged: bool },
+    ItemRemoved {
+        customer: String,
+        item: String,
+        qty: u32,
+        #[serde(default)]
+        damaged: bool,
+    },
     Bought(Bought),
 }
 

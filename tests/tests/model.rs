@@ -293,7 +293,10 @@ fn check(engine: &Engine, history: &[Recorded]) {
     assert_eq!(sorted(engine.view::<Totals>().rows().unwrap()), sorted(totals(history)));
     for customer in ["ann", "b\u{0}b", "nobody"] {
         let under = engine.view::<Holding>().rows_of(customer).unwrap();
-        assert_eq!(sorted(under), sorted(holdings(history).into_iter().filter(|row| row.customer == customer)));
+        assert_eq!(
+            sorted(under),
+            sorted(holdings(history).into_iter().filter(|row| row.customer == customer))
+        );
     }
     for row in holdings(history) {
         assert_eq!(engine.view::<Holding>().get((&row.customer, &row.item)).unwrap().as_ref(), Some(&row));

@@ -1,9 +1,9 @@
 //! From a store to a running engine.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::sync_channel;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -180,7 +180,8 @@ impl Builder {
         }));
         for (number, slot) in slots.iter().enumerate() {
             core.measure(number, slot);
-            *lock(&core.vitals[number].checkpoint) = loaded[number].take().map(|position| (position, Instant::now()));
+            *lock(&core.vitals[number].checkpoint) =
+                loaded[number].take().map(|position| (position, Instant::now()));
         }
 
         let fold_reader = store.reader()?;
@@ -267,7 +268,12 @@ impl Opened {
     }
 
     /// Folds what resumed views lack.
-    fn catch_up(&mut self, catalog: &Catalog, reader: &mut dyn LogReader, head: Head) -> Result<(), StartError> {
+    fn catch_up(
+        &mut self,
+        catalog: &Catalog,
+        reader: &mut dyn LogReader,
+        head: Head,
+    ) -> Result<(), StartError> {
         let outcome = replay(reader, catalog, &mut self.slots, head.position, &mut |_| true);
         match outcome {
             Ok(()) | Err(Halt::Stopped) => {}
@@ -291,7 +297,12 @@ impl Opened {
 }
 
 /// Refuses a checkpoint that was not made from this log.
-fn check(store: &dyn Store, reader: &mut dyn LogReader, head: Head, saved: &SavedView) -> Result<(), StartError> {
+fn check(
+    store: &dyn Store,
+    reader: &mut dyn LogReader,
+    head: Head,
+    saved: &SavedView,
+) -> Result<(), StartError> {
     let SavedView { name, position, log_checksum, .. } = saved;
     let view = name.clone();
     if saved.store != store.id() {
@@ -337,7 +348,11 @@ fn resume(
                 return Some((Slot { view: Some(rows), at, ..Slot::absent(ty) }, sums));
             }
             Err(damage) if attempt == tries => {
-                tracing::warn!(view = name, damage, "the view's checkpoint is damaged: rebuilding it from the log");
+                tracing::warn!(
+                    view = name,
+                    damage,
+                    "the view's checkpoint is damaged: rebuilding it from the log"
+                );
             }
             Err(_) => {
                 let again = checkpoints.views().ok()?.into_iter().find(|again| again.name == name);
@@ -383,21 +398,33 @@ impl Engine {
 }
 
 impl Threads {
-    fn begin(&mut self, handle: &Handle, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    fn begin(
+        &mut self,
+        handle: &Handle,
+        name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StartError> {
         let thread = spawn(handle, name, run)?;
         self.others.push(thread);
         Ok(())
     }
 
-    fn begin_writer(&mut self, handle: &Handle, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    fn begin_writer(
+        &mut self,
+        handle: &Handle,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StartError> {
         self.writer = Some(spawn(handle, "cqrs-writer", run)?);
         Ok(())
     }
 }
 
-fn spawn(handle: &Handle, name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+fn spawn(
+    handle: &Handle,
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Thread)?;
     lock(&handle.own).push(thread.thread().id());
     Ok(thread)
 }
-

@@ -82,7 +82,8 @@ impl Registry {
             return;
         }
         if let Some(other) = self.views.iter().find(|view| view.name() == P::NAME) {
-            let error = StartError::SameViewName { name: P::NAME, first: other.rust_name(), second: P::RUST_NAME };
+            let error =
+                StartError::SameViewName { name: P::NAME, first: other.rust_name(), second: P::RUST_NAME };
             return self.refuse(error);
         }
         let view = self.views.len();
@@ -193,7 +194,10 @@ impl Catalog {
                 name: stored.name.clone(),
                 version: stored.version,
                 count: stored.count,
-                reads: self.names.get(stored.name.as_str()).map(|kind| self.kinds[*kind as usize].schema.version),
+                reads: self
+                    .names
+                    .get(stored.name.as_str())
+                    .map(|kind| self.kinds[*kind as usize].schema.version),
             })
             .collect();
         if unknown.is_empty() { Ok(()) } else { Err(StartError::UnknownEvents(unknown)) }

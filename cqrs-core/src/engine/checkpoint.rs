@@ -114,7 +114,9 @@ impl Saver {
     fn needed(&self, slots: &[Slot]) -> bool {
         let unlike = |(slot, saved): (&Slot, &Saved)| {
             slot.view.is_some()
-                && (slot.at.position != saved.position || !saved.complete || slot.fault.is_some() != saved.fault)
+                && (slot.at.position != saved.position
+                    || !saved.complete
+                    || slot.fault.is_some() != saved.fault)
         };
         slots.iter().zip(&self.views).any(unlike)
     }
@@ -122,7 +124,8 @@ impl Saver {
     /// How long the fold may sleep before the next [`tick`](Self::tick).
     pub(crate) fn sleep(&self, slots: &[Slot]) -> Option<Duration> {
         (!self.busy && self.needed(slots)).then(|| {
-            let unfinished = !self.failing && self.views.iter().zip(slots).any(|(v, s)| !v.complete && s.view.is_some());
+            let unfinished =
+                !self.failing && self.views.iter().zip(slots).any(|(v, s)| !v.complete && s.view.is_some());
             if unfinished || !self.waiting.is_empty() {
                 Duration::ZERO
             } else {
@@ -197,7 +200,8 @@ impl Saver {
                 reset: saved.reset,
                 changed,
             };
-            *saved = Saved { position: slot.at.position, reset: false, complete, fault: slot.fault.is_some() };
+            *saved =
+                Saved { position: slot.at.position, reset: false, complete, fault: slot.fault.is_some() };
             views.push((number, checkpoint));
         }
         self.in_flight.append(&mut self.waiting);
@@ -294,7 +298,8 @@ impl SaverThread {
                 ids = checkpoint.changed.iter().map(|row| row.id).collect();
             } else {
                 self.sums[*number].take(checkpoint);
-                *lock(&self.core.vitals[*number].checkpoint) = Some((checkpoint.view.position, Instant::now()));
+                *lock(&self.core.vitals[*number].checkpoint) =
+                    Some((checkpoint.view.position, Instant::now()));
             }
             views.push((*number, checkpoint.reset, ids));
         }
@@ -364,7 +369,11 @@ pub(crate) fn load(
         return Err(error.to_string());
     }
     if damage.is_none() && (sums.rows.len() as u64, sums.digest) != (saved.rows, saved.digest) {
-        damage = Some(format!("{} rows of {} are there, or the digest does not match them", sums.rows.len(), saved.rows));
+        damage = Some(format!(
+            "{} rows of {} are there, or the digest does not match them",
+            sums.rows.len(),
+            saved.rows
+        ));
     }
     match damage {
         Some(damage) => Err(damage),

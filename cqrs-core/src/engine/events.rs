@@ -41,7 +41,10 @@ pub struct Events<E: Event> {
 
 impl<E: Event> std::fmt::Debug for Events<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").field("after", &self.after).field("until", &self.until).finish_non_exhaustive()
+        f.debug_struct("Events")
+            .field("after", &self.after)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +153,10 @@ impl<E: Event> Events<E> {
 }
 
 /// The event, if it is of type `E`.
-fn recorded<E: Event>(event: &LogEvent<'_>, payload_limit: usize) -> Result<Option<RecordedEvent<E>>, EventsError> {
+fn recorded<E: Event>(
+    event: &LogEvent<'_>,
+    payload_limit: usize,
+) -> Result<Option<RecordedEvent<E>>, EventsError> {
     let Some(type_index) = E::TYPES.iter().position(|schema| schema.claims(event.name)) else {
         return Ok(None);
     };
@@ -161,9 +167,13 @@ fn recorded<E: Event>(event: &LogEvent<'_>, payload_limit: usize) -> Result<Opti
     };
     let reads = E::TYPES[type_index].version;
     if event.version != reads {
-        return Err(wrong(format!("it is stored as version {}, and its type reads version {reads} only", event.version)));
+        return Err(wrong(format!(
+            "it is stored as version {}, and its type reads version {reads} only",
+            event.version
+        )));
     }
-    let decoded = decode::<E>(type_index, event.payload, payload_limit).map_err(|error| wrong(error.reason))?;
+    let decoded =
+        decode::<E>(type_index, event.payload, payload_limit).map_err(|error| wrong(error.reason))?;
     let metadata = if event.metadata.is_empty() {
         Metadata::default()
     } else {

@@ -122,7 +122,8 @@ impl Pipeline {
     }
 
     fn fold(&mut self, batch: &Batch) {
-        let _span = tracing::trace_span!("fold", after = batch.after.position, events = batch.len()).entered();
+        let _span =
+            tracing::trace_span!("fold", after = batch.after.position, events = batch.len()).entered();
         if batch.after.position > self.head.position {
             // Someone else has written in between.
             self.catch_up(batch.after);
@@ -137,7 +138,8 @@ impl Pipeline {
 
     /// Folds the log up to and with `to`, out of the log.
     fn catch_up(&mut self, to: Head) {
-        let outcome = replay(&mut *self.reader, &self.core.catalog, &mut self.slots, to.position, &mut |_| true);
+        let outcome =
+            replay(&mut *self.reader, &self.core.catalog, &mut self.slots, to.position, &mut |_| true);
         if let Err(halt) = outcome {
             stop_all(&mut self.slots, halt);
         }
@@ -201,7 +203,11 @@ impl Pipeline {
                 saver.rebuilt(number);
             }
             self.core.measure(number, &slot);
-            tracing::info!(view = self.core.catalog.views[number].name(), position = to, "the view is rebuilt");
+            tracing::info!(
+                view = self.core.catalog.views[number].name(),
+                position = to,
+                "the view is rebuilt"
+            );
             self.slots[number] = slot;
             joined.push(number);
         }

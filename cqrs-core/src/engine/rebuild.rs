@@ -17,7 +17,12 @@ use crate::store::LogReader;
 const LAST_STRETCH: u64 = 8192;
 
 /// Folds the log into every view of `slots`, all in one pass, and hands them to the live fold.
-pub(crate) fn rebuild(core: &Core, mut reader: Box<dyn LogReader>, mut slots: Vec<Slot>, progress: &Arc<AtomicU64>) {
+pub(crate) fn rebuild(
+    core: &Core,
+    mut reader: Box<dyn LogReader>,
+    mut slots: Vec<Slot>,
+    progress: &Arc<AtomicU64>,
+) {
     let begun = Instant::now();
     let _span = tracing::info_span!("rebuild").entered();
     let folded = catch_unwind(AssertUnwindSafe(|| {

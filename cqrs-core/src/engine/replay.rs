@@ -41,9 +41,7 @@ pub(crate) fn replay(
         };
         page.begin(after);
         let limit = usize::try_from(to - after.position).unwrap_or(usize::MAX).min(Page::EVENTS);
-        reader
-            .read(after.position, limit, &mut |event| page.push(catalog, &event))
-            .map_err(Halt::Store)?;
+        reader.read(after.position, limit, &mut |event| page.push(catalog, &event)).map_err(Halt::Store)?;
         let events = page.stored();
         if events.is_empty() && page.flaw.is_none() {
             let what = format!("the log ends here, and events up to position {to} were in it");

@@ -138,7 +138,11 @@ pub struct Append {
 }
 
 enum State {
-    Ready { requests: Option<Sender<Request>>, events: Result<Vec<Encoded>, Refusal>, consistency: Consistency },
+    Ready {
+        requests: Option<Sender<Request>>,
+        events: Result<Vec<Encoded>, Refusal>,
+        consistency: Consistency,
+    },
     Running(Wait<Result<Receipt, AppendError>>),
     Done,
 }

@@ -143,7 +143,11 @@ impl<E: Event> Route for TypedRoute<E> {
 }
 
 /// Reads a payload; what the user's `Deserialize` does wrong is an error like any other.
-pub(crate) fn decode<E: Event>(type_index: usize, payload: &[u8], limit: usize) -> Result<E::Ref<'_>, DecodeError> {
+pub(crate) fn decode<E: Event>(
+    type_index: usize,
+    payload: &[u8],
+    limit: usize,
+) -> Result<E::Ref<'_>, DecodeError> {
     if payload.len() > limit {
         let reason = format!(
             "its payload of {} bytes is over the limit of {limit}: raise `.payload_limit(..)`",
@@ -151,8 +155,9 @@ pub(crate) fn decode<E: Event>(type_index: usize, payload: &[u8], limit: usize) 
         );
         return Err(DecodeError { reason });
     }
-    catch_unwind(AssertUnwindSafe(|| E::decode(type_index, payload)))
-        .unwrap_or_else(|panic| Err(DecodeError { reason: format!("reading it panicked: {}", said(&*panic)) }))
+    catch_unwind(AssertUnwindSafe(|| E::decode(type_index, payload))).unwrap_or_else(|panic| {
+        Err(DecodeError { reason: format!("reading it panicked: {}", said(&*panic)) })
+    })
 }
 
 /// What a panic said.

@@ -133,10 +133,9 @@ impl Core {
     pub(crate) fn unreadable(&self, shown: &Shown) -> Option<ReadError> {
         match shown {
             Shown::Live(_) => None,
-            Shown::Rebuilding(position) => Some(ReadError::Rebuilding {
-                position: position.load(Ordering::Relaxed),
-                head: self.head(),
-            }),
+            Shown::Rebuilding(position) => {
+                Some(ReadError::Rebuilding { position: position.load(Ordering::Relaxed), head: self.head() })
+            }
             Shown::Faulted(fault) => Some(ReadError::Faulted((**fault).clone())),
         }
     }

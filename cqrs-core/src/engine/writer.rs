@@ -83,7 +83,8 @@ impl Writer {
         loop {
             let verdicts = self.judge(&group);
             let recorded_at = Timestamp::now().max(self.recorded_at);
-            let accepted = group.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Append(_)));
+            let accepted =
+                group.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Append(_)));
             let accepted = accepted.flat_map(|(request, _)| &request.events);
             let mut head = self.head;
             let events: Vec<LogEvent<'_>> = accepted
@@ -156,7 +157,9 @@ impl Writer {
             };
             match request.consistency {
                 Consistency::Durable => request.reply.send(Ok(receipt)),
-                Consistency::ReadYourWrites => folded.push(Acknowledge { reply: Some(request.reply), receipt }),
+                Consistency::ReadYourWrites => {
+                    folded.push(Acknowledge { reply: Some(request.reply), receipt })
+                }
             }
         }
         if !checksums.is_empty() || !folded.is_empty() {
@@ -238,7 +241,10 @@ impl Writer {
         let Some((position, at, id)) = first else { return Ok(None) };
         let what = format!("the event at position {position} has it");
         let Some(start) = position.checked_sub(at as u64).filter(|start| *start > 0) else {
-            return Err(conflict(id, &format!("{what}, and the events before it are not those of this batch")));
+            return Err(conflict(
+                id,
+                &format!("{what}, and the events before it are not those of this batch"),
+            ));
         };
         if self.same(accepted, start, events)? {
             return Ok(Some(start));
@@ -276,9 +282,10 @@ impl Writer {
             });
             read.map_err(|error| Refusal::Store(Arc::new(error)))?;
         }
-        if matching < stored {
-            return Ok(false);
+        if matching < stored || stored == events.len() {
+            return Ok(matching == stored);
         }
+        // What the log does not have yet, the group may.
         let skip = (start + stored as u64 - self.head.position - 1) as usize;
         let rest = &events[stored..];
         let theirs = accepted.events.get(skip..).unwrap_or_default();

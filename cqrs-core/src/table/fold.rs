@@ -141,9 +141,11 @@ fn fold_one<E: Event, P: Reads<E>>(
         None => {
             let mut state = <P as Projection>::State::default();
             P::fold(&mut state, &recorded.event, &recorded.meta)?;
-            rows.insert(hash, key, state)
-                .ok_or_else(|| FoldError { column: "", reason: "the view is full: it holds at most 4,294,967,295 rows, and keys of less than 16 MiB".into() })
+            rows.insert(hash, key, state).ok_or_else(|| FoldError {
+                column: "",
+                reason: "the view is full: it holds at most 4,294,967,295 rows, and keys of less than 16 MiB"
+                    .into(),
+            })
         }
     }
 }
-

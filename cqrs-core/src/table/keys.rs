@@ -43,7 +43,12 @@ const MIN_SLOTS: usize = 16;
 impl<V> Default for Keys<V> {
     fn default() -> Self {
         use std::hash::{BuildHasher, RandomState};
-        Self { arena: Vec::new(), entries: Vec::new(), slots: vec![0; MIN_SLOTS], seed: RandomState::new().hash_one(0) }
+        Self {
+            arena: Vec::new(),
+            entries: Vec::new(),
+            slots: vec![0; MIN_SLOTS],
+            seed: RandomState::new().hash_one(0),
+        }
     }
 }
 

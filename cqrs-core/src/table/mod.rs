@@ -125,8 +125,9 @@ impl<P: Projection> Table<P> {
                     run.push(Recorded { meta, event: event.borrowed() });
                 }
             }
-            fold_run::<E, P>(&mut self.folder, &mut self.rows, &run)
-                .map_err(|(done, error)| fault::<P>(run[done].meta.position, E::TYPES[names[done]].name, error))?;
+            fold_run::<E, P>(&mut self.folder, &mut self.rows, &run).map_err(|(done, error)| {
+                fault::<P>(run[done].meta.position, E::TYPES[names[done]].name, error)
+            })?;
             self.folder.forget_touched();
         }
         Ok(())

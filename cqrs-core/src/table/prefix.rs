@@ -53,6 +53,9 @@ impl Prefixes {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        self.levels.iter().map(|level| level.newest.memory() + level.older.capacity() * size_of::<u32>()).sum()
+        self.levels
+            .iter()
+            .map(|level| level.newest.memory() + level.older.capacity() * size_of::<u32>())
+            .sum()
     }
 }

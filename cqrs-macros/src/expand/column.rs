@@ -106,7 +106,21 @@ pub(super) fn expression(expr: &Expr, uses: &mut BTreeSet<String>, errors: &mut 
 /// Whether a type is one that can be a key, or a column, by its spelling alone.
 pub(super) fn is_known(ty: &syn::Type, as_key: bool) -> bool {
     const KEYS: [&str; 16] = [
-        "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128", "usize", "bool", "char", "String",
+        "i8",
+        "i16",
+        "i32",
+        "i64",
+        "i128",
+        "isize",
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "u128",
+        "usize",
+        "bool",
+        "char",
+        "String",
         "Timestamp",
     ];
     let syn::Type::Path(path) = ty else { return false };

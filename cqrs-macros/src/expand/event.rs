@@ -16,7 +16,10 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     refuse_generics(item, errors);
     let rename_all = serde_attrs::container(&item.attrs, errors);
     let Data::Struct(data) = &item.data else {
-        errors.at(&item.ident, "an event is a struct with named fields, or an enum of such: a union cannot be one");
+        errors.at(
+            &item.ident,
+            "an event is a struct with named fields, or an enum of such: a union cannot be one",
+        );
         return TokenStream::new();
     };
     let Fields::Named(fields) = &data.fields else {
@@ -71,7 +74,10 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
 /// An event's generics would make it many events under one stored name.
 pub(super) fn refuse_generics(item: &DeriveInput, errors: &mut Errors) {
     if !item.generics.params.is_empty() {
-        errors.at(&item.generics, "an event has no generics: each stored type has one name and one set of fields");
+        errors.at(
+            &item.generics,
+            "an event has no generics: each stored type has one name and one set of fields",
+        );
     }
 }
 
@@ -129,7 +135,12 @@ impl<'a> Twin<'a> {
             };
             Some(TwinField { field, ident, serde, form })
         });
-        Self { name, fields: fields.collect(), container: serde_attrs::to_copy(container).collect(), rename_all }
+        Self {
+            name,
+            fields: fields.collect(),
+            container: serde_attrs::to_copy(container).collect(),
+            rename_all,
+        }
     }
 
     fn borrows(&self) -> bool {
@@ -210,8 +221,10 @@ impl<'a> Twin<'a> {
             let ty = &field.ty;
             quote!(#(#copied)* #ident: &'a #ty,)
         });
-        let lifetime =
-            self.fields.is_empty().then(|| quote!(#[serde(skip)] __lifetime: ::core::marker::PhantomData<&'a ()>,));
+        let lifetime = self
+            .fields
+            .is_empty()
+            .then(|| quote!(#[serde(skip)] __lifetime: ::core::marker::PhantomData<&'a ()>,));
         quote! {
             #[derive(__cqrs::serde::Serialize)]
             #serde
@@ -266,7 +279,10 @@ impl<'a> Twin<'a> {
 fn serde_crate(container: &[&syn::Attribute]) -> Option<TokenStream> {
     let has = container.iter().any(|attribute| {
         attribute.meta.require_list().is_ok_and(|list| {
-            list.tokens.clone().into_iter().any(|t| matches!(t, proc_macro2::TokenTree::Ident(w) if w == "crate"))
+            list.tokens
+                .clone()
+                .into_iter()
+                .any(|t| matches!(t, proc_macro2::TokenTree::Ident(w) if w == "crate"))
         })
     });
     let path = format!("{}::__private::serde", core_path()).replace(' ', "");
@@ -275,7 +291,8 @@ fn serde_crate(container: &[&syn::Attribute]) -> Option<TokenStream> {
 
 fn is_string(ty: &Type) -> bool {
     let Type::Path(path) = ty else { return false };
-    path.qself.is_none() && path.path.segments.last().is_some_and(|last| last.ident == "String" && last.arguments.is_none())
+    path.qself.is_none()
+        && path.path.segments.last().is_some_and(|last| last.ident == "String" && last.arguments.is_none())
 }
 
 /// The `T` of an `Option<T>`, by its spelling.

@@ -197,7 +197,8 @@ fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
         [one] => quote!(#one),
         many => quote!((#(#many),*)),
     };
-    let value = |field: &RowField<'_>| format_ident!("__value_{}", field.ident.unraw(), span = Span::mixed_site());
+    let value =
+        |field: &RowField<'_>| format_ident!("__value_{}", field.ident.unraw(), span = Span::mixed_site());
     let mut lets = TokenStream::new();
     for field in &model.fields {
         let (value, ty, ident) = (value(field), field.ty, field.ident);
@@ -275,7 +276,8 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
         Some(open) => {
             let variants: Vec<_> = source.events.iter().map(|event| &event.name).collect();
             let names = variants.iter().map(|variant| variant.unraw().to_string());
-            let rest = open.then(|| quote!(#[allow(unreachable_patterns)] _ => ::core::result::Result::Ok(false),));
+            let rest =
+                open.then(|| quote!(#[allow(unreachable_patterns)] _ => ::core::result::Result::Ok(false),));
             // rustc names the variants that are left out under what is matched on: the enum, in the user's words.
             let matched = event_local(source.path.span());
             (
@@ -322,7 +324,8 @@ fn key_of(
         quote!(let #local: bool = #tokens; if !#local { return ::core::result::Result::Ok(false); })
     });
     let parts = model.groups.iter().map(|group| {
-        let renamed = event.keys.iter().find(|key| key.name.unraw() == group.name.unraw()).map(|key| &key.expr);
+        let renamed =
+            event.keys.iter().find(|key| key.name.unraw() == group.name.unraw()).map(|key| &key.expr);
         let own: syn::Expr = {
             let field = &group.name;
             syn::parse_quote!(#field)

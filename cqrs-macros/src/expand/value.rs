@@ -15,7 +15,9 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         return TokenStream::new();
     }
     let implementation = match &item.data {
-        Data::Enum(data) if !data.variants.is_empty() && data.variants.iter().all(|v| v.fields.is_empty()) => {
+        Data::Enum(data)
+            if !data.variants.is_empty() && data.variants.iter().all(|v| v.fields.is_empty()) =>
+        {
             unit_enum(item, data)
         }
         Data::Struct(data) => match &data.fields {

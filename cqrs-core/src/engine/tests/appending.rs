@@ -169,8 +169,7 @@ fn a_dropped_append_still_happens() {
 #[test]
 fn durable_is_enough_where_it_was_asked_for() {
     everywhere(|place| {
-        let engine =
-            place.engine().view::<Has>().consistency(Consistency::Durable).start().unwrap();
+        let engine = place.engine().view::<Has>().consistency(Consistency::Durable).start().unwrap();
         let mut last = None;
         for _ in 0..100 {
             last = Some(engine.append(bought("ann", "hats", 1)).wait().unwrap());

@@ -12,7 +12,8 @@ fn a_closed_engine_says_so_and_gives_the_folder_back() {
         let engine = place.engine().view::<Has>().start().unwrap();
         engine.append(bought("ann", "hats", 1)).wait().unwrap();
         let (view, other) = (engine.view::<Has>(), engine.clone());
-        let (held, mut changes, events) = (view.rows().unwrap(), view.subscribe(), engine.events::<Bought>(1));
+        let (held, mut changes, events) =
+            (view.rows().unwrap(), view.subscribe(), engine.events::<Bought>(1));
         if let Place::Folder(folder) = place {
             let error = SqliteStore::open(folder.path().join("shop")).unwrap_err();
             assert!(matches!(error, StoreError::Locked { .. }), "{error}");

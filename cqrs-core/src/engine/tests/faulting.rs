@@ -11,7 +11,10 @@ fn a_fault_stops_its_view_and_no_other() {
         let tiny = engine.view::<Tiny>();
         let mut changes = tiny.subscribe();
         engine.append(bought("ann", "hats", 100)).wait().unwrap();
-        engine.append_all([bought("ann", "pants", 1), bought("ann", "hats", 28), bought("ann", "socks", 1)]).wait().unwrap();
+        engine
+            .append_all([bought("ann", "pants", 1), bought("ann", "hats", 28), bought("ann", "socks", 1)])
+            .wait()
+            .unwrap();
         engine.append(bought("ann", "hats", 1)).wait().unwrap();
 
         let Err(ReadError::Faulted(fault)) = tiny.get("hats") else { panic!("faulted") };
@@ -55,11 +58,17 @@ fn a_fault_stops_its_view_and_no_other() {
 fn a_rebuild_that_faults_leaves_the_others() {
     everywhere(|place| {
         let engine = place.engine().event::<Bought>().start().unwrap();
-        engine.append_all([bought("ann", "hats", 100), bought("ann", "hats", 100), bought("ann", "pants", 1)]).wait().unwrap();
+        engine
+            .append_all([bought("ann", "hats", 100), bought("ann", "hats", 100), bought("ann", "pants", 1)])
+            .wait()
+            .unwrap();
         engine.close().wait().unwrap();
         let engine = place.engine().view::<Tiny>().view::<Has>().start().unwrap();
         let error = engine.wait_ready().wait().unwrap_err();
-        assert!(matches!(&error, NotReady::Faulted(faults) if faults.len() == 1 && faults[0].position == 2), "{error}");
+        assert!(
+            matches!(&error, NotReady::Faulted(faults) if faults.len() == 1 && faults[0].position == 2),
+            "{error}"
+        );
         assert_eq!(has(&engine).len(), 2);
         engine.append(bought("ann", "hats", 1)).wait().unwrap();
         assert_eq!(has(&engine)[&("ann".into(), "hats".into())], (201, 3));
@@ -89,7 +98,9 @@ fn a_payload_that_cannot_be_read_is_a_fault_of_the_views_that_want_it() {
         log.append(head, &[event]).unwrap();
         drop((log, store));
         let engine = place.engine().view::<Has>().start().unwrap();
-        let Err(ReadError::Faulted(fault)) = engine.view::<Has>().get(("ann", "hats")) else { panic!("faulted") };
+        let Err(ReadError::Faulted(fault)) = engine.view::<Has>().get(("ann", "hats")) else {
+            panic!("faulted")
+        };
         assert_eq!(fault.position, 2);
         assert!(fault.to_string().contains("missing field"), "{fault}");
         let events: Vec<_> = std::iter::from_fn({

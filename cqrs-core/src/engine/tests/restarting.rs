@@ -204,7 +204,8 @@ fn unknown_history_is_refused() {
         let error = place.engine().view::<Has>().start().unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, StartError::UnknownEvents(_)), "{text}");
-        for part in ["`Noted` version 1 (1 stored)", ".event::<E>()", "aliases", ".allow_unknown(\"Noted\")"] {
+        for part in ["`Noted` version 1 (1 stored)", ".event::<E>()", "aliases", ".allow_unknown(\"Noted\")"]
+        {
             assert!(text.contains(part), "{text}");
         }
         let engine = place.engine().view::<Has>().view::<Owners>().allow_unknown("Noted").start().unwrap();
@@ -258,7 +259,8 @@ fn tamper(place: &Place, change: impl FnOnce(&mut SavedView)) {
     let mut view = saved(place);
     change(&mut view);
     let columns = crate::engine::slot::ViewType::columns(&crate::engine::slot::TypedView::<Has>::default());
-    let checkpoint = ViewCheckpoint { view, columns, reset: false, changed: crate::store::RowImages::default() };
+    let checkpoint =
+        ViewCheckpoint { view, columns, reset: false, changed: crate::store::RowImages::default() };
     place.store().checkpoints().unwrap().save(&[checkpoint]).unwrap();
 }
 
@@ -273,7 +275,10 @@ fn a_checkpoint_of_another_log_is_refused_with_a_remedy() {
 
         tamper(place, |view| view.store = crate::store::StoreId([9; 16]));
         let error = start().unwrap_err();
-        assert!(matches!(error, StartError::OtherLog { .. }) && error.to_string().contains("delete views.db"), "{error}");
+        assert!(
+            matches!(error, StartError::OtherLog { .. }) && error.to_string().contains("delete views.db"),
+            "{error}"
+        );
 
         tamper(place, |view| (view.store, view.position) = (right.store, 101));
         let error = start().unwrap_err();

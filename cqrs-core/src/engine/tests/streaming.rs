@@ -11,7 +11,11 @@ fn from_a_position_then_live() {
         for _ in 0..1500 {
             engine.append(Noted { text: "between".into() }).durable().wait().unwrap();
         }
-        let noted = NewEvent::new(returned("ann", "hats", 2)).id("r").correlation_id("c").causation_id("o").meta("k", "v");
+        let noted = NewEvent::new(returned("ann", "hats", 2))
+            .id("r")
+            .correlation_id("c")
+            .causation_id("o")
+            .meta("k", "v");
         engine.append(noted).wait().unwrap();
 
         let mut events = engine.events::<Shop>(0);
@@ -23,7 +27,10 @@ fn from_a_position_then_live() {
         assert_eq!(second.metadata.causation_id.as_deref(), Some("o"));
         assert_eq!(second.metadata.entries["k"], "v");
         assert!(second.recorded_at >= first.recorded_at);
-        assert!(matches!(events.next_timeout(Duration::from_millis(5)).wait(), Some(Err(EventsError::TimedOut))));
+        assert!(matches!(
+            events.next_timeout(Duration::from_millis(5)).wait(),
+            Some(Err(EventsError::TimedOut))
+        ));
 
         // Live: woken by an append.
         let waiting = std::thread::spawn(move || (events.next().wait().unwrap().unwrap().position, events));

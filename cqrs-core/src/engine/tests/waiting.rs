@@ -15,7 +15,10 @@ fn a_receipt_is_reached_or_not_in_time() {
         assert_eq!(view.wait_for(&sent, Duration::from_secs(10)).wait(), Ok(Reached::Reached));
         let ahead = Receipt { first: 4, last: 5, ..receipt };
         let begun = Instant::now();
-        assert_eq!(view.wait_for(&ahead, Duration::from_millis(30)).wait(), Ok(Reached::TimedOut { behind: 4 }));
+        assert_eq!(
+            view.wait_for(&ahead, Duration::from_millis(30)).wait(),
+            Ok(Reached::TimedOut { behind: 4 })
+        );
         assert!(begun.elapsed() >= Duration::from_millis(30));
         let stranger = Receipt { store: StoreId([1; 16]), ..receipt };
         let error = view.wait_for(&stranger, Duration::from_secs(10)).wait().unwrap_err();
@@ -67,7 +70,10 @@ fn awaiting_works_under_any_executor() {
         let receipt = engine.append(bought("ann", "hats", 1)).await?;
         engine.append_all([bought("ann", "hats", 1)]).durable().await?;
         engine.wait_ready().await.unwrap();
-        assert_eq!(engine.view::<Has>().wait_for(&receipt, Duration::from_secs(10)).await, Ok(Reached::Reached));
+        assert_eq!(
+            engine.view::<Has>().wait_for(&receipt, Duration::from_secs(10)).await,
+            Ok(Reached::Reached)
+        );
         engine.checkpoint().await.unwrap();
         engine.close().await.unwrap();
         Ok::<_, AppendError>(())
