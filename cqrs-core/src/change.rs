@@ -228,6 +228,7 @@ impl<P: Projection> Changes<P> {
     }
 
     /// The next change: `.await` it, or block with `.wait()`. `None` after the end.
+    #[allow(clippy::should_implement_trait)] // As streams have it; an iterator could not be awaited.
     pub fn next(&mut self) -> Next<'_, Self> {
         Next(self)
     }

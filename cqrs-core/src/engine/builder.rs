@@ -1,6 +1,5 @@
 //! From a store to a running engine.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::sync_channel;
@@ -372,7 +371,7 @@ impl Engine {
     ///
     /// [`StartError::Store`]: the folder is no store, is damaged, or is open elsewhere.
     #[cfg(feature = "sqlite")]
-    pub fn open(folder: impl AsRef<Path>) -> Result<Builder, StartError> {
+    pub fn open(folder: impl AsRef<std::path::Path>) -> Result<Builder, StartError> {
         Ok(Self::with_store(Arc::new(crate::store::SqliteStore::open(folder)?)))
     }
 
@@ -382,7 +381,7 @@ impl Engine {
     ///
     /// As [`open`](Self::open); and there must be a store.
     #[cfg(feature = "sqlite")]
-    pub fn open_read_only(folder: impl AsRef<Path>) -> Result<Builder, StartError> {
+    pub fn open_read_only(folder: impl AsRef<std::path::Path>) -> Result<Builder, StartError> {
         Ok(Self::with_store(Arc::new(crate::store::SqliteStore::open_read_only(folder)?)))
     }
 

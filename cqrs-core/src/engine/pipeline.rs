@@ -55,8 +55,10 @@ impl Pipeline {
     pub(crate) fn run(mut self) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.follow_log())) {
             self.break_down(&said(&*panic));
-            // Durable appends are still answered.
-            while let Ok(Message::Batch(_) | Message::Nudge) = self.messages.recv() {}
+            // What is durable is still acknowledged; what is asked is dropped, and so refused.
+            while let Ok(Message::Batch(_) | Message::Nudge) = self.messages.recv() {
+                while self.core.take_control().is_some() {}
+            }
             self.saver = None;
         }
         if let Some(saver) = self.saver.take() {

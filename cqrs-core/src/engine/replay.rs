@@ -76,7 +76,7 @@ pub(crate) fn checksum(events: &[StoredEvent<'_>], after: crate::store::Head, po
 pub(crate) fn stop_all(slots: &mut [Slot], halt: Halt) {
     let (position, event, reason) = match halt {
         Halt::Stopped => return,
-        Halt::Store(error) => (None, String::new(), format!("the log cannot be read: {error}")),
+        Halt::Store(error) => (None, "(unread)".to_owned(), format!("the log cannot be read: {error}")),
         Halt::Flaw(flaw) if flaw.damage => {
             (Some(flaw.position), flaw.event, format!("the log is damaged here: {}", flaw.what))
         }

@@ -32,11 +32,14 @@ pub(crate) struct TypedRoute<E: Event> {
     type_of_kind: Vec<usize>,
 }
 
+/// Folds a run into a [`ViewRows`]; an error comes with the number of events before it.
+type FoldInto<E> = fn(&mut dyn Any, &[Recorded<'_, E>]) -> Result<(), (usize, FoldError)>;
+
 /// A view that reads `E`. The view's type is behind the function.
 struct Reader<E: Event> {
     view: usize,
     wants: Vec<bool>,
-    fold: fn(&mut dyn Any, &[Recorded<'_, E>]) -> Result<(), (usize, FoldError)>,
+    fold: FoldInto<E>,
 }
 
 impl<E: Event> Default for TypedRoute<E> {

@@ -158,7 +158,7 @@ impl Writer {
             match request.consistency {
                 Consistency::Durable => request.reply.send(Ok(receipt)),
                 Consistency::ReadYourWrites => {
-                    folded.push(Acknowledge { reply: Some(request.reply), receipt })
+                    folded.push(Acknowledge { reply: Some(request.reply), receipt });
                 }
             }
         }

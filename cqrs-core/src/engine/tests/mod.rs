@@ -2,6 +2,7 @@
 
 mod appending;
 mod closing;
+mod failing;
 mod faulting;
 mod restarting;
 mod streaming;

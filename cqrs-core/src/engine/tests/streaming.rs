@@ -8,9 +8,7 @@ fn from_a_position_then_live() {
     everywhere(|place| {
         let engine = place.engine().view::<Has>().event::<Noted>().start().unwrap();
         engine.append(bought("ann", "hats", 1)).wait().unwrap();
-        for _ in 0..1500 {
-            engine.append(Noted { text: "between".into() }).durable().wait().unwrap();
-        }
+        engine.append_all((0..1500).map(|_| Noted { text: "between".into() })).durable().wait().unwrap();
         let noted = NewEvent::new(returned("ann", "hats", 2))
             .id("r")
             .correlation_id("c")

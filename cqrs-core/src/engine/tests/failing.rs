@@ -1,0 +1,276 @@
+//! A store that fails, or is written to by someone else: what was promised holds all the same.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::*;
+use crate::store::{
+    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError, StoreId, StoredType,
+    ViewCheckpoint, chain,
+};
+use crate::{Refusal, StoreFailure};
+
+/// A store in memory that can be told to fail.
+#[derive(Clone, Default)]
+struct Unruly {
+    inner: MemoryStore,
+    orders: Arc<Orders>,
+}
+
+#[derive(Default)]
+struct Orders {
+    refuse_append: AtomicBool,
+    lose_append: AtomicBool,
+    panic_on_append: AtomicBool,
+    /// How many foreign events go in before the next append.
+    intrude: AtomicUsize,
+    refuse_save: AtomicBool,
+    slow_save: AtomicBool,
+}
+
+struct UnrulyLog(Box<dyn Log>, Arc<Orders>);
+struct UnrulyCheckpoints(Box<dyn Checkpoints>, Arc<Orders>);
+
+fn broken() -> StoreError {
+    StoreError::Io { action: "the test".into(), source: "as told".into() }
+}
+
+impl Store for Unruly {
+    fn id(&self) -> StoreId {
+        self.inner.id()
+    }
+    fn log(&self) -> Result<Box<dyn Log>, StoreError> {
+        Ok(Box::new(UnrulyLog(self.inner.log()?, self.orders.clone())))
+    }
+    fn reader(&self) -> Result<Box<dyn LogReader>, StoreError> {
+        self.inner.reader()
+    }
+    fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
+        Ok(Box::new(UnrulyCheckpoints(self.inner.checkpoints()?, self.orders.clone())))
+    }
+    fn read_only(&self) -> bool {
+        false
+    }
+    fn backup(&self, folder: &Path) -> Result<(), StoreError> {
+        self.inner.backup(folder)
+    }
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}
+
+impl Log for UnrulyLog {
+    fn head(&mut self) -> Result<Head, StoreError> {
+        self.0.head()
+    }
+    fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure> {
+        assert!(!self.1.panic_on_append.load(Ordering::SeqCst), "told to panic");
+        if self.1.refuse_append.load(Ordering::SeqCst) {
+            return Err(AppendFailure::NotAppended(broken()));
+        }
+        for _ in 0..self.1.intrude.swap(0, Ordering::SeqCst) {
+            let head = self.0.head().unwrap();
+            let mut payload = Vec::new();
+            Event::encode(&bought("intruder", "hats", 1), &mut payload).unwrap();
+            let mut event = LogEvent {
+                position: head.position + 1,
+                name: "Bought",
+                version: 1,
+                recorded_at: Timestamp::from_micros(i64::MAX / 2),
+                event_id: Some("intruder"),
+                metadata: &[],
+                payload: &payload,
+                checksum: 0,
+            };
+            event.checksum = chain(head.checksum, &event);
+            self.0.append(head, &[event])?;
+        }
+        self.0.append(expected, events)?;
+        if self.1.lose_append.load(Ordering::SeqCst) {
+            return Err(AppendFailure::Unknown(broken()));
+        }
+        Ok(())
+    }
+    fn find(&mut self, event_id: &str, found: &mut dyn FnMut(LogEvent<'_>)) -> Result<(), StoreError> {
+        self.0.find(event_id, found)
+    }
+    fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
+        self.0.types()
+    }
+}
+
+impl Checkpoints for UnrulyCheckpoints {
+    fn views(&mut self) -> Result<Vec<SavedView>, StoreError> {
+        self.0.views()
+    }
+    fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError> {
+        self.0.rows(view, visit)
+    }
+    fn save(&mut self, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
+        if self.1.slow_save.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if self.1.refuse_save.load(Ordering::SeqCst) {
+            return Err(broken());
+        }
+        self.0.save(views)
+    }
+    fn forget(&mut self, view: &str) -> Result<(), StoreError> {
+        self.0.forget(view)
+    }
+}
+
+impl Unruly {
+    fn engine(&self) -> Builder {
+        Engine::with_store(Arc::new(self.clone()))
+    }
+    fn order(order: &AtomicBool, on: bool) {
+        order.store(on, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_refused_append_says_so_and_the_next_goes_through() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    Unruly::order(&store.orders.refuse_append, true);
+    let refused = engine.append(bought("ann", "hats", 1)).wait();
+    assert!(matches!(refused, Err(AppendError::NotAppended(Refusal::Store(_)))), "{refused:?}");
+    Unruly::order(&store.orders.refuse_append, false);
+    engine.append(bought("ann", "hats", 2)).wait().unwrap();
+    assert_eq!(has(&engine).into_values().next(), Some((2, 1)));
+}
+
+#[test]
+fn what_may_be_in_the_log_is_not_shown_until_it_is_known() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    Unruly::order(&store.orders.lose_append, true);
+    let unknown = engine.append(NewEvent::new(bought("ann", "hats", 2)).id("x")).wait();
+    assert!(matches!(unknown, Err(AppendError::Unknown { .. })), "{unknown:?}");
+    assert_eq!(has(&engine).into_values().next(), Some((1, 1)));
+    Unruly::order(&store.orders.lose_append, false);
+    engine.close().wait().unwrap();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    assert_eq!(has(&engine).into_values().next(), Some((3, 2)), "it was in");
+    let receipt = engine.append(NewEvent::new(bought("ann", "hats", 2)).id("x")).wait().unwrap();
+    assert_eq!(receipt.first, 2);
+}
+
+#[test]
+fn another_writer_comes_first() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().view::<Everything>().start().unwrap();
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    store.orders.intrude.store(1, Ordering::SeqCst);
+    let receipt = engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    assert_eq!(receipt.first, 3);
+    let rows = has(&engine);
+    assert_eq!(rows[&("intruder".into(), "hats".into())], (1, 1));
+    assert_eq!(rows[&("ann".into(), "hats".into())], (2, 2));
+    let times: Vec<_> = {
+        let mut events = engine.events::<Bought>(1).until_head();
+        std::iter::from_fn(move || events.next().wait()).map(|event| event.unwrap().recorded_at).collect()
+    };
+    assert!(times.is_sorted(), "{times:?}");
+    let known = engine.append(NewEvent::new(bought("intruder", "hats", 1)).id("intruder")).wait().unwrap();
+    assert_eq!(known.first, 2);
+}
+
+#[test]
+fn a_writer_that_panics_leaves_nobody_waiting() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    Unruly::order(&store.orders.panic_on_append, true);
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let engine = engine.clone();
+            std::thread::spawn(move || engine.append(bought("ann", "hats", 1)).wait())
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap().unwrap_err();
+    }
+    soon("it shows", || engine.health().broken.is_some());
+    let view = engine.view::<Has>();
+    soon("the fold has ended with it", || view.len() == Err(ReadError::Closed));
+    engine.close().wait().unwrap();
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_saved_is_tried_again() {
+    let store = Unruly::default();
+    let often = Duration::from_millis(5);
+    let engine = store.engine().view::<Has>().checkpoint_every(often, 10).start().unwrap();
+    Unruly::order(&store.orders.refuse_save, true);
+    for n in 0..200 {
+        engine.append(bought(&(n % 50).to_string(), "hats", 1)).wait().unwrap();
+    }
+    soon("it shows", || engine.health().checkpoint_failure.is_some());
+    assert!(matches!(engine.checkpoint().wait(), Err(StoreFailure::Store(_))));
+    assert!(engine.health().views[0].checkpoint.is_none());
+    Unruly::order(&store.orders.refuse_save, false);
+    soon("it is saved", || {
+        engine.health().views[0].checkpoint.is_some_and(|checkpoint| checkpoint.position == 200)
+    });
+    assert_eq!(engine.health().checkpoint_failure, None);
+    let before = has(&engine);
+    engine.close().wait().unwrap();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    assert!(engine.health().views[0].checkpoint.is_some(), "resumed");
+    assert_eq!(has(&engine), before);
+}
+
+#[test]
+fn checkpoints_that_fail_at_random_lose_nothing() {
+    let store = Unruly::default();
+    for round in 0..20 {
+        let often = Duration::from_millis(1);
+        let engine = store.engine().view::<Has>().view::<Owners>().checkpoint_every(often, 50).start().unwrap();
+        for n in 0..100 {
+            Unruly::order(&store.orders.refuse_save, (n * 7 + round) % 5 < 2);
+            let customer = ((n * round) % 40).to_string();
+            engine.append_all([bought(&customer, "hats", 1), bought("all", "hats", 1)]).wait().unwrap();
+        }
+        drop(engine);
+        let engine = store.engine().view::<Has>().view::<Owners>().start().unwrap();
+        engine.wait_ready().wait().unwrap();
+        let rows = has(&engine);
+        assert_eq!(rows.values().map(|row| row.1).sum::<u64>(), (round as u64 + 1) * 200);
+        assert_eq!(engine.view::<Owners>().get("all").unwrap().unwrap().qty, (i64::from(round) + 1) * 100);
+    }
+}
+
+#[test]
+fn a_slow_checkpoint_does_not_fall_behind_for_ever() {
+    let store = Unruly::default();
+    Unruly::order(&store.orders.slow_save, true);
+    let engine =
+        store.engine().view::<Has>().checkpoint_every(Duration::from_secs(3600), 100).start().unwrap();
+    for n in 0..1000 {
+        engine.append(bought(&n.to_string(), "hats", 1)).wait().unwrap();
+        let checkpoint = engine.health().views[0].checkpoint.map_or(0, |checkpoint| checkpoint.position);
+        assert!(n + 1 - checkpoint <= 400, "{n} {checkpoint}");
+    }
+}
+
+/// Encoding it panics, or reading it does.
+#[test]
+fn an_expression_that_panics_is_a_fault() {
+    #[projection(from = Bought, group_by = (item))]
+    struct Divided {
+        item: String,
+        #[sum(100 / qty)]
+        parts: i64,
+    }
+    let engine = Engine::in_memory().view::<Divided>().view::<Has>().start().unwrap();
+    engine.append(bought("ann", "hats", 5)).wait().unwrap();
+    engine.append(bought("ann", "hats", 0)).wait().unwrap();
+    let row = engine.view::<Divided>().get("hats");
+    let Err(ReadError::Faulted(fault)) = row.map(|row| row.map(|row| (row.item, row.parts))) else { panic!("faulted") };
+    assert_eq!(fault.position, 2);
+    assert!(fault.reason.contains("divide by zero"), "{fault}");
+    assert_eq!(has(&engine).into_values().next(), Some((5, 2)));
+}
