@@ -23,4 +23,4 @@ pub const fn may_be_empty<C: MayBeEmpty>() {}
 pub const fn is_key_part<K: KeyPart>() {}
 
 /// Asks, in one place, whether a type can be a column.
-pub const fn is_column<C: Scalar>() {}
+pub const fn is_column<C: Column>() {}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Member, Pat, Token};
@@ -24,32 +24,50 @@ pub(crate) struct Resolved {
     pub(crate) tokens: TokenStream,
     /// The fields or columns that it uses.
     pub(crate) uses: BTreeSet<String>,
+    /// The locals that it uses, each as often as it does: to be bound before it.
+    locals: Vec<(Ident, Local)>,
 }
 
-// The names below, and the tokens around them, bear the user's own span, not a hygienic one: an expression that mixes the two is
-// shown by rustc under the whole attribute instead of under the user's word.
-
-/// The local that holds the event's twin.
-pub(crate) fn event_local(span: Span) -> Ident {
-    Ident::new("__event", span)
+/// What a local in a resolved expression is a reference to.
+pub(crate) enum Local {
+    /// The event's twin.
+    Event,
+    /// The event's meta.
+    Meta,
+    /// The column of this name.
+    Column(String),
 }
 
-/// The local that holds the event's meta.
-pub(crate) fn meta_local(span: Span) -> Ident {
-    Ident::new("__meta", span)
-}
+impl Resolved {
+    /// The `let`s that the expression needs before it.
+    ///
+    /// A local bears the user's own span, not a hygienic one: an expression that mixes the two is shown by rustc under the whole
+    /// attribute instead of under the user's word. But then it is only found from where that span belongs, and the words of one attribute may come from
+    /// several `macro_rules`. So every use has a `let` with the very span of the use.
+    pub(crate) fn lets(&self, place: impl Fn(&Local) -> TokenStream) -> TokenStream {
+        let lets = self.locals.iter().map(|(ident, local)| {
+            let place = place(local);
+            quote!(let #ident = #place;)
+        });
+        quote!(#(#lets)*)
+    }
 
-/// The local that holds a reference to a column.
-pub(crate) fn column_local(name: &str, span: Span) -> Ident {
-    format_ident!("__column_{name}", span = span)
+    /// The same for an expression over an event, in the functions that are generated for a source.
+    pub(crate) fn event_lets(&self) -> TokenStream {
+        self.lets(|local| match local {
+            Local::Meta => quote!(__recorded_meta),
+            _ => quote!(__recorded),
+        })
+    }
 }
 
 /// Resolves the names in an expression. Mistakes go to `errors`.
 pub(crate) fn resolve(expr: &Expr, names: &Names<'_>, errors: &mut Errors) -> Resolved {
     let mut expr = expr.clone();
-    let mut resolver = Resolver { names, scopes: vec![HashSet::new()], uses: BTreeSet::new(), errors };
+    let (scopes, uses, locals) = (vec![HashSet::new()], BTreeSet::new(), Vec::new());
+    let mut resolver = Resolver { names, scopes, uses, locals, errors };
     resolver.visit_expr_mut(&mut expr);
-    Resolved { uses: resolver.uses, tokens: expr.into_token_stream() }
+    Resolved { uses: resolver.uses, locals: resolver.locals, tokens: expr.into_token_stream() }
 }
 
 /// The words of an expression, one by one, for a fingerprint: how it is laid out or broken into lines does not count.
@@ -95,6 +113,7 @@ struct Resolver<'a> {
     names: &'a Names<'a>,
     scopes: Vec<HashSet<String>>,
     uses: BTreeSet<String>,
+    locals: Vec<(Ident, Local)>,
     errors: &'a mut Errors,
 }
 
@@ -132,6 +151,12 @@ impl Resolver<'_> {
         );
     }
 
+    fn local(&mut self, name: &str, local: Local, span: Span) -> Ident {
+        let ident = Ident::new(name, span);
+        self.locals.push((ident.clone(), local));
+        ident
+    }
+
     /// What stands for a name, if it is not the user's own.
     fn name(&mut self, ident: &Ident) -> Option<Expr> {
         let name = syn::ext::IdentExt::unraw(ident).to_string();
@@ -141,12 +166,12 @@ impl Resolver<'_> {
         }
         match self.names {
             Names::Event if name == "meta" => {
-                let meta = meta_local(ident.span());
+                let meta = self.local("__meta", Local::Meta, ident.span());
                 Some(Expr::Verbatim(quote_spanned!(ident.span()=> (*#meta))))
             }
             Names::Event => {
                 self.uses.insert(name);
-                let event = event_local(ident.span());
+                let event = self.local("__event", Local::Event, ident.span());
                 let member = Member::Named(ident.clone());
                 Some(Expr::Verbatim(quote_spanned!(ident.span()=> #event.#member)))
             }
@@ -159,7 +184,7 @@ impl Resolver<'_> {
                     );
                     return None;
                 }
-                let local = column_local(&name, ident.span());
+                let local = self.local(&format!("__column_{name}"), Local::Column(name.clone()), ident.span());
                 self.uses.insert(name);
                 Some(Expr::Verbatim(quote_spanned!(ident.span()=> (*#local))))
             }

@@ -7,7 +7,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Expr;
 use syn::spanned::Spanned;
 
-use super::event::option_of;
+use super::event::{option_of, ungrouped};
 use crate::errors::Errors;
 use crate::expr::{Names, is_literal, resolve};
 use crate::model::{Aggregate, Input, Kind, RowField};
@@ -55,8 +55,8 @@ pub(super) fn step(
         match &input.guard {
             None => chain.extend(quote!({ ::core::option::Option::Some(#step) })),
             Some(guard) => {
-                let guard = expression(guard, uses, errors);
-                chain.extend(quote!(if #guard { ::core::option::Option::Some(#step) } else));
+                let (guard, lets) = expression(guard, uses, errors);
+                chain.extend(quote!(if { #lets #guard } { ::core::option::Option::Some(#step) } else));
             }
         }
     }
@@ -78,17 +78,17 @@ fn one_step(
     // Each value is a local that bears the span of the user's first word: rustc's words about its type stand there.
     let mut lets = TokenStream::new();
     let value = input.value.as_ref().map(|value| {
-        let tokens = expression(value, uses, errors);
+        let (tokens, needed) = expression(value, uses, errors);
         let local = Ident::new("__value", value.span());
         // A bare literal has the column's type.
         let literal = is_literal(value).then(|| option_of(ty).unwrap_or(ty)).map(|ty| quote!(: &#ty));
-        lets.extend(quote!(let #local #literal = &(#tokens);));
+        lets.extend(quote!(#needed let #local #literal = &(#tokens);));
         local
     });
     let by = input.by.as_ref().map(|by| {
-        let tokens = expression(by, uses, errors);
+        let (tokens, needed) = expression(by, uses, errors);
         let local = Ident::new("__by", by.span());
-        lets.extend(quote!(let #local = &(#tokens);));
+        lets.extend(quote!(#needed let #local = &(#tokens);));
         quote!(, #local)
     });
     let at = input.value.as_ref().map_or(aggregate.span, Expr::span);
@@ -96,11 +96,16 @@ fn one_step(
     quote!({ #lets __state.#ident.#step(#value #by).map_err(__cqrs::FoldError::column(#name))? })
 }
 
-/// An expression over the event.
-pub(super) fn expression(expr: &Expr, uses: &mut BTreeSet<String>, errors: &mut Errors) -> TokenStream {
+/// An expression over the event, and the `let`s that it needs before it.
+pub(super) fn expression(
+    expr: &Expr,
+    uses: &mut BTreeSet<String>,
+    errors: &mut Errors,
+) -> (TokenStream, TokenStream) {
     let resolved = resolve(expr, &Names::Event, errors);
+    let lets = resolved.event_lets();
     uses.extend(resolved.uses);
-    resolved.tokens
+    (resolved.tokens, lets)
 }
 
 /// Whether a type is one that can be a key, or a column, by its spelling alone.
@@ -123,7 +128,7 @@ pub(super) fn is_known(ty: &syn::Type, as_key: bool) -> bool {
         "String",
         "Timestamp",
     ];
-    let syn::Type::Path(path) = ty else { return false };
+    let syn::Type::Path(path) = ungrouped(ty) else { return false };
     path.path.get_ident().is_some_and(|ident| {
         KEYS.iter().any(|known| ident == known) || (!as_key && (ident == "f32" || ident == "f64"))
     })

@@ -289,15 +289,24 @@ fn serde_crate(container: &[&syn::Attribute]) -> Option<TokenStream> {
     (!has).then(|| quote!(#[serde(crate = #path)]))
 }
 
+/// The type without the invisible group that a `$ty:ty` of a `macro_rules` stands in.
+pub(super) fn ungrouped(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => ungrouped(&group.elem),
+        Type::Paren(paren) => ungrouped(&paren.elem),
+        other => other,
+    }
+}
+
 fn is_string(ty: &Type) -> bool {
-    let Type::Path(path) = ty else { return false };
+    let Type::Path(path) = ungrouped(ty) else { return false };
     path.qself.is_none()
         && path.path.segments.last().is_some_and(|last| last.ident == "String" && last.arguments.is_none())
 }
 
 /// The `T` of an `Option<T>`, by its spelling.
 pub(crate) fn option_of(ty: &Type) -> Option<&Type> {
-    let Type::Path(path) = ty else { return None };
+    let Type::Path(path) = ungrouped(ty) else { return None };
     let last = path.path.segments.last().filter(|last| path.qself.is_none() && last.ident == "Option")?;
     match &last.arguments {
         syn::PathArguments::AngleBracketed(arguments) => match arguments.args.first() {

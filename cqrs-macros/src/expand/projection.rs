@@ -11,7 +11,7 @@ use super::column;
 use super::event::option_of;
 use crate::check::computed_order;
 use crate::errors::Errors;
-use crate::expr::{Names, canonical, column_local, event_local, meta_local, resolve};
+use crate::expr::{Local, Names, canonical, resolve};
 use crate::model::{Aggregate, Column, Kind, Projection, RowField, Source, SourceEvent};
 use crate::prepend::core_path;
 
@@ -75,8 +75,11 @@ fn checks(model: &Projection<'_>) -> TokenStream {
 /// checked where it stands. Without this, a type that cannot be a column is a dozen errors.
 fn assumptions(model: &Projection<'_>) -> TokenStream {
     let bounds = unknown_types(model).into_iter().map(|(ty, is_key)| {
-        let key = is_key.then(|| quote!(+ __cqrs::KeyPart));
-        quote!(for<'__k> #ty: __cqrs::Scalar #key)
+        if is_key {
+            quote!(for<'__k> #ty: __cqrs::KeyPart)
+        } else {
+            quote!(for<'__k> #ty: __cqrs::Column + __cqrs::Takes<#ty>)
+        }
     });
     quote!(#(#bounds,)*)
 }
@@ -148,15 +151,16 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
     let row = row(model, errors);
     let having = model.having.as_ref().map(|having| {
         let resolved = resolve(having, &Names::Row(&model.names), errors);
-        let tokens = resolved.tokens;
-        let locals = resolved.uses.iter().map(|column| {
-            let (local, field) = (column_local(column, Span::call_site()), format_ident!("{column}"));
-            quote!(let #local = &self.#field;)
+        let lets = resolved.lets(|local| {
+            let Local::Column(column) = local else { return TokenStream::new() };
+            let field = model.fields.iter().map(|field| field.ident).find(|ident| ident.unraw() == column.as_str());
+            quote!(&self.#field)
         });
+        let tokens = resolved.tokens;
         let shown = Ident::new("__shown", having.span());
         quote! {
             fn visible(&self) -> bool {
-                #(#locals)*
+                #lets
                 let #shown: bool = #tokens;
                 #shown
             }
@@ -218,13 +222,13 @@ fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
         let field = &model.fields[at];
         let Column::Computed(expr) = &field.column else { continue };
         let resolved = resolve(expr, &Names::Row(&model.names), errors);
-        let locals = resolved.uses.iter().filter_map(|used| {
-            let used_field = model.fields.iter().find(|field| field.ident.unraw() == used.as_str())?;
-            let (local, used_value) = (column_local(used, Span::call_site()), value(used_field));
-            Some(quote!(let #local = &#used_value;))
+        let needed = resolved.lets(|local| {
+            let Local::Column(column) = local else { return TokenStream::new() };
+            let used = model.fields.iter().find(|field| field.ident.unraw() == column.as_str()).map(&value);
+            quote!(&#used)
         });
         let (value, ty, tokens) = (value(field), field.ty, resolved.tokens);
-        lets.extend(quote!(let #value: #ty = { #(#locals)* #tokens };));
+        lets.extend(quote!(let #value: #ty = { #needed #tokens };));
     }
     let fields = model.fields.iter().map(|field| {
         let (ident, value) = (field.ident, value(field));
@@ -260,7 +264,6 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
         fold_arms.push(fold);
         events.push((uses, words));
     }
-    let (event_arg, meta_arg) = (event_local(Span::call_site()), meta_local(Span::call_site()));
     // The twin of an enum is reached through an alias: a qualified path is no pattern.
     let twin = Ident::new("__Twin", Span::mixed_site());
     let passes = key_arms.iter().zip(&fold_arms).map(|(key, fold)| {
@@ -279,11 +282,12 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
             let rest =
                 open.then(|| quote!(#[allow(unreachable_patterns)] _ => ::core::result::Result::Ok(false),));
             // rustc names the variants that are left out under what is matched on: the enum, in the user's words.
-            let matched = event_local(source.path.span());
+            let matched = Ident::new("__matched", source.path.span());
             (
                 quote! {
                     type #twin<'a> = <#path as __cqrs::Event>::Ref<'a>;
-                    match #matched { #( #twin::#variants(#event_arg) => #passes )* #rest }
+                    let #matched = __recorded;
+                    match #matched { #( #twin::#variants(__recorded) => #passes )* #rest }
                 },
                 quote!(::core::matches!(<#path as __cqrs::Event>::TYPES[type_index].variant, #(#names)|*)),
             )
@@ -297,8 +301,8 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
             }
             #[inline(always)]
             fn pass(
-                #event_arg: &<#path as __cqrs::Event>::Ref<'_>,
-                #meta_arg: &__cqrs::Meta,
+                __recorded: &<#path as __cqrs::Event>::Ref<'_>,
+                __recorded_meta: &__cqrs::Meta,
                 __pass: __cqrs::Pass<'_, '_, __State>,
             ) -> ::core::result::Result<bool, __cqrs::FoldError> {
                 #body
@@ -319,9 +323,9 @@ fn key_of(
     let guard = event.guard.as_ref().map(|guard| {
         words.push_str("if ");
         words.push_str(&canonical(guard));
-        let tokens = column::expression(guard, uses, errors);
+        let (tokens, lets) = column::expression(guard, uses, errors);
         let local = Ident::new("__guard", guard.span());
-        quote!(let #local: bool = #tokens; if !#local { return ::core::result::Result::Ok(false); })
+        quote!(#lets let #local: bool = #tokens; if !#local { return ::core::result::Result::Ok(false); })
     });
     let parts = model.groups.iter().map(|group| {
         let renamed =
@@ -333,10 +337,10 @@ fn key_of(
         let expr = renamed.or(group.expr.as_ref()).unwrap_or(&own);
         words.push_str("; key ");
         words.push_str(&canonical(expr));
-        let tokens = column::expression(expr, uses, errors);
+        let (tokens, lets) = column::expression(expr, uses, errors);
         let ty = group.ty;
         let (put, local) = (Ident::new("put", expr.span()), Ident::new("__part", expr.span()));
-        quote!({ let #local = &(#tokens); __cqrs::KeyColumn::<#ty>::COLUMN.#put(#local, __writer); })
+        quote!({ #lets let #local = &(#tokens); __cqrs::KeyColumn::<#ty>::COLUMN.#put(#local, __writer); })
     });
     let parts: Vec<_> = parts.collect();
     quote! {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::store::{
-    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError, StoreId, StoredType,
-    ViewCheckpoint, chain,
+    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError, StoreId,
+    StoredType, ViewCheckpoint, chain,
 };
 use crate::{Refusal, StoreFailure};
 
@@ -228,7 +228,8 @@ fn checkpoints_that_fail_at_random_lose_nothing() {
     let store = Unruly::default();
     for round in 0..20 {
         let often = Duration::from_millis(1);
-        let engine = store.engine().view::<Has>().view::<Owners>().checkpoint_every(often, 50).start().unwrap();
+        let engine =
+            store.engine().view::<Has>().view::<Owners>().checkpoint_every(often, 50).start().unwrap();
         for n in 0..100 {
             Unruly::order(&store.orders.refuse_save, (n * 7 + round) % 5 < 2);
             let customer = ((n * round) % 40).to_string();
@@ -269,7 +270,9 @@ fn an_expression_that_panics_is_a_fault() {
     engine.append(bought("ann", "hats", 5)).wait().unwrap();
     engine.append(bought("ann", "hats", 0)).wait().unwrap();
     let row = engine.view::<Divided>().get("hats");
-    let Err(ReadError::Faulted(fault)) = row.map(|row| row.map(|row| (row.item, row.parts))) else { panic!("faulted") };
+    let Err(ReadError::Faulted(fault)) = row.map(|row| row.map(|row| (row.item, row.parts))) else {
+        panic!("faulted")
+    };
     assert_eq!(fault.position, 2);
     assert!(fault.reason.contains("divide by zero"), "{fault}");
     assert_eq!(has(&engine).into_values().next(), Some((5, 2)));

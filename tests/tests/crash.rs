@@ -1,0 +1,396 @@
+//! A process that is killed at any moment: a child appends, checkpoints and rebuilds on one folder over and over, and is killed with SIGKILL at
+//! random moments; the parent then holds the folder against what the child said it had been promised.
+//!
+//! `CRASH_KILLS=10000` makes it longer, `CRASH_SEED=..` repeats the moments and choices (not the races).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cqrs_core::prelude::*;
+
+/// What a thread of the child did in a step: one event, or several as one batch.
+#[event]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Did {
+    Single { worker: u32, step: u64, account: u8, amount: i64 },
+    Part { worker: u32, step: u64, part: u32, of: u32, account: u8, amount: i64 },
+}
+
+impl Did {
+    /// Worker, step, part and number of parts.
+    fn place(&self) -> (u32, u64, u32, u32) {
+        match *self {
+            Self::Single { worker, step, .. } => (worker, step, 0, 1),
+            Self::Part { worker, step, part, of, .. } => (worker, step, part, of),
+        }
+    }
+
+    fn change(&self) -> (u8, i64) {
+        match *self {
+            Self::Single { account, amount, .. } | Self::Part { account, amount, .. } => (account, amount),
+        }
+    }
+}
+
+/// How far each worker is.
+#[projection(from = Did { Single, Part }, group_by = worker)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    worker: u32,
+    #[last(step)]
+    step: u64,
+    #[count]
+    events: u64,
+    #[max(meta.position)]
+    position: u64,
+}
+
+/// Many rows, each written often; some of them hidden.
+#[projection(from = Did { Single, Part }, group_by = (account, worker), having = amount % 3 != 0)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Account {
+    account: u8,
+    worker: u32,
+    #[sum(amount)]
+    amount: i64,
+    #[min(amount)]
+    least: i64,
+}
+
+/// One name, two shapes: whichever a run asks for, the other's checkpoint is of no use to it.
+#[projection(from = Did { Single, Part }, group_by = account, name = "shape")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Round {
+    account: u8,
+    #[count]
+    events: u64,
+}
+
+/// The other shape.
+#[projection(from = Did { Single, Part }, group_by = (odd = step % 2 == 1, account), name = "shape")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Square {
+    odd: bool,
+    account: u8,
+    #[sum(amount)]
+    amount: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shape {
+    Round,
+    Square,
+}
+
+fn open(folder: &Path, shape: Shape) -> Engine {
+    let builder = Engine::open(folder)
+        .unwrap()
+        .view::<Progress>()
+        .view::<Account>()
+        .checkpoint_every(Duration::from_millis(3), 40)
+        .group_limits(64, 1 << 20);
+    let builder = match shape {
+        Shape::Round => builder.view::<Round>(),
+        Shape::Square => builder.view::<Square>(),
+    };
+    builder.start().unwrap()
+}
+
+/// Numbers that look random and are the same for the same seed (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+/// Workers that name their events, and after a kill try the step again that was not acknowledged.
+const NAMED: u32 = 3;
+
+/// What a worker does in a step: the same whenever it is asked.
+fn events_of(worker: u32, step: u64) -> Vec<Did> {
+    let mut random = Random(u64::from(worker) << 40 | step);
+    let mut change = || (random.below(200) as u8, random.below(1000) as i64 - 500);
+    let of = match step % 3 {
+        0 => 2 + (step % 5) as u32,
+        _ => 1,
+    };
+    if of == 1 {
+        let (account, amount) = change();
+        return vec![Did::Single { worker, step, account, amount }];
+    }
+    let part = |part| {
+        let (account, amount) = change();
+        Did::Part { worker, step, part, of, account, amount }
+    };
+    (0..of).map(part).collect()
+}
+
+fn id_of(event: &Did) -> String {
+    let (worker, step, part, _) = event.place();
+    format!("{worker}/{step}/{part}")
+}
+
+/// What is acknowledged: worker, step, first and last position.
+type Receipts = Vec<(u32, u64, u64, u64)>;
+
+fn receipts(file: &Path) -> Receipts {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let line = |line: &str| {
+        let mut numbers = line.split(' ').map(|number| number.parse::<u64>().unwrap());
+        let mut next = || numbers.next().unwrap();
+        (next() as u32, next(), next(), next())
+    };
+    whole.lines().map(line).collect()
+}
+
+/// The child: works until it is killed. Its panics are the parent's failures.
+#[test]
+#[ignore = "the child of the test below"]
+fn child() {
+    let Ok(folder) = std::env::var("CRASH_FOLDER") else { return };
+    let folder = PathBuf::from(folder);
+    let run: u32 = std::env::var("CRASH_RUN").unwrap().parse().unwrap();
+    let shape = if run % 4 < 2 { Shape::Round } else { Shape::Square };
+    let told = folder.with_extension("receipts");
+    let mut done: HashMap<u32, u64> = HashMap::new();
+    for (worker, step, ..) in receipts(&told) {
+        let last = done.entry(worker).or_default();
+        *last = step.max(*last);
+    }
+    let engine = open(&folder, shape);
+    let out = File::options().append(true).create(true).open(&told).unwrap();
+
+    let work = |worker: u32| {
+        let progress = engine.view::<Progress>();
+        for step in done.get(&worker).copied().unwrap_or(0) + 1.. {
+            let events = events_of(worker, step);
+            let named = worker < NAMED;
+            let new = |event: &Did| {
+                let new = NewEvent::new(event.clone()).meta("run", run.to_string());
+                if named { new.id(id_of(event)) } else { new }
+            };
+            let durable = step % 4 == 1;
+            let append = engine.append_all(events.iter().map(new));
+            let receipt = if durable { append.durable().wait() } else { append.wait() }.unwrap();
+            assert_eq!(receipt.len(), events.len() as u64);
+            // One write, so that a kill leaves a line or none.
+            let line = format!("{worker} {step} {} {}\n", receipt.first, receipt.last);
+            (&out).write_all(line.as_bytes()).unwrap();
+            if !durable {
+                let row = progress.get(worker).unwrap().expect("its events were acknowledged");
+                assert_eq!(row.step, step, "worker {worker} reads what it wrote");
+                assert_eq!(row.position, receipt.last);
+            }
+        }
+    };
+    let nameless = 100 + run;
+    std::thread::scope(|scope| {
+        for worker in (0..NAMED).chain([nameless]) {
+            let work = &work;
+            // A panic must end the process, and not only its thread.
+            scope.spawn(move || {
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(worker))).is_err() {
+                    std::process::exit(1);
+                }
+            });
+        }
+        scope.spawn(|| {
+            loop {
+                engine.checkpoint().wait().unwrap();
+                std::thread::yield_now();
+            }
+        });
+    });
+}
+
+/// What the parent knows of the log: it never changes but at its end.
+#[derive(Default)]
+struct Known {
+    log: Vec<Did>,
+    /// Receipts that have been found in it.
+    checked: usize,
+    named_steps: BTreeMap<u32, u64>,
+}
+
+impl Known {
+    /// Reads on from where it stopped, or everything again.
+    fn read(&mut self, engine: &Engine, everything: bool) {
+        let from = if everything { 0 } else { self.log.len() };
+        let mut events = engine.events::<Did>(from as u64 + 1).until_head();
+        let mut at = from;
+        while let Some(recorded) = events.next().wait() {
+            let recorded = recorded.unwrap();
+            at += 1;
+            assert_eq!(recorded.position, at as u64, "positions have no gaps");
+            let (worker, ..) = recorded.event.place();
+            assert_eq!(recorded.event_id, (worker < NAMED).then(|| id_of(&recorded.event)));
+            match self.log.get(at - 1) {
+                Some(known) => assert_eq!(recorded.event, *known, "position {at} was something else before"),
+                None => self.log.push(recorded.event),
+            }
+        }
+        assert!(at >= self.log.len(), "the log was longer before: {} events, now {at}", self.log.len());
+        assert_eq!(engine.health().position, at as u64);
+        self.whole(from);
+    }
+
+    /// Every batch is whole and in one piece, and every named worker's steps are there once, in order.
+    fn whole(&mut self, from: usize) {
+        if from == 0 {
+            self.named_steps.clear();
+        }
+        let mut at = from;
+        while at < self.log.len() {
+            let (worker, step, part, of) = self.log[at].place();
+            assert_eq!(part, 0, "position {}: a batch begins in its middle", at + 1);
+            let expected = events_of(worker, step);
+            assert_eq!(of as usize, expected.len());
+            assert_eq!(self.log.get(at..at + of as usize), Some(&*expected), "position {}: torn", at + 1);
+            let last = self.named_steps.entry(worker).or_default();
+            assert_eq!(step, *last + 1, "worker {worker}: a step is missing or there twice");
+            *last = step;
+            at += of as usize;
+        }
+    }
+
+    /// Everything acknowledged is where it was said to be.
+    fn promised(&mut self, receipts: &Receipts) {
+        for &(worker, step, first, last) in &receipts[self.checked..] {
+            let found = self.log.get(first as usize - 1..last as usize);
+            let expected = events_of(worker, step);
+            assert_eq!(found, Some(&*expected), "acknowledged at {first}..={last}, and not there");
+        }
+        self.checked = receipts.len();
+        // A worker waits for one answer at a time: at most one step of its is there unacknowledged.
+        let mut acknowledged: BTreeMap<u32, u64> = BTreeMap::new();
+        for (worker, step, ..) in receipts {
+            let last = acknowledged.entry(*worker).or_default();
+            *last = (*last).max(*step);
+        }
+        for (worker, step) in &self.named_steps {
+            let acknowledged = acknowledged.get(worker).copied().unwrap_or(0);
+            assert!(
+                *step <= acknowledged + 1,
+                "worker {worker} was told {acknowledged}, and {step} are there"
+            );
+        }
+    }
+
+    /// Every view is what plain loops make of the log.
+    fn views(&self, engine: &Engine, shape: Shape) {
+        let mut progress: BTreeMap<u32, Progress> = BTreeMap::new();
+        let mut accounts: BTreeMap<(u8, u32), Account> = BTreeMap::new();
+        let mut rounds: BTreeMap<u8, u64> = BTreeMap::new();
+        let mut squares: BTreeMap<(bool, u8), i64> = BTreeMap::new();
+        for (position, event) in (1..).zip(&self.log) {
+            let ((worker, step, ..), (account, amount)) = (event.place(), event.change());
+            let row = progress.entry(worker).or_insert(Progress { worker, step, events: 0, position });
+            (row.step, row.events, row.position) = (step, row.events + 1, position);
+            let row = accounts.entry((account, worker));
+            let row = row.or_insert(Account { account, worker, amount: 0, least: amount });
+            (row.amount, row.least) = (row.amount + amount, row.least.min(amount));
+            *rounds.entry(account).or_default() += 1;
+            *squares.entry((step % 2 == 1, account)).or_default() += amount;
+        }
+        same(engine, progress.into_values());
+        same(engine, accounts.into_values().filter(|row| row.amount % 3 != 0));
+        let rounds = rounds.into_iter().map(|(account, events)| Round { account, events });
+        let squares = squares.into_iter().map(|((odd, account), amount)| Square { odd, account, amount });
+        match shape {
+            Shape::Round => same(engine, rounds),
+            Shape::Square => same(engine, squares),
+        }
+    }
+}
+
+fn same<P: Projection + Debug>(engine: &Engine, expected: impl Iterator<Item = P>) {
+    let sorted = |rows: Vec<P>| {
+        let mut rows: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
+        rows.sort();
+        rows
+    };
+    let rows = sorted(engine.view::<P>().rows().unwrap().collect());
+    let expected = sorted(expected.collect());
+    assert!(rows == expected, "{} is not the fold of the log:\n{rows:?}\n{expected:?}", P::RUST_NAME);
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+#[test]
+fn nothing_promised_is_lost_and_nothing_is_there_twice() {
+    let kills = number("CRASH_KILLS", 120);
+    let from_clock =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let seed = number("CRASH_SEED", 0);
+    let seed = if seed == 0 { from_clock() as u64 } else { seed };
+    eprintln!("CRASH_SEED={seed}");
+    let mut random = Random(seed);
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let told = folder.with_extension("receipts");
+    let mut known = Known::default();
+    let begun = Instant::now();
+
+    for run in 0..kills {
+        let errors = folder.with_extension("errors");
+        let stderr = OpenOptions::new().create(true).write(true).truncate(true).open(&errors).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .env("CRASH_FOLDER", &folder)
+            .env("CRASH_RUN", run.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        // Some while the folder is being opened, most in the middle of things.
+        let life = if random.below(3) == 0 { random.below(25_000) } else { random.below(250_000) };
+        std::thread::sleep(Duration::from_micros(life));
+        let ended = child.try_wait().unwrap();
+        if let Some(status) = ended {
+            panic!("run {run} ended by itself, {status}: {}", std::fs::read_to_string(&errors).unwrap());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        // Not after every kill: the next child is to find things as the last one left them.
+        let last = run + 1 == kills;
+        if !last && random.below(3) != 0 {
+            continue;
+        }
+        let shape = if random.below(2) == 0 { Shape::Round } else { Shape::Square };
+        let engine = open(&folder, shape);
+        engine.wait_ready().wait().unwrap();
+        known.read(&engine, last || random.below(8) == 0);
+        known.promised(&receipts(&told));
+        known.views(&engine, shape);
+        for view in engine.health().views {
+            assert_eq!((view.position, view.lag), (known.log.len() as u64, 0), "{}", view.name);
+        }
+        if random.below(2) == 0 {
+            engine.close().wait().unwrap();
+        }
+    }
+    let (events, acknowledged) = (known.log.len(), known.checked);
+    let elapsed = begun.elapsed();
+    eprintln!("{kills} kills, {events} events, {acknowledged} appends acknowledged, {elapsed:.1?}");
+    assert!(acknowledged > kills as usize, "the children hardly did anything: {acknowledged} appends");
+}
