@@ -118,7 +118,10 @@ impl<E: Event> Events<E> {
             Some(at) => at,
             None => {
                 let checksum = reader.checksum_at(self.after).map_err(failed)?;
-                let Some(checksum) = checksum else { return Ok(()) };
+                let checksum = checksum.ok_or_else(|| EventsError::Damaged {
+                    position: self.after,
+                    what: "it is missing, though events after it were durable".into(),
+                })?;
                 Head { position: self.after, checksum }
             }
         };
@@ -141,7 +144,10 @@ impl<E: Event> Events<E> {
             }
             error.is_none()
         };
-        reader.read(before, limit, &mut visit).map_err(failed)?;
+        if let Err(found) = reader.read(before, limit, &mut visit) {
+            // What was read before it comes before it.
+            error.get_or_insert(failed(found));
+        }
         if at.position == before && error.is_none() {
             let what = "the log ends here, though events after it were durable".into();
             error = Some(EventsError::Damaged { position: before + 1, what });

@@ -202,9 +202,9 @@ fn a_writer_that_panics_leaves_nobody_waiting() {
 #[test]
 fn a_checkpoint_that_cannot_be_saved_is_tried_again() {
     let store = Unruly::default();
+    Unruly::order(&store.orders.refuse_save, true);
     let often = Duration::from_millis(5);
     let engine = store.engine().view::<Has>().checkpoint_every(often, 10).start().unwrap();
-    Unruly::order(&store.orders.refuse_save, true);
     for n in 0..200 {
         engine.append(bought(&(n % 50).to_string(), "hats", 1)).wait().unwrap();
     }
