@@ -75,7 +75,7 @@ fn sold(item: &str, qty: i32) -> Sold {
     Sold { item: item.into(), qty }
 }
 
-fn changes_until_error<P: Projection>(changes: &mut cqrs_core::Changes<P>) -> (Vec<Change<P>>, ChangesError) {
+fn changes_until_error<P: Projection>(changes: &mut Changes<P>) -> (Vec<Change<P>>, ChangesError) {
     let mut told = Vec::new();
     loop {
         match changes.next_timeout(Duration::from_secs(20)).wait().expect("an error ends it") {
@@ -120,7 +120,9 @@ fn an_overflow_stops_its_view_before_its_event_and_for_good() {
     let found = fault::<Small>(&engine);
     assert_eq!((found.position, found.event.as_str(), found.column), (4, "Sold", Some("pieces")));
     let text = found.to_string();
-    for part in ["`Small` stopped before the event at position 4", "`Sold`", "column `pieces`", "overflow"] {
+    for part in
+        ["`Small` stopped before the event at position 4", "`Sold`", "column `pieces`", "does not fit"]
+    {
         assert!(text.contains(part), "no {part:?} in: {text}");
     }
     // What came before it was told, batch or no batch.
@@ -243,7 +245,7 @@ mod versions {
 
     #[projection(from = Sold, group_by = item, name = "sales")]
     #[derive(Debug, Clone, PartialEq)]
-    pub struct Count {
+    pub(super) struct Count {
         pub item: String,
         #[count]
         pub sales: u64,
@@ -252,7 +254,7 @@ mod versions {
     /// Same columns, same types, another meaning.
     #[projection(from = Sold, group_by = item, name = "sales")]
     #[derive(Debug, Clone, PartialEq)]
-    pub struct LargeOnly {
+    pub(super) struct LargeOnly {
         pub item: String,
         #[count(if qty > 50)]
         pub sales: u64,
@@ -265,7 +267,7 @@ mod versions {
     /// Same text, another version: that of `bonus` changed.
     #[projection(from = Sold, group_by = item, name = "sales", version = 2)]
     #[derive(Debug, Clone, PartialEq)]
-    pub struct Bonus {
+    pub(super) struct Bonus {
         pub item: String,
         #[sum(i64::from(qty) + bonus())]
         pub sales: i64,
@@ -275,13 +277,13 @@ mod versions {
         0
     }
 
-    pub mod before {
+    pub(super) mod before {
         use super::bonus_before as bonus;
         use super::*;
 
         #[projection(from = Sold, group_by = item, name = "sales")]
         #[derive(Debug, Clone, PartialEq)]
-        pub struct Bonus {
+        pub(crate) struct Bonus {
             pub item: String,
             #[sum(i64::from(qty) + bonus())]
             pub sales: i64,
@@ -290,7 +292,7 @@ mod versions {
 
     #[projection(from = Sold, group_by = (large = qty > 50), name = "sales")]
     #[derive(Debug, Clone, PartialEq)]
-    pub struct BySize {
+    pub(super) struct BySize {
         pub large: bool,
         #[count]
         pub sales: u64,

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::catalog::{Catalog, Registry};
-use super::checkpoint::{Pace, Saved, Sums, load, saver};
+use super::checkpoint::{Pace, Saved, Sums, Unloadable, load, saver};
 use super::pipeline::Pipeline;
 use super::rebuild::rebuild;
 use super::replay::{Halt, replay};
@@ -19,7 +19,7 @@ use super::{Engine, Handle, Threads};
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
 use crate::projection::Projection;
-use crate::store::{Checkpoints, Head, LogReader, SavedView, Store};
+use crate::store::{Checkpoints, Head, LogReader, SavedView, Store, StoreError};
 use crate::sync::lock;
 
 /// An engine to be: which views it keeps, which events it knows, and how it goes about it.
@@ -138,23 +138,19 @@ impl Builder {
             Err(error) => return Err(error.into()),
         };
 
-        // The head is read after the checkpoints: a writer in another process may add to both.
-        let saved = checkpoints.as_mut().map_or(Ok(Vec::new()), |checkpoints| checkpoints.views())?;
-        let head = reader.head()?;
-        let mut opened = Opened::default();
-        for (number, ty) in catalog.views.iter().enumerate() {
-            let mut saved = saved.iter().find(|saved| saved.name == ty.name()).cloned();
-            if let Some(saved) = &saved {
-                check(&*store, &mut *reader, head, saved)?;
-            }
-            let resumed = match &mut checkpoints {
-                Some(checkpoints) => {
-                    resume(&catalog, number, &mut **checkpoints, &mut saved, read_only, head)
+        let resumed = Opened::resume(&catalog, &*store, &mut *reader, checkpoints.as_deref_mut());
+        let (mut opened, head) = match resumed {
+            // Checkpoints that are damaged are none. A store that found them so sets them aside when it is asked anew.
+            Err(StartError::Store(error @ StoreError::Corrupt { .. })) => {
+                tracing::warn!(%error, "what could not be read is folded from the log, if that can be read");
+                drop(checkpoints.take());
+                if !read_only {
+                    checkpoints = Some(store.checkpoints()?);
                 }
-                None => None,
-            };
-            opened.add(&catalog, number, resumed, head);
-        }
+                Opened::resume(&catalog, &*store, &mut *reader, checkpoints.as_deref_mut())?
+            }
+            other => other?,
+        };
         opened.catch_up(&catalog, &mut *reader, head)?;
         let Opened { slots, rebuilt, sums, saved, mut loaded } = opened;
 
@@ -246,6 +242,33 @@ struct Opened {
 }
 
 impl Opened {
+    /// Every view as its checkpoint has it, or fresh, and the log's head.
+    fn resume(
+        catalog: &Catalog,
+        store: &dyn Store,
+        reader: &mut dyn LogReader,
+        mut checkpoints: Option<&mut (dyn Checkpoints + 'static)>,
+    ) -> Result<(Self, Head), StartError> {
+        // The head is read after the checkpoints: a writer in another process may add to both.
+        let saved = checkpoints.as_mut().map_or(Ok(Vec::new()), |checkpoints| checkpoints.views())?;
+        let head = reader.head()?;
+        let mut opened = Self::default();
+        for (number, ty) in catalog.views.iter().enumerate() {
+            let mut saved = saved.iter().find(|saved| saved.name == ty.name()).cloned();
+            if let Some(saved) = &saved {
+                check(store, reader, head, saved)?;
+            }
+            let resumed = match &mut checkpoints {
+                Some(checkpoints) => {
+                    resume(catalog, number, &mut **checkpoints, &mut saved, store.read_only(), head)?
+                }
+                None => None,
+            };
+            opened.add(catalog, number, resumed, head);
+        }
+        Ok((opened, head))
+    }
+
     fn add(&mut self, catalog: &Catalog, number: usize, resumed: Option<(Slot, Sums)>, head: Head) {
         let ty = &*catalog.views[number];
         let absent = || Slot::absent(ty);
@@ -317,6 +340,8 @@ fn check(
 }
 
 /// The view as its checkpoint has it; `None` if it is to be rebuilt, which is said.
+///
+/// The error is a store that cannot be relied on, for whatever view.
 fn resume(
     catalog: &Catalog,
     number: usize,
@@ -324,7 +349,7 @@ fn resume(
     saved: &mut Option<SavedView>,
     read_only: bool,
     head: Head,
-) -> Option<(Slot, Sums)> {
+) -> Result<Option<(Slot, Sums)>, StoreError> {
     let ty = &*catalog.views[number];
     let name = ty.name();
     // A writer in another process may save while the rows are read: then they are read again.
@@ -334,33 +359,34 @@ fn resume(
             if head.position > 0 {
                 tracing::info!(view = name, "the view is new: folding it from the log");
             }
-            return None;
+            return Ok(None);
         };
         if view.fingerprint != ty.fingerprint() {
             tracing::info!(view = name, "the projection has changed: rebuilding the view from the log");
-            return None;
+            return Ok(None);
         }
         match load(ty, checkpoints, view) {
             Ok((rows, sums)) => {
                 let at = Head { position: view.position, checksum: view.log_checksum };
                 tracing::info!(view = name, position = at.position, "resumed from the checkpoint");
-                return Some((Slot { view: Some(rows), at, ..Slot::absent(ty) }, sums));
+                return Ok(Some((Slot { view: Some(rows), at, ..Slot::absent(ty) }, sums)));
             }
+            Err(Unloadable::Store(error @ StoreError::Corrupt { .. })) if attempt == tries => return Err(error),
             Err(damage) if attempt == tries => {
                 tracing::warn!(
                     view = name,
-                    damage,
+                    %damage,
                     "the view's checkpoint is damaged: rebuilding it from the log"
                 );
             }
             Err(_) => {
-                let again = checkpoints.views().ok()?.into_iter().find(|again| again.name == name);
+                let again = checkpoints.views()?.into_iter().find(|again| again.name == name);
                 // Not beyond the head that was read: its events would be folded twice.
                 *saved = again.filter(|again| again.position <= head.position);
             }
         }
     }
-    None
+    Ok(None)
 }
 
 impl Engine {

@@ -341,12 +341,22 @@ impl Sums {
     }
 }
 
+/// Why a checkpoint is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unloadable {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It was read, and is not what was saved.
+    #[error("{0}")]
+    Damaged(String),
+}
+
 /// Loads a view's rows, and holds them against everything the checkpoint says about them.
 pub(crate) fn load(
     ty: &dyn ViewType,
     store: &mut dyn Checkpoints,
     saved: &SavedView,
-) -> Result<(Box<dyn AnyView>, Sums), String> {
+) -> Result<(Box<dyn AnyView>, Sums), Unloadable> {
     let mut view = ty.rows();
     let mut sums = Sums::default();
     let mut damage = None;
@@ -365,9 +375,7 @@ pub(crate) fn load(
         sums.rows.push(row.checksum);
         sums.digest = sums.digest.wrapping_add(row.checksum);
     });
-    if let Err(error) = read {
-        return Err(error.to_string());
-    }
+    read?;
     if damage.is_none() && (sums.rows.len() as u64, sums.digest) != (saved.rows, saved.digest) {
         damage = Some(format!(
             "{} rows of {} are there, or the digest does not match them",
@@ -376,7 +384,7 @@ pub(crate) fn load(
         ));
     }
     match damage {
-        Some(damage) => Err(damage),
+        Some(damage) => Err(Unloadable::Damaged(damage)),
         None => Ok((view, sums)),
     }
 }

@@ -49,7 +49,27 @@ impl Folder {
         run: &[Recorded<'_, E>],
     ) -> Result<(), FoldError> {
         self.done = 0;
-        for batch in run.chunks(AHEAD) {
+        self.go_on(rows, run, AHEAD)
+    }
+
+    /// Folds what is left of a run after a panic, an event at a time: the panic may have been that of a key that was looked at ahead of
+    /// its turn, and the events before it are still to be folded.
+    pub(crate) fn go_on_singly<E: Event, P: Reads<E>>(
+        &mut self,
+        rows: &mut Rows<P>,
+        run: &[Recorded<'_, E>],
+    ) -> Result<(), FoldError> {
+        self.go_on(rows, run, 1)
+    }
+
+    #[inline]
+    fn go_on<E: Event, P: Reads<E>>(
+        &mut self,
+        rows: &mut Rows<P>,
+        run: &[Recorded<'_, E>],
+        ahead: usize,
+    ) -> Result<(), FoldError> {
+        for batch in run[self.done..].chunks(ahead) {
             self.look_ahead(rows, batch);
             let mut start = 0;
             for (at, recorded) in batch.iter().enumerate() {

@@ -102,6 +102,25 @@ impl<P: Projection> Table<P> {
         self.apply_all_at(events, Timestamp::UNIX_EPOCH)
     }
 
+    /// Folds recorded events, borrowed, in order: what an engine does with a run of decoded payloads.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply_all`](Self::apply_all). The fault of a source with several event types names them all: a twin does not say
+    /// which it is stored as.
+    pub fn apply_recorded<E: Event>(&mut self, run: &[Recorded<'_, E>]) -> Result<(), Fault>
+    where
+        P: Reads<E>,
+    {
+        self.position = run.last().map_or(self.position, |last| last.meta.position);
+        let folded = fold_run::<E, P>(&mut self.folder, &mut self.rows, run);
+        self.folder.forget_touched();
+        folded.map_err(|(done, error)| {
+            let names: Vec<_> = E::TYPES.iter().map(|ty| ty.name).collect();
+            fault::<P>(run[done].meta.position, &names.join("` or `"), error)
+        })
+    }
+
     fn apply_all_at<'e, E: Event>(
         &mut self,
         events: impl IntoIterator<Item = &'e E>,
@@ -175,7 +194,8 @@ pub(crate) fn fold_run<E: Event, P: Reads<E>>(
     run: &[Recorded<'_, E>],
 ) -> Result<(), (usize, FoldError)> {
     // A fold evaluates the user's expressions before it changes anything, so a panic leaves rows and folder whole.
-    let outcome = catch_unwind(AssertUnwindSafe(|| folder.fold(rows, run)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| folder.fold(rows, run)))
+        .or_else(|_| catch_unwind(AssertUnwindSafe(|| folder.go_on_singly(rows, run))));
     let error = match outcome {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,

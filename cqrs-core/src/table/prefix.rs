@@ -1,6 +1,7 @@
 //! Rows by the first columns of their key: one chain of rows a prefix.
 
 use super::keys::Keys;
+use crate::key::Key;
 
 /// For every proper prefix length of the key: prefix to the last row under it, and each row to the one before it.
 #[derive(Clone, Debug, Default)]
@@ -22,20 +23,16 @@ impl Prefixes {
         Self { levels: vec![Level::default(); parts.saturating_sub(1)] }
     }
 
-    /// Adds the next row under the prefix of this length's level.
-    pub(crate) fn insert(&mut self, level: usize, prefix: &[u8], row: u32) {
-        let level = &mut self.levels[level];
-        let hash = level.newest.hash(prefix);
-        let older = match level.newest.find(hash, prefix) {
-            Some(number) => std::mem::replace(level.newest.value_mut(number), row) + 1,
-            None => {
-                // There are no more prefixes than rows, and the rows had numbers left.
-                level.newest.insert(hash, prefix, row);
-                0
+    /// Adds the next row under each prefix of its key.
+    pub(crate) fn insert<K: Key>(&mut self, key: &[u8], row: u32) {
+        let mut levels = self.levels.iter_mut();
+        K::prefixes(key, &mut |end| {
+            if let Some(level) = levels.next() {
+                level.insert(&key[..end], row);
             }
-        };
-        level.older.push(older);
+        });
     }
+
 
     /// The rows under a prefix of this many columns, in order of appearance.
     pub(crate) fn rows(&self, parts: usize, prefix: &[u8]) -> Vec<u32> {
@@ -52,10 +49,26 @@ impl Prefixes {
         rows
     }
 
+    /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
         self.levels
             .iter()
             .map(|level| level.newest.memory() + level.older.capacity() * size_of::<u32>())
             .sum()
+    }
+}
+
+impl Level {
+    fn insert(&mut self, prefix: &[u8], row: u32) {
+        let hash = self.newest.hash(prefix);
+        let older = match self.newest.find(hash, prefix) {
+            Some(number) => std::mem::replace(self.newest.value_mut(number), row) + 1,
+            None => {
+                // There are no more prefixes than rows, and the rows had numbers left.
+                self.newest.insert(hash, prefix, row);
+                0
+            }
+        };
+        self.older.push(older);
     }
 }

@@ -1,5 +1,7 @@
 //! The rows of one projection: keys, and the state beside each.
 
+use std::sync::OnceLock;
+
 use super::keys::Keys;
 use super::prefix::Prefixes;
 use crate::aggregate::State;
@@ -9,7 +11,8 @@ use crate::projection::Projection;
 /// The rows of one view at one position. Cloning copies them all.
 pub(crate) struct Rows<P: Projection> {
     keys: Keys<P::State>,
-    prefixes: Prefixes,
+    /// Made when a prefix is first asked for, and kept up from then on: an index that nobody uses would cost every new row.
+    prefixes: OnceLock<Prefixes>,
 }
 
 impl<P: Projection> std::fmt::Debug for Rows<P> {
@@ -26,7 +29,7 @@ impl<P: Projection> Clone for Rows<P> {
 
 impl<P: Projection> Default for Rows<P> {
     fn default() -> Self {
-        Self { keys: Keys::default(), prefixes: Prefixes::new(P::Key::PARTS) }
+        Self { keys: Keys::default(), prefixes: OnceLock::new() }
     }
 }
 
@@ -47,11 +50,9 @@ impl<P: Projection> Rows<P> {
     /// Adds the row of a key that has none; `None` when there are as many rows as a view can have.
     pub(crate) fn insert(&mut self, hash: u32, key: &[u8], state: P::State) -> Option<u32> {
         let row = self.keys.insert(hash, key, state)?;
-        let mut level = 0;
-        P::Key::prefixes(key, &mut |end| {
-            self.prefixes.insert(level, &key[..end], row);
-            level += 1;
-        });
+        if let Some(prefixes) = self.prefixes.get_mut() {
+            prefixes.insert::<P::Key>(key, row);
+        }
         Some(row)
     }
 
@@ -82,7 +83,12 @@ impl<P: Projection> Rows<P> {
     pub(crate) fn under<Q: PrefixOf<P>>(&self, prefix: &Q) -> Vec<u32> {
         let mut bytes = Vec::with_capacity(64);
         prefix.write_prefix(&mut bytes);
-        self.prefixes.rows(Q::PARTS, &bytes)
+        let prefixes = self.prefixes.get_or_init(|| {
+            let mut prefixes = Prefixes::new(P::Key::PARTS);
+            (0..self.len() as u32).for_each(|row| prefixes.insert::<P::Key>(self.keys.key(row), row));
+            prefixes
+        });
+        prefixes.rows(Q::PARTS, &bytes)
     }
 
     /// The exact state of a row, for a checkpoint.
@@ -118,6 +124,6 @@ impl<P: Projection> Rows<P> {
 
     /// Bytes in memory, without what the states themselves have on the heap.
     pub(crate) fn memory(&self) -> usize {
-        self.keys.memory() + self.prefixes.memory()
+        self.keys.memory() + self.prefixes.get().map_or(0, Prefixes::memory)
     }
 }

@@ -19,6 +19,12 @@ pub(crate) fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
 /// Appends bytes so that they order as they do, and end: a zero becomes `00 ff`, the end is `00 00`.
 #[inline]
 pub(crate) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    if !has_zero(bytes) {
+        out.reserve(bytes.len() + 2);
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(&[0, 0]);
+        return;
+    }
     let mut rest = bytes;
     while let Some(zero) = first_zero(rest) {
         out.extend_from_slice(&rest[..=zero]);
@@ -55,6 +61,20 @@ pub(crate) fn skip_bytes(input: &mut &[u8]) -> bool {
         }
     }
     false
+}
+
+/// Whether there is a zero: eight bytes at a time, the last eight overlapping those before. Keys are short, and hardly one has a zero.
+#[inline]
+fn has_zero(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word_has = |word: [u8; 8]| {
+        let word = u64::from_le_bytes(word);
+        word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
+    };
+    match bytes.last_chunk::<8>() {
+        None => bytes.contains(&0),
+        Some(last) => bytes.as_chunks::<8>().0.iter().any(|chunk| word_has(*chunk)) || word_has(*last),
+    }
 }
 
 /// Where the first zero is. `CStr` looks for it many bytes at a time, in safe code.

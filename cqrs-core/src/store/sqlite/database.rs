@@ -180,11 +180,16 @@ impl Database {
         use rusqlite::Error as E;
         match &error {
             // A value of a type that no version wrote.
-            E::InvalidColumnType(..) | E::FromSqlConversionFailure(..) | E::IntegralValueOutOfRange(..) => {
+            E::InvalidColumnType(..)
+            | E::FromSqlConversionFailure(..)
+            | E::IntegralValueOutOfRange(..)
+            | E::Utf8Error(..) => {
                 return self.corrupt(format!("a value is not what was written ({error})"));
             }
-            // The statements are fixed, so a table that is not there is one that was taken away.
-            E::SqlInputError { msg, .. } | E::SqliteFailure(_, Some(msg)) if msg.starts_with("no such") => {
+            // The statements are fixed, so a table or column that is not there is one that was taken away.
+            E::SqlInputError { msg, .. } | E::SqliteFailure(_, Some(msg))
+                if msg.starts_with("no such") || msg.contains("has no column") =>
+            {
                 return self.corrupt(msg);
             }
             _ => {}

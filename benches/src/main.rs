@@ -1,0 +1,40 @@
+//! `cargo run --release -p benches [-- FILTER]`: each measurement beside its baseline in the same run, as a table of ratios with the bars that
+//! are to be reached. Without a filter, the table is also written to `BENCHMARKS.md`.
+//!
+//! Absolute figures move with the machine; the ratios are what to look at. `quick` as the filter's first word runs everything on a tenth of the events.
+
+mod append;
+mod fold;
+mod read;
+mod report;
+mod start;
+mod workload;
+
+use report::Report;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let filter: Vec<String> = std::env::args().skip(1).collect();
+    let quick = filter.first().is_some_and(|word| word == "quick");
+    let wanted = |name: &str| {
+        let words = &filter[usize::from(quick)..];
+        words.is_empty() || words.iter().any(|word| name == word)
+    };
+    let events = workload::events(if quick { 100_000 } else { 1_000_000 });
+    let mut report = Report::new(events.len());
+    let all: [(&str, fn(&[workload::Purchased], &mut Report)); 4] =
+        [("fold", fold::run), ("append", append::run), ("read", read::run), ("start", start::run)];
+    for (name, run) in all {
+        if wanted(name) {
+            eprintln!("{name} ..");
+            run(&events, &mut report);
+        }
+    }
+    println!("{report}");
+    if filter.is_empty() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../BENCHMARKS.md"), report.to_string())?;
+    }
+    Ok(())
+}
