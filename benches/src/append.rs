@@ -13,7 +13,11 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         let events = &events[..count.min(events.len())];
         let (ours, theirs) = both(3, || log_only(events, batch), || plain(events, batch));
         report.speed(
-            ("5", &format!("durable append, no view, batches of {batch}"), "rusqlite, the same columns and schema"),
+            (
+                "5",
+                &format!("durable append, no view, batches of {batch}"),
+                "rusqlite, the same columns and schema",
+            ),
             events.len(),
             ours,
             theirs,
@@ -24,7 +28,13 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     let what = "durable append with a live view, batches of 10,000";
     report.speed(("6", what, "the same without a view"), events.len(), ours, theirs, 0.3);
     let (ours, theirs) = both(2, || with_view(events, 10_000), || upserting(events, 10_000));
-    report.speed(("7", what, "SQLite, the view upserted in the same transaction"), events.len(), ours, theirs, 5.0);
+    report.speed(
+        ("7", what, "SQLite, the view upserted in the same transaction"),
+        events.len(),
+        ours,
+        theirs,
+        5.0,
+    );
 
     let single = &events[..2_000.min(events.len())];
     let many = &events[..64_000.min(events.len())];
@@ -44,15 +54,16 @@ fn folder() -> tempfile::TempDir {
 
 fn log_only(events: &[Purchased], batch: usize) -> tempfile::TempDir {
     let folder = folder();
-    let engine = Engine::open(folder.path().join("store")).and_then(|builder| builder.event::<Purchased>().start());
+    let engine =
+        Engine::open(folder.path().join("store")).and_then(|builder| builder.event::<Purchased>().start());
     append(&engine.expect("it starts"), events, batch);
     folder
 }
 
 fn with_view(events: &[Purchased], batch: usize) -> tempfile::TempDir {
     let folder = folder();
-    let engine =
-        Engine::open(folder.path().join("store")).and_then(|builder| builder.view::<CustomerPurchases>().start());
+    let engine = Engine::open(folder.path().join("store"))
+        .and_then(|builder| builder.view::<CustomerPurchases>().start());
     append(&engine.expect("it starts"), events, batch);
     folder
 }
@@ -73,8 +84,8 @@ fn append(engine: &Engine, events: &[Purchased], batch: usize) {
 
 fn callers(events: &[Purchased], callers: usize) -> tempfile::TempDir {
     let folder = folder();
-    let engine =
-        Engine::open(folder.path().join("store")).and_then(|builder| builder.view::<CustomerPurchases>().start());
+    let engine = Engine::open(folder.path().join("store"))
+        .and_then(|builder| builder.view::<CustomerPurchases>().start());
     let engine = engine.expect("it starts");
     std::thread::scope(|scope| {
         for events in events.chunks(events.len() / callers) {

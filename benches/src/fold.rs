@@ -16,9 +16,21 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         table
     };
     let (fold, loops) = both(7, ours, || naive(events));
-    report.speed(("1", "fold of typed events", "naive loop, std `HashMap`, cloned keys"), events.len(), fold, loops, 4.0);
+    report.speed(
+        ("1", "fold of typed events", "naive loop, std `HashMap`, cloned keys"),
+        events.len(),
+        fold,
+        loops,
+        4.0,
+    );
     let (fold, loops) = both(7, ours, || good(events));
-    report.speed(("2", "fold of typed events", "good loop, `entry_ref`, foldhash"), events.len(), fold, loops, 2.0);
+    report.speed(
+        ("2", "fold of typed events", "good loop, `entry_ref`, foldhash"),
+        events.len(),
+        fold,
+        loops,
+        2.0,
+    );
 
     let payloads: Vec<Vec<u8>> = events
         .iter()
@@ -39,13 +51,20 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         table
     };
     let (fold, good) = both(7, ours, || good_decoding(&payloads));
-    report.speed(("4", "decode and fold", "good loop over rmp-serde, field names, borrowed"), events.len(), fold, good, 2.0);
+    report.speed(
+        ("4", "decode and fold", "good loop over rmp-serde, field names, borrowed"),
+        events.len(),
+        fold,
+        good,
+        2.0,
+    );
 
     let table = ours();
     let row = |bytes: usize| bytes as f64 / table.len() as f64;
     // Two copies are what an engine's view has once it is written to.
     let plain: HashMap<(String, String), i64> = naive(events);
-    let map = plain.capacity().next_power_of_two().max(plain.capacity() * 8 / 7) * (size_of::<((String, String), i64)>() + 1);
+    let map = plain.capacity().next_power_of_two().max(plain.capacity() * 8 / 7)
+        * (size_of::<((String, String), i64)>() + 1);
     let heap: usize = plain.keys().map(|(customer, item)| block(customer.len()) + block(item.len())).sum();
     report.cost(
         ("16", "memory of a row, both copies", "`HashMap<(String, String), i64>`"),

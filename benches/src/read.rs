@@ -23,9 +23,16 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     let owned: Vec<_> = keys.iter().map(|key| (key.customer.clone(), key.item.clone())).collect();
 
     let private = median(&owned, |key| *map.get(key).expect("it is there"));
-    let get = |key: &Purchased| view.get((&key.customer, &key.item)).expect("it reads").expect("it is there").total_qty;
+    let get = |key: &Purchased| {
+        view.get((&key.customer, &key.item)).expect("it reads").expect("it is there").total_qty
+    };
     let idle = median(&keys, get);
-    report.cost(("13", "`get`, idle, median", "private `hashbrown` map, idle"), (idle.0, private.0), "ns", 2.5);
+    report.cost(
+        ("13", "`get`, idle, median", "private `hashbrown` map, idle"),
+        (idle.0, private.0),
+        "ns",
+        2.5,
+    );
 
     let stop = AtomicBool::new(false);
     let busy = std::thread::scope(|scope| {
@@ -41,7 +48,12 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         stop.store(true, Ordering::Relaxed);
         busy
     });
-    report.cost(("13", "`get` while batches of 10,000 are written, median", "private map, idle"), (busy.0, private.0), "ns", 5.0);
+    report.cost(
+        ("13", "`get` while batches of 10,000 are written, median", "private map, idle"),
+        (busy.0, private.0),
+        "ns",
+        5.0,
+    );
     report.cost(("13", "the same, 99th percentile", "1 µs"), (busy.1, 1000.0), "ns", 1.0);
 }
 

@@ -72,11 +72,21 @@ impl fmt::Display for Report {
             output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
         };
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("").trim_matches([' ', '\t', ':']);
+        let cpu = cpu
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"))
+            .unwrap_or("")
+            .trim_matches([' ', '\t', ':']);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         writeln!(f, "# Benchmarks\n")?;
-        writeln!(f, "Written by `cargo run --release -p benches`: ours and the baseline in one run, on one machine, the better of a few turns each.")?;
-        writeln!(f, "A ratio is how many times as fast as the baseline we are, or, with \"at most\", how many times its cost ours is. The machine is shared,")?;
+        writeln!(
+            f,
+            "Written by `cargo run --release -p benches`: ours and the baseline in one run, on one machine, the better of a few turns each."
+        )?;
+        writeln!(
+            f,
+            "A ratio is how many times as fast as the baseline we are, or, with \"at most\", how many times its cost ours is. The machine is shared,"
+        )?;
         writeln!(f, "so absolute figures move by a third and more from run to run.\n")?;
         writeln!(
             f,
@@ -118,7 +128,11 @@ fn human(value: f64) -> String {
 }
 
 /// The better time of a few turns of both, taken in turns, so that what else the machine does hits both.
-pub(crate) fn both<A, B>(turns: usize, mut ours: impl FnMut() -> A, mut theirs: impl FnMut() -> B) -> (Duration, Duration) {
+pub(crate) fn both<A, B>(
+    turns: usize,
+    mut ours: impl FnMut() -> A,
+    mut theirs: impl FnMut() -> B,
+) -> (Duration, Duration) {
     let mut best = (Duration::MAX, Duration::MAX);
     for _ in 0..turns {
         best.0 = best.0.min(timed(&mut ours));

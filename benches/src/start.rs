@@ -19,8 +19,15 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     engine.close().wait().expect("it closes");
 
     // The closing is not within the time: the engine is what the turn makes.
-    let (ours, theirs) = both(3, || open(&folder), || scan(&folder.join("views.db"), "SELECT * FROM customer_purchases"));
-    report.speed(("14", "start from a checkpoint", "SQLite scanning the view's rows"), rows, ours, theirs, 0.5);
+    let (ours, theirs) =
+        both(3, || open(&folder), || scan(&folder.join("views.db"), "SELECT * FROM customer_purchases"));
+    report.speed(
+        ("14", "start from a checkpoint", "SQLite scanning the view's rows"),
+        rows,
+        ours,
+        theirs,
+        0.5,
+    );
 
     let replay = || {
         for file in ["views.db", "views.db-wal", "views.db-shm"] {
@@ -31,11 +38,22 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         engine
     };
     let (ours, theirs) = both(3, replay, || scan(&folder.join("events.db"), "SELECT * FROM events"));
-    report.speed(("15", "replay the log into a fresh view", "SQLite scanning those events"), events.len(), ours, theirs, 0.3);
+    report.speed(
+        ("15", "replay the log into a fresh view", "SQLite scanning those events"),
+        events.len(),
+        ours,
+        theirs,
+        0.3,
+    );
 
     let some = &events[..events.len() / 5];
     let (one, fifty) = (timed(|| views(some, one_view)), timed(|| views(some, fifty_views)));
-    report.cost(("18", "50 views of one event type", "one view"), (fifty.as_secs_f64(), one.as_secs_f64()), "s", 30.0);
+    report.cost(
+        ("18", "50 views of one event type", "one view"),
+        (fifty.as_secs_f64(), one.as_secs_f64()),
+        "s",
+        30.0,
+    );
 }
 
 fn open(folder: &Path) -> Engine {

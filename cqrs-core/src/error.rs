@@ -8,7 +8,9 @@ use crate::projection::Fault;
 use crate::store::{StoreError, StoreId};
 
 /// Why an engine could not be started. Nothing has been changed then.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its `Debug` is its text too, since that is what a `main` that returns it prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The store could not be opened or read.
@@ -108,6 +110,12 @@ pub enum StartError {
     Thread(#[source] std::io::Error),
 }
 
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// Events in the log that no registered type claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownEvent {
@@ -196,6 +204,12 @@ pub enum Refusal {
     /// The event could not be turned into bytes.
     #[error(transparent)]
     Encode(Arc<EncodeError>),
+    /// The event id is empty, which would make all such events one.
+    #[error("the event id of `{name}` is empty: give each event an id of its own, or none")]
+    EmptyId {
+        /// The stored name.
+        name: &'static str,
+    },
     /// The log has an event with this id, and it is not this one.
     #[error("the event id `{id}` is taken: {what}")]
     IdConflict {

@@ -24,3 +24,6 @@ pub const fn is_key_part<K: KeyPart>() {}
 
 /// Asks, in one place, whether a type can be a column.
 pub const fn is_column<C: Column>() {}
+
+/// Asks, in one place, whether a user's value can be cloned.
+pub const fn is_clone<T: Clone>() {}

@@ -11,6 +11,9 @@ pub enum SqlType {
     Text,
     /// `BLOB`
     Blob,
+    /// No type: what is stored stays as it is. For integers of which some are too wide for SQL's, and are text then; an `INTEGER`
+    /// column would turn that text into a float.
+    Any,
 }
 
 impl SqlType {
@@ -22,6 +25,7 @@ impl SqlType {
             Self::Real => "REAL",
             Self::Text => "TEXT",
             Self::Blob => "BLOB",
+            Self::Any => "",
         }
     }
 }

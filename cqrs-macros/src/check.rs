@@ -68,6 +68,13 @@ pub(crate) fn stored_name(name: &LitStr, errors: &mut Errors) {
     }
 }
 
+/// SQLite keeps some names for itself.
+pub(crate) fn name_is_free(stored: &str, at: &impl quote::ToTokens, errors: &mut Errors) {
+    if stored.starts_with("sqlite_") {
+        errors.at(at, format!("`{stored}` would name a SQL view, and SQLite keeps names that begin with `sqlite_` for itself: give it another with `name = \"..\"`"));
+    }
+}
+
 /// Computed columns can be put in an order in which each comes after those it uses.
 pub(crate) fn computed_has_no_cycle(fields: &[RowField<'_>], names: &[String], errors: &mut Errors) {
     if computed_order(fields, names).is_none() {

@@ -98,10 +98,10 @@ pub(crate) fn canonical(tokens: &impl ToTokens) -> String {
     out
 }
 
-/// Whether it is a literal, or a negated one: such an expression has the column's type.
+/// Whether it is a literal number, or a negated one: such an expression has the column's type. Any other literal has a type of its own.
 pub(crate) fn is_literal(expr: &Expr) -> bool {
     match expr {
-        Expr::Lit(_) => true,
+        Expr::Lit(literal) => matches!(literal.lit, syn::Lit::Int(_) | syn::Lit::Float(_)),
         Expr::Unary(unary) => matches!(unary.op, syn::UnOp::Neg(_)) && is_literal(&unary.expr),
         Expr::Paren(inner) => is_literal(&inner.expr),
         Expr::Group(inner) => is_literal(&inner.expr),
@@ -184,7 +184,8 @@ impl Resolver<'_> {
                     );
                     return None;
                 }
-                let local = self.local(&format!("__column_{name}"), Local::Column(name.clone()), ident.span());
+                let local =
+                    self.local(&format!("__column_{name}"), Local::Column(name.clone()), ident.span());
                 self.uses.insert(name);
                 Some(Expr::Verbatim(quote_spanned!(ident.span()=> (*#local))))
             }

@@ -195,6 +195,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         }
         None => snake_case(&item.ident.unraw().to_string()),
     };
+    check::name_is_free(&stored, &item.ident, errors);
     Some(Projection {
         name: &item.ident,
         stored,
@@ -415,6 +416,13 @@ fn find_source(head: &Expr, sources: &[Source], errors: &mut Errors) -> Option<(
             source.events.iter().position(|event| event.name == wanted.as_str()).map(|event| (at, event))
         })
     });
+    if wanted.is_none() && !names.is_empty() {
+        errors.at(
+            head,
+            format!("expected a source, one of {}; a condition is written `if ..`", one_of(&names)),
+        );
+        return None;
+    }
     if found.is_none() && !names.is_empty() {
         let near = wanted.as_ref().map(|wanted| did_you_mean(wanted, &names)).unwrap_or_default();
         errors.at(head, format!("this is no source of the projection{near} (`from` has {})", one_of(&names)));

@@ -47,6 +47,11 @@ impl EventOptions {
                     }
                     "version" => options.version = version(input)?,
                     _ => {
+                        if !input.peek(token::Paren) {
+                            return Err(
+                                input.error("aliases stand in parentheses: `aliases(\"Old\", \"Older\")`")
+                            );
+                        }
                         let content;
                         parenthesized!(content in input);
                         let aliases: Punctuated<LitStr, Token![,]> = Punctuated::parse_terminated(&content)?;
@@ -302,6 +307,9 @@ impl BraceArgs {
 impl Parse for KeyArg {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let name: Ident = input.parse()?;
+        if input.peek(Token![=]) {
+            return Err(input.error(format!("a renamed key is written with a colon: `{name}: field`")));
+        }
         if !input.peek(Token![:]) {
             let field = name.clone();
             return Ok(Self { name, expr: syn::parse_quote!(#field) });
@@ -317,7 +325,11 @@ fn groups(input: ParseStream<'_>) -> syn::Result<Vec<GroupArg>> {
         if input.peek2(Token![=]) {
             return Err(input.error("a computed key stands in parentheses: `group_by = (day = at / DAY)`"));
         }
-        return Ok(vec![input.parse()?]);
+        let group = vec![input.parse()?];
+        if !input.is_empty() && !input.peek(Token![,]) {
+            return Err(input.error("a computed key is named, in parentheses: `group_by = (day = at / DAY)`"));
+        }
+        return Ok(group);
     }
     let content;
     parenthesized!(content in input);
@@ -327,6 +339,11 @@ fn groups(input: ParseStream<'_>) -> syn::Result<Vec<GroupArg>> {
 
 impl Parse for GroupArg {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if !input.peek(syn::Ident) {
+            return Err(input.error(
+                "`group_by` takes fields by name: `group_by = customer`, or `group_by = (customer, item)`",
+            ));
+        }
         let name: Ident = input.parse()?;
         let expr = if input.peek(Token![=]) {
             input.parse::<Token![=]>()?;
@@ -379,7 +396,7 @@ impl Parse for ColumnArgs {
                 }
                 input.parse::<Token![=]>()?;
                 args.by = Some((option, input.parse()?));
-            } else if input.peek(Token![if]) {
+            } else if input.peek(Token![if]) && input.fork().parse::<syn::ExprIf>().is_err() {
                 args.guard = guard(input)?;
             } else {
                 let head = input.parse()?;

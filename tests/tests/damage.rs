@@ -303,8 +303,9 @@ fn a_flipped_byte_in_the_checkpoints_never_gives_a_wrong_row() {
                 // At the latest the second start finds a sound checkpoint, or else it is said why there is none.
                 let saved = engine.checkpoint().wait();
                 if let Err(error) = &saved {
-                    says(&error.to_string(), &["views.db"]);
-                    assert_eq!(engine.health().checkpoint_failure, Some(error.to_string()));
+                    let text = error.to_string();
+                    assert!(text.contains("views.db") || text.contains("the view spent"), "{text}");
+                    assert_eq!(engine.health().checkpoint_failure, Some(text));
                     unsaved += 1;
                 }
                 engine.close().wait().unwrap();

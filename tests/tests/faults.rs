@@ -164,6 +164,40 @@ fn an_overflow_stops_its_view_before_its_event_and_for_good() {
     assert_eq!(state, found.to_string(), "SQL shows why, too");
 }
 
+/// The remedy: a projection that can hold it.
+#[projection(from = Sold, group_by = item, name = "small")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wide {
+    item: String,
+    #[sum(qty)]
+    pieces: i64,
+}
+
+#[test]
+fn a_mended_projection_is_rebuilt_and_one_that_was_not_faults_on_its_way() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let engine = Engine::open(&folder).unwrap().view::<Small>().start().unwrap();
+    for qty in [100, 27, 1, 5] {
+        engine.append(sold("hats", qty)).wait().unwrap();
+    }
+    let found = fault::<Small>(&engine);
+    engine.close().wait().unwrap();
+
+    let engine = Engine::open(&folder).unwrap().view::<Wide>().start().unwrap();
+    engine.wait_ready().wait().unwrap();
+    assert_eq!(engine.view::<Wide>().get("hats").unwrap().unwrap().pieces, 133);
+    engine.close().wait().unwrap();
+
+    // Back again: the subscription that waits for the rebuild is told why there will be nothing.
+    let engine = Engine::open(&folder).unwrap().view::<Small>().view::<Sales>().start().unwrap();
+    let (_, error) = changes_until_error(&mut engine.view::<Small>().subscribe());
+    assert_eq!(error, ChangesError::Faulted(found.clone()));
+    assert_eq!(engine.wait_ready().wait(), Err(NotReady::Faulted(vec![found.clone()])));
+    assert_eq!(fault::<Small>(&engine), found);
+    assert_eq!(engine.view::<Sales>().get("hats").unwrap().unwrap().qty, Some(133));
+}
+
 /// However the events were batched, live and from the log: the same event.
 #[test]
 fn a_panic_stops_its_view_before_its_event() {

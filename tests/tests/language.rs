@@ -264,9 +264,20 @@ mod payloads {
         let by = |rust: &str| Everything::SCHEMA.fields.iter().find(|field| field.rust == rust).unwrap();
         assert_eq!((by("order_ref").name, by("customer").name, by("type").name), ("orderRef", "who", "type"));
         assert_eq!((by("customer").aliases, by("lines").ty), (["buyer"].as_slice(), "Vec<Line>"));
-        assert!(by("bytes").required && !by("note").required && !by("added_later").required && !by("by_function").required);
-        assert_eq!(Variants::TYPES.iter().map(|t| t.name).collect::<Vec<_>>(), ["Plain", "Numbers", "Nothing", "Everything"]);
-        assert_eq!((Bought::NAME, Bought::VERSION, Bought::SCHEMA.aliases), ("bought", 2, ["Purchase"].as_slice()));
+        assert!(
+            by("bytes").required
+                && !by("note").required
+                && !by("added_later").required
+                && !by("by_function").required
+        );
+        assert_eq!(
+            Variants::TYPES.iter().map(|t| t.name).collect::<Vec<_>>(),
+            ["Plain", "Numbers", "Nothing", "Everything"]
+        );
+        assert_eq!(
+            (Bought::NAME, Bought::VERSION, Bought::SCHEMA.aliases),
+            ("bought", 2, ["Purchase"].as_slice())
+        );
         assert_eq!(Cart::TYPES[1].name, "item-removed");
     }
 
@@ -418,11 +429,16 @@ mod keys {
     fn columns_of_every_type() {
         let mut table = Table::<Columns>::new();
         table.apply(&seen()).unwrap();
-        table.apply(&Seen { maybe: Some("long".into()), status: Status::Placed, size: 21, ..seen() }).unwrap();
+        table
+            .apply(&Seen { maybe: Some("long".into()), status: Status::Placed, size: 21, ..seen() })
+            .unwrap();
         let row = table.get(()).unwrap();
         assert_eq!((row.id, row.at, row.day), (seen().id, seen().at, seen().day));
         assert_eq!((row.price.to_string(), row.bytes, row.letter), ("5.00".into(), vec![0, 1], Some('é')));
-        assert_eq!((row.sku, row.status, row.cost, row.length), (Sku("a".into()), Some(Status::Paid), Price(1.5), 4));
+        assert_eq!(
+            (row.sku, row.status, row.cost, row.length),
+            (Sku("a".into()), Some(Status::Paid), Price(1.5), 4)
+        );
         assert_eq!((row.doubled, row.upper, row.literal), (42, "É".into(), -1));
     }
 }

@@ -252,12 +252,11 @@ impl Opened {
         // The head is read after the checkpoints: a writer in another process may add to both.
         let saved = checkpoints.as_mut().map_or(Ok(Vec::new()), |checkpoints| checkpoints.views())?;
         let head = reader.head()?;
+        // Those of views that are not registered too: they tell as much about the log, and SQL shows them.
+        saved.iter().try_for_each(|saved| check(store, reader, head, saved))?;
         let mut opened = Self::default();
         for (number, ty) in catalog.views.iter().enumerate() {
             let mut saved = saved.iter().find(|saved| saved.name == ty.name()).cloned();
-            if let Some(saved) = &saved {
-                check(store, reader, head, saved)?;
-            }
             let resumed = match &mut checkpoints {
                 Some(checkpoints) => {
                     resume(catalog, number, &mut **checkpoints, &mut saved, store.read_only(), head)?
@@ -371,7 +370,9 @@ fn resume(
                 tracing::info!(view = name, position = at.position, "resumed from the checkpoint");
                 return Ok(Some((Slot { view: Some(rows), at, ..Slot::absent(ty) }, sums)));
             }
-            Err(Unloadable::Store(error @ StoreError::Corrupt { .. })) if attempt == tries => return Err(error),
+            Err(Unloadable::Store(error @ StoreError::Corrupt { .. })) if attempt == tries => {
+                return Err(error);
+            }
             Err(damage) if attempt == tries => {
                 tracing::warn!(
                     view = name,

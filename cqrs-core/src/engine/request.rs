@@ -90,6 +90,9 @@ impl NewEvent {
         if size > limit {
             return Err(Refusal::TooLarge { name, size, limit });
         }
+        if self.id.as_deref() == Some("") {
+            return Err(Refusal::EmptyId { name });
+        }
         Ok(Encoded { kind, name, version, id: self.id, metadata, payload })
     }
 }

@@ -33,7 +33,6 @@ impl Prefixes {
         });
     }
 
-
     /// The rows under a prefix of this many columns, in order of appearance.
     pub(crate) fn rows(&self, parts: usize, prefix: &[u8]) -> Vec<u32> {
         let level = &self.levels[parts - 1];

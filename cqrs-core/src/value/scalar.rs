@@ -87,7 +87,11 @@ macro_rules! unsigned {
     ($($ty:ident)*) => { $(
         impl Value for $ty {
             const SHAPE: u128 = mix_str(0, stringify!($ty));
-            const SQL: SqlType = if size_of::<$ty>() > 8 { SqlType::Text } else { SqlType::Integer };
+            const SQL: SqlType = match size_of::<$ty>() {
+                16 => SqlType::Text,
+                8 => SqlType::Any,
+                _ => SqlType::Integer,
+            };
             #[inline]
             fn write(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_be_bytes());
@@ -236,7 +240,7 @@ through! {
     Duration, "Duration" as u128: Duration::as_nanos, |n| {
         Some(Duration::new(u64::try_from(n / 1_000_000_000).ok()?, (n % 1_000_000_000) as u32))
     }, |d| SqlValue::Real(d.as_secs_f64()), Real, Duration::ZERO;
-    usize, "u64" as u64: |n| *n as u64, |n| usize::try_from(n).ok(), |n| (*n as u64).sql(), Integer, 0;
+    usize, "u64" as u64: |n| *n as u64, |n| usize::try_from(n).ok(), |n| (*n as u64).sql(), Any, 0;
     isize, "i64" as i64: |n| *n as i64, |n| isize::try_from(n).ok(), |n| (*n as i64).sql(), Integer, 0;
 }
 

@@ -68,10 +68,15 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         }
         Variant::Of { ty, alias, .. } => quote!(type #alias = #ty;),
     });
+    let borrows = variants.iter().any(|variant| match variant {
+        Variant::Own { twin, .. } => twin.generics().is_some(),
+        Variant::Of { .. } => true,
+    });
+    let generics = borrows.then(|| quote!(<'a>));
     let twin_variants = variants.iter().map(|variant| match variant {
         Variant::Own { name, twin, .. } => {
-            let twin = &twin.name;
-            quote!(#name(#twin<'a>),)
+            let (twin, generics) = (&twin.name, twin.generics());
+            quote!(#name(#twin #generics),)
         }
         Variant::Of { name, alias, .. } => quote!(#name(<#alias as __cqrs::Event>::Ref<'a>),),
     });
@@ -149,9 +154,9 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             #(#conversions)*
             const _: () = {
                 #[allow(private_interfaces, clippy::large_enum_variant)]
-                pub enum #name<'a> { #(#twin_variants)* }
+                pub enum #name #generics { #(#twin_variants)* }
                 impl __cqrs::Event for __Enum {
-                    type Ref<'a> = #name<'a>;
+                    type Ref<'a> = #name #generics;
                     const TYPES: &'static [__cqrs::Schema] = &[#(#types),*];
                     fn type_index(&self) -> usize {
                         match self { #(#indexes)* }

@@ -31,7 +31,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     };
     let name = &item.ident;
     let twin = Twin::new(format_ident!("{name}Ref"), fields, rename_all, &item.attrs, errors);
-    let (definition, twin_name) = (twin.definition(), &twin.name);
+    let (definition, twin_name, generics) = (twin.definition(), &twin.name, twin.generics());
     let schema = twin.schema(&options, name, &quote!(::core::stringify!(#name)));
     let borrowed = twin.borrow(|field| quote!(self.#field));
     let (bindings, owned) = (twin.pattern(), twin.own());
@@ -41,7 +41,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             use #core::__private as __cqrs;
             #definition
             impl __cqrs::Event for #name {
-                type Ref<'a> = #twin_name<'a>;
+                type Ref<'a> = #twin_name #generics;
                 const TYPES: &'static [__cqrs::Schema] = &[<Self as __cqrs::NamedEvent>::SCHEMA];
                 fn type_index(&self) -> usize {
                     0
@@ -163,19 +163,22 @@ impl<'a> Twin<'a> {
                 Form::Owned => quote!(#(#copied)* pub #ident: #ty,),
             }
         });
-        let lifetime = (!self.borrows())
-            .then(|| quote!(#[serde(skip)] __lifetime: ::core::marker::PhantomData<&'a ()>,));
+        let generics = self.generics();
         quote! {
             #[doc = #doc]
             #[derive(__cqrs::serde::Deserialize)]
             #serde
             #(#container)*
             #[allow(private_interfaces, dead_code, non_snake_case)]
-            pub struct #name<'a> {
+            pub struct #name #generics {
                 #(#fields)*
-                #lifetime
             }
         }
+    }
+
+    /// `<'a>`, if there is anything to borrow.
+    pub(super) fn generics(&self) -> Option<TokenStream> {
+        self.borrows().then(|| quote!(<'a>))
     }
 
     /// `field: .., field: ..` of the twin, where `place` says what a field of the owned event is.
@@ -191,15 +194,13 @@ impl<'a> Twin<'a> {
                 }
             }
         });
-        let lifetime = (!self.borrows()).then(|| quote!(__lifetime: ::core::marker::PhantomData,));
-        quote!(#(#fields)* #lifetime)
+        quote!(#(#fields)*)
     }
 
     /// `field, field, ..`
     pub(super) fn pattern(&self) -> TokenStream {
         let idents = self.fields.iter().map(|field| field.ident);
-        let lifetime = (!self.borrows()).then(|| quote!(__lifetime: _,));
-        quote!(#(#idents,)* #lifetime)
+        quote!(#(#idents,)*)
     }
 
     /// `field: .., field: ..` of the owned event, out of what [`pattern`](Self::pattern) bound.

@@ -27,10 +27,13 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         },
         _ => return TokenStream::new(),
     };
+    let name = &item.ident;
+    let clone = quote_spanned!(name.span()=> const _: () = __cqrs::is_clone::<#name>(););
     quote! {
         #[automatically_derived]
         const _: () = {
             use #core::__private as __cqrs;
+            #clone
             #implementation
         };
     }
@@ -43,7 +46,7 @@ fn unit_enum(item: &DeriveInput, data: &syn::DataEnum) -> TokenStream {
     let variants: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
     let numbers: Vec<_> = (0..variants.len()).map(|number| number as u32).collect();
     quote! {
-        impl __cqrs::Value for #name {
+        impl __cqrs::Value for #name where for<'k> #name: ::core::clone::Clone {
             const SHAPE: u128 = {
                 let hash = __cqrs::mix_str(0, #text);
                 #( let hash = __cqrs::mix_str(hash, ::core::stringify!(#variants)); )*
@@ -65,8 +68,8 @@ fn unit_enum(item: &DeriveInput, data: &syn::DataEnum) -> TokenStream {
                 __cqrs::SqlValue::Text(::std::convert::From::from(name))
             }
         }
-        impl __cqrs::Scalar for #name {}
-        impl __cqrs::KeyPart for #name {
+        impl __cqrs::Scalar for #name where for<'k> #name: ::core::clone::Clone {}
+        impl __cqrs::KeyPart for #name where for<'k> #name: ::core::clone::Clone {
             type Ref<'a> = Self;
             fn write_ref(key: &Self, out: &mut ::std::vec::Vec<u8>) {
                 __cqrs::Value::write_key(key, out);
@@ -82,7 +85,8 @@ fn newtype(item: &DeriveInput, inner: &syn::Type) -> TokenStream {
     let key = quote_spanned!(inner.span()=> for<'k> #inner: __cqrs::KeyPart);
     let value = quote_spanned!(inner.span()=> <#inner as __cqrs::Value>);
     // And anything else that no row can hold makes it a mere field of events.
-    let column = quote_spanned!(inner.span()=> for<'k> #inner: __cqrs::Value);
+    let column =
+        quote_spanned!(inner.span()=> for<'k> #inner: __cqrs::Value, for<'k> #name: ::core::clone::Clone);
     quote! {
         impl __cqrs::Value for #name where #column {
             const SHAPE: u128 = __cqrs::mix(__cqrs::mix_str(0, #text), #value::SHAPE);

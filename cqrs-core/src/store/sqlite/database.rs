@@ -186,9 +186,12 @@ impl Database {
             | E::Utf8Error(..) => {
                 return self.corrupt(format!("a value is not what was written ({error})"));
             }
-            // The statements are fixed, so a table or column that is not there is one that was taken away.
+            // The statements are fixed, so a table or column that is not there is one that was taken away; and the format is the one
+            // that this SQLite wrote.
             E::SqlInputError { msg, .. } | E::SqliteFailure(_, Some(msg))
-                if msg.starts_with("no such") || msg.contains("has no column") =>
+                if msg.starts_with("no such")
+                    || msg.contains("has no column")
+                    || msg.starts_with("unsupported file format") =>
             {
                 return self.corrupt(msg);
             }
