@@ -35,6 +35,14 @@ pub(crate) fn no_source_twice(sources: &[Source], errors: &mut Errors) {
     }
 }
 
+/// Of an enum, at least one variant is taken.
+pub(crate) fn variants_are_named(sources: &[Source], errors: &mut Errors) {
+    for source in sources.iter().filter(|source| source.events.is_empty()) {
+        errors
+            .at(&source.path, "no variant of it is named: write which are folded, `Cart { ItemAdded, .. }`");
+    }
+}
+
 /// What a source renames is a key column.
 pub(crate) fn renames_are_keys(sources: &[Source], groups: &[Group<'_>], errors: &mut Errors) {
     let names: Vec<_> = groups.iter().map(|group| group.name.unraw().to_string()).collect();

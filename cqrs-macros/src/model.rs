@@ -172,6 +172,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
     }
     check::no_key_twice(&groups, errors);
     check::no_source_twice(&sources, errors);
+    check::variants_are_named(&sources, errors);
     check::renames_are_keys(&sources, &groups, errors);
     check::key_has_room(&groups, errors);
 

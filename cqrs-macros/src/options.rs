@@ -308,7 +308,10 @@ impl Parse for KeyArg {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let name: Ident = input.parse()?;
         if input.peek(Token![=]) {
-            return Err(input.error(format!("a renamed key is written with a colon: `{name}: field`")));
+            let error = input.error(format!("a renamed key is written with a colon: `{name}: field`"));
+            // What is left in the braces would be one more mistake.
+            input.parse::<TokenStream>()?;
+            return Err(error);
         }
         if !input.peek(Token![:]) {
             let field = name.clone();

@@ -419,6 +419,12 @@ mod keys {
         upper: String,
         #[max(-1)]
         literal: i8,
+        #[last("text")]
+        text: String,
+        #[last(if flag { "yes" } else { "no" })]
+        answer: Option<String>,
+        #[sum(if flag { 2 } else { 1 })]
+        weighed: i64,
     }
 
     fn double(n: i64) -> i64 {
@@ -440,6 +446,78 @@ mod keys {
             (Sku("a".into()), Some(Status::Paid), Price(1.5), 4)
         );
         assert_eq!((row.doubled, row.upper, row.literal), (42, "É".into(), -1));
+        assert_eq!((row.text, row.answer, row.weighed), ("text".into(), Some("yes".into()), 4));
+    }
+}
+
+mod sql {
+    //! What SQL shows of a row.
+
+    use super::*;
+
+    #[event]
+    struct Measured {
+        wide: u64,
+        small: u32,
+        huge: u128,
+        price: rust_decimal::Decimal,
+        ratio: f64,
+        note: Option<String>,
+        status: Status,
+    }
+
+    #[projection(from = Measured, group_by = wide, name = "figures")]
+    struct Figures {
+        wide: u64,
+        #[last]
+        small: u32,
+        #[last]
+        huge: u128,
+        #[sum]
+        price: rust_decimal::Decimal,
+        #[last]
+        ratio: f64,
+        #[last]
+        note: Option<String>,
+        #[last]
+        status: Status,
+        #[last(meta.recorded_at)]
+        at: Timestamp,
+    }
+
+    #[test]
+    fn nothing_is_rounded() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("store");
+        let engine = Engine::open(&folder).unwrap().view::<Figures>().start().unwrap();
+        let measured = |wide| Measured {
+            wide,
+            small: 7,
+            huge: u128::MAX,
+            price: "2.50".parse().unwrap(),
+            ratio: 0.5,
+            note: None,
+            status: Status::Paid,
+        };
+        engine.append_all([measured(u64::MAX), measured(3)]).wait().unwrap();
+        engine.close().wait().unwrap();
+        let db = rusqlite::Connection::open(folder.join("views.db")).unwrap();
+        let mut query = db
+            .prepare("SELECT wide, typeof(wide), small, huge, price, ratio, note, status, at FROM figures ORDER BY typeof(wide) DESC")
+            .unwrap();
+        let rows = query.query_map([], |row| {
+            (0..9).map(|n| row.get(n)).collect::<Result<Vec<rusqlite::types::Value>, _>>()
+        });
+        let rows: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+        use rusqlite::types::Value::{Integer, Null, Real, Text};
+        let text = |text: &str| Text(text.to_owned());
+        let rest = [Integer(7), text(&u128::MAX.to_string()), text("2.50"), Real(0.5), Null, text("Paid")];
+        assert_eq!(rows[0][..2], [text(&u64::MAX.to_string()), text("text")]);
+        assert_eq!(rows[1][..2], [Integer(3), text("integer")]);
+        assert!(
+            rows.iter().all(|row| row[2..8] == rest && matches!(&row[8], Text(at) if at.ends_with('Z'))),
+            "{rows:?}"
+        );
     }
 }
 

@@ -15,7 +15,7 @@ pub enum Number {
 
 /// Values that have an average: numbers, decimals, and `Option` of these (`None` is passed over).
 #[diagnostic::on_unimplemented(
-    message = "a `{Self}` has no average",
+    message = "`{Self}` has no average",
     label = "not a number",
     note = "an average is taken of integers, floats or decimals, or of `Option`s of these"
 )]
@@ -56,7 +56,7 @@ impl AvgInput for rust_decimal::Decimal {
 
 /// The type of an `#[avg]` column: `f64`, or `Option<f64>` where there may be nothing to average.
 #[diagnostic::on_unimplemented(
-    message = "an average is an `f64`, and this column is a `{Self}`",
+    message = "an average is `f64`, and this column is `{Self}`",
     label = "make it `f64` or `Option<f64>`"
 )]
 pub trait AvgColumn: Value {

@@ -6,7 +6,7 @@ use crate::value::Value;
 
 /// The type of a `#[count]` column: `u64`.
 #[diagnostic::on_unimplemented(
-    message = "a count is a `u64`, and this column is a `{Self}`",
+    message = "a count is `u64`, and this column is `{Self}`",
     label = "make it `u64`"
 )]
 pub trait CountColumn: Value {

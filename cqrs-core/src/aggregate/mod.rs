@@ -77,8 +77,8 @@ impl<T> MayBeEmpty for Option<T> {}
 
 /// Values that a column of this type takes: `T` and its borrowed form, and `Option` of these if the column is an `Option`.
 #[diagnostic::on_unimplemented(
-    message = "a `{I}` does not fit the column's type, `{Self}`",
-    label = "the column is a `{Self}`",
+    message = "`{I}` does not fit the column's type, `{Self}`",
+    label = "the column is `{Self}`",
     note = "the column has the type of the value it takes, or `Option` of it; an `Option` value needs an `Option` column"
 )]
 pub trait Takes<I: ?Sized>: Column {

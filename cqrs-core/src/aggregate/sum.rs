@@ -9,7 +9,7 @@ use crate::value::Value;
 /// What can be added into a sum column of type `C` without losing anything: numbers of its own type or of a narrower one,
 /// decimals, durations, and `Option` of these (`None` adds nothing). An `Option` column is `None` until something was added.
 #[diagnostic::on_unimplemented(
-    message = "a `{Self}` cannot be summed into a `{C}`",
+    message = "`{Self}` cannot be summed into `{C}`",
     label = "does not fit a sum of type `{C}`",
     note = "a sum takes numbers of its column's type or of a narrower one (`i32` into `i64`), decimals and durations: widen the column, or convert the value"
 )]

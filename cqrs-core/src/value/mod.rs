@@ -113,7 +113,7 @@ impl<T: Scalar + KeyPart> KeyPart for Option<T> {
 
 /// What a key column of type `K` can be taken from: a `K`, or its borrowed form.
 #[diagnostic::on_unimplemented(
-    message = "the key column is a `{K}`, and this is a `{Self}`",
+    message = "the key column is `{K}`, and this is `{Self}`",
     label = "expected `{K}`",
     note = "a key column has the type of the event's field; write the key as an expression to convert it: `group_by = (key = convert(field))`"
 )]
@@ -149,7 +149,7 @@ impl KeyInput<Vec<u8>> for &[u8] {
 
 /// What `by = ..` can order by: any [`Value`], floats included, or its borrowed form.
 #[diagnostic::on_unimplemented(
-    message = "a `{Self}` has no order to go by",
+    message = "`{Self}` has no order to go by",
     label = "not a value that orders",
     note = "`by` takes numbers, text, timestamps, `Option` of these, and your own types under `#[value]`"
 )]

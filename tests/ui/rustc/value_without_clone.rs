@@ -1,0 +1,6 @@
+use cqrs_core::prelude::*;
+
+#[value]
+pub struct Id(pub u64);
+
+fn main() {}
