@@ -24,9 +24,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let events = workload::events(if quick { 100_000 } else { 1_000_000 });
     let mut report = Report::new(events.len());
-    let all: [(&str, fn(&[workload::Purchased], &mut Report)); 4] =
+    type Part = fn(&[workload::Purchased], &mut Report);
+    let parts: [(&str, Part); 4] =
         [("fold", fold::run), ("append", append::run), ("read", read::run), ("start", start::run)];
-    for (name, run) in all {
+    for (name, run) in parts {
         if wanted(name) {
             eprintln!("{name} ..");
             run(&events, &mut report);

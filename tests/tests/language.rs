@@ -199,6 +199,7 @@ mod payloads {
         r#type: String,
     }
 
+    #[allow(clippy::large_enum_variant)]
     #[event]
     #[derive(Debug, Clone, PartialEq)]
     enum Variants {
