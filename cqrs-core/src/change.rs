@@ -56,7 +56,12 @@ impl<P: Projection> Default for Feed<P> {
 
 impl<P: Projection> Feed<P> {
     pub(crate) fn add(&self, backlog: &Arc<Backlog<P>>) {
-        lock(&self.0).push(Arc::downgrade(backlog));
+        let mut list = lock(&self.0);
+        if list.len() == list.capacity() {
+            // Where nothing is published, nobody else clears away those who have gone.
+            list.retain(|backlog| backlog.strong_count() > 0);
+        }
+        list.push(Arc::downgrade(backlog));
     }
 
     /// Those who are still there.
@@ -136,7 +141,7 @@ impl<P: Projection> Backlog<P> {
                 (Some(before), Some(after)) if before.same(&after) => continue,
                 (Some(before), Some(after)) => Change::Updated { before, after },
             };
-            if state.changes == state.limit {
+            if state.changes >= state.limit {
                 state.queue = VecDeque::new();
                 state.changes = 0;
                 state.ended = Some(ChangesError::Lagged { position });

@@ -112,6 +112,8 @@ pub const fn source_shape(schemas: &[Schema], variant: &str) -> u128 {
         let schema = &schemas[s];
         if same(schema.variant, variant) || schemas.len() == 1 {
             hash = mix_str(hash, schema.name);
+            // Which stored events are read depends on it.
+            hash = mix(hash, schema.version as u128);
             let mut a = 0;
             while a < schema.aliases.len() {
                 hash = mix_str(hash, schema.aliases[a]);

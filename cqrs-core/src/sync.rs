@@ -259,7 +259,14 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            let waker = lock(&self.timer.state).wakers.remove(&id);
+            let mut state = lock(&self.timer.state);
+            let waker = state.wakers.remove(&id);
+            // Those who went before their time are cleared away before they are many.
+            let TimerState { due, wakers, .. } = &mut *state;
+            if due.len() > 2 * wakers.len() + 64 {
+                due.retain(|Reverse((_, id))| wakers.contains_key(id));
+            }
+            drop(state);
             drop(waker);
         }
     }

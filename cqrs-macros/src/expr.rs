@@ -80,6 +80,10 @@ pub(crate) fn canonical(tokens: &impl ToTokens) -> String {
                         proc_macro2::Delimiter::Parenthesis => ("(", ")"),
                         proc_macro2::Delimiter::Brace => ("{", "}"),
                         proc_macro2::Delimiter::Bracket => ("[", "]"),
+                        // What a `macro_rules` put there as one expression stays one.
+                        proc_macro2::Delimiter::None if group.stream().into_iter().nth(1).is_some() => {
+                            ("(", ")")
+                        }
                         proc_macro2::Delimiter::None => ("", ""),
                     };
                     out.push_str(open);

@@ -451,6 +451,67 @@ mod keys {
     }
 }
 
+mod routes {
+    //! Two enums that share event types: a view may read one type through one and another through the other.
+
+    use super::*;
+
+    #[event]
+    #[derive(Debug, Clone)]
+    struct X {
+        v: u64,
+    }
+
+    #[event]
+    #[derive(Debug, Clone)]
+    struct Y {
+        v: u64,
+    }
+
+    #[event]
+    enum A {
+        X(X),
+        Y(Y),
+    }
+
+    #[event]
+    enum B {
+        X(X),
+        Y(Y),
+    }
+
+    #[projection(from(A { X, .. }, B { Y, .. }), group_by = ())]
+    struct Both {
+        #[last(v)]
+        last: u64,
+        #[count]
+        count: u64,
+    }
+
+    #[projection(from = A { X, Y }, group_by = ())]
+    struct OfA {
+        #[count]
+        #[allow(dead_code)]
+        count: u64,
+    }
+
+    #[projection(from = B { X, Y }, group_by = ())]
+    struct OfB {
+        #[count]
+        #[allow(dead_code)]
+        count: u64,
+    }
+
+    #[test]
+    fn events_are_folded_in_the_order_of_the_log() {
+        let engine = Engine::in_memory().view::<Both>().view::<OfA>().view::<OfB>().start().unwrap();
+        let events: Vec<NewEvent> = vec![X { v: 1 }.into(), Y { v: 2 }.into(), X { v: 3 }.into()];
+        engine.append_all(events).wait().unwrap();
+        let row = engine.view::<Both>().get(()).unwrap().unwrap();
+        assert_eq!((row.last, row.count), (3, 3));
+    }
+}
+
 mod sql {
     //! What SQL shows of a row.
 
@@ -578,6 +639,57 @@ mod fingerprints {
             struct $row $fields
             <$row as Projection>::FINGERPRINT
         }};
+    }
+
+    #[test]
+    fn it_sees_versions_and_the_types_of_computed_columns() {
+        mod one {
+            use super::super::*;
+            #[event]
+            pub(super) struct Sold {
+                pub(super) customer: String,
+            }
+            #[projection(from = Sold, group_by = customer)]
+            pub(super) struct Row {
+                customer: String,
+                #[count]
+                n: u64,
+                #[computed(Default::default())]
+                more: f64,
+            }
+        }
+        mod two {
+            use super::super::*;
+            #[event(version = 2)]
+            pub(super) struct Sold {
+                pub(super) customer: String,
+            }
+            #[projection(from = Sold, group_by = customer)]
+            pub(super) struct Row {
+                customer: String,
+                #[count]
+                n: u64,
+                #[computed(Default::default())]
+                more: f64,
+            }
+        }
+        mod three {
+            use super::super::*;
+            #[event]
+            pub(super) struct Sold {
+                pub(super) customer: String,
+            }
+            #[projection(from = Sold, group_by = customer)]
+            pub(super) struct Row {
+                customer: String,
+                #[count]
+                n: u64,
+                #[computed(Default::default())]
+                more: String,
+            }
+        }
+        assert_ne!(one::Row::FINGERPRINT, two::Row::FINGERPRINT);
+        assert_ne!(one::Row::FINGERPRINT, three::Row::FINGERPRINT);
     }
 
     #[test]

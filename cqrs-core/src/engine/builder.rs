@@ -88,8 +88,8 @@ impl Builder {
         self
     }
 
-    /// How far checkpoints may stay behind: at most this long, and at most this many events. The default is one second and a million
-    /// events. What a checkpoint has need not be replayed at the next start.
+    /// How often a checkpoint begins: after this long, or this many events. The default is one second and a million events. Should one still be
+    /// being saved when twice as many events have come, the fold waits for it. What a checkpoint has need not be replayed at the next start.
     pub fn checkpoint_every(mut self, interval: Duration, events: u64) -> Self {
         self.pace = Pace { interval, events: events.max(1) };
         self
@@ -153,6 +153,9 @@ impl Builder {
         };
         opened.catch_up(&catalog, &mut *reader, head)?;
         let Opened { slots, rebuilt, sums, saved, mut loaded } = opened;
+        if let Some(checkpoints) = checkpoints.as_deref_mut().filter(|_| !read_only) {
+            forget_old(&catalog, &rebuilt, checkpoints);
+        }
 
         let progress = Arc::new(AtomicU64::new(0));
         let rebuilding = rebuilt.iter().any(|slot| slot.view.is_some());
@@ -314,6 +317,17 @@ impl Opened {
             }
         }
         Ok(())
+    }
+}
+
+/// Takes out of SQL what it shows of views that are being rebuilt: old rows would look like new ones.
+fn forget_old(catalog: &Catalog, rebuilt: &[Slot], checkpoints: &mut dyn Checkpoints) {
+    for (ty, slot) in catalog.views.iter().zip(rebuilt) {
+        if slot.view.is_some()
+            && let Err(error) = checkpoints.forget(ty.name())
+        {
+            tracing::warn!(view = ty.name(), %error, "SQL shows old rows of a view until it is rebuilt");
+        }
     }
 }
 

@@ -240,7 +240,13 @@ impl Saver {
         self.busy = false;
         self.failing = outcome.result.is_err();
         match outcome.result {
-            Ok(()) if self.views.iter().all(|saved| saved.complete) => {
+            Ok(())
+                if self
+                    .views
+                    .iter()
+                    .zip(&*slots)
+                    .all(|(saved, slot)| saved.complete || slot.view.is_none()) =>
+            {
                 for reply in self.in_flight.drain(..) {
                     reply.send(Ok(()));
                 }

@@ -76,8 +76,9 @@ impl<E: Event> Events<E> {
             ended: false,
             listener,
         };
-        let store = lock(&core.store).clone();
-        match store.map(|store| store.reader()) {
+        // Held until the reader is lent: closing takes the store first, and then what is lent.
+        let store = lock(&core.store);
+        match store.as_ref().map(|store| store.reader()) {
             Some(Ok(reader)) => {
                 *lock(&stream.reader) = Some(reader);
                 let mut lent = lock(&core.lent);

@@ -167,13 +167,13 @@ fn finish(core: &Core, threads: Threads, requests: Option<Sender<Request>>) -> R
     for thread in threads.others {
         let _ = thread.join();
     }
+    let store = lock(&core.store).take();
     for reader in std::mem::take(&mut *lock(&core.lent)) {
         if let Some(reader) = reader.upgrade() {
             lock(&reader).take();
         }
     }
     core.appended.notify();
-    let store = lock(&core.store).take();
     tracing::info!(position = core.head(), "the engine is closed");
     store.map_or(Ok(()), |store| store.close().map_err(StoreFailure::from))
 }

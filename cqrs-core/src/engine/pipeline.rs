@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::batch::{Acknowledge, Batch};
 use super::checkpoint::Saver;
-use super::replay::{checksum, fold, replay, stop_all};
+use super::replay::{Halt, checksum, fold, replay, stop_all};
 use super::route::said;
 use super::shared::{Core, Published, Shown};
 use super::slot::Slot;
@@ -106,7 +106,8 @@ impl Pipeline {
         let (mut events, mut stop) = (0, false);
         let mut next = Some(batch);
         while let Some(mut batch) = next.take() {
-            events += batch.len();
+            // One without events counts too: those who wait for it are to be answered.
+            events += batch.len().max(1);
             // However the fold goes: who waits is answered when `folded` goes.
             folded.append(&mut batch.folded);
             self.fold(&batch);
@@ -142,8 +143,14 @@ impl Pipeline {
     fn catch_up(&mut self, to: Head) {
         let outcome =
             replay(&mut *self.reader, &self.core.catalog, &mut self.slots, to.position, &mut |_| true);
-        if let Err(halt) = outcome {
-            stop_all(&mut self.slots, halt);
+        match outcome {
+            // What a follower could not read now, it may be able to read when it looks again.
+            Err(Halt::Store(error)) if self.follow.is_some() => {
+                tracing::warn!(%error, "the log could not be read");
+                return;
+            }
+            Err(halt) => stop_all(&mut self.slots, halt),
+            Ok(()) => {}
         }
         self.head = to;
     }

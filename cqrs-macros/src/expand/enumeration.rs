@@ -33,6 +33,9 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let mut variants = Vec::new();
     for variant in &data.variants {
         let options = EventOptions::of_variant(&variant.attrs, errors);
+        for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+            errors.at(attribute, "serde's attributes have no meaning on a variant of an event: put them on its fields, or `rename_all` on the enum");
+        }
         match &variant.fields {
             Fields::Named(fields) => variants.push(Variant::Own {
                 name: &variant.ident,

@@ -421,6 +421,12 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
     if let Some(having) = &model.having {
         words.push_str(&format!("having {}", canonical(having)));
     }
+    for field in &model.fields {
+        if let Column::Computed(_) = field.column {
+            let ty = field.ty;
+            parts.extend(quote!(let hash = __cqrs::mix(hash, <#ty as __cqrs::Value>::SHAPE);));
+        }
+    }
     let version = model.version;
     quote! {{
         let hash: u128 = 1;

@@ -145,10 +145,14 @@ impl Log for SqliteLog {
     fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure> {
         if let Some(why) = &self.poison {
             let why = format!("{why}, so the log's end is uncertain; close the store and reopen it");
-            return Err(AppendFailure::NotAppended(StoreError::Io {
-                action: ACTION.into(),
-                source: why.into(),
-            }));
+            let error = StoreError::Io { action: ACTION.into(), source: why.into() };
+            // An event with an id may be one that is tried again, and its first try the one that is uncertain.
+            let again = events.iter().any(|event| event.event_id.is_some());
+            return Err(if again {
+                AppendFailure::Unknown(error)
+            } else {
+                AppendFailure::NotAppended(error)
+            });
         }
         if expected != self.head {
             return Err(AppendFailure::HeadMoved(self.head));
