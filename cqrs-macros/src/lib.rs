@@ -96,7 +96,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | --- | --- | --- |
 /// | `#[count]` | `u64` | how many events; `#[count(Added, Removed if damaged)]`, `#[count(if qty > 1)]` |
 /// | `#[sum(qty)]` | a number at least as wide, a decimal, a duration, or `Option` of these | the sum. Overflow is a fault. `None` values add nothing; an `Option` column is `None` until something was added |
-/// | `#[avg(price)]` | `f64`, `Option<f64>` | the mean. `None` values are passed over |
+/// | `#[avg(price)]` | `f64`, `Option<f64>` | the mean. `None` values are passed over; where all are `None`, an `f64` column shows NaN |
 /// | `#[min(price)]`, `#[max(price)]` | `T`, `Option<T>` | the extreme value; floats by total order; `None` values are passed over |
 /// | `#[first(at)]`, `#[last(status)]` | `T`, `Option<T>` | the value of the first or last event, in log order |
 /// | `#[first(status, by = at)]`, `#[last(status, by = at)]` | `T`, `Option<T>` | the same in the order of an expression; of equals, the earliest or the latest in the log |
