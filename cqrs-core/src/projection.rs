@@ -125,6 +125,19 @@ pub struct Fault {
     pub reason: String,
 }
 
+impl Fault {
+    /// A fold's error, with the event it was.
+    pub(crate) fn new(projection: &'static str, position: u64, event: &str, error: FoldError) -> Self {
+        Self {
+            projection,
+            position,
+            event: event.to_owned(),
+            column: (!error.column.is_empty()).then_some(error.column),
+            reason: error.reason,
+        }
+    }
+}
+
 fn at(column: &Option<&'static str>) -> String {
     column.map(|column| format!(", column `{column}`")).unwrap_or_default()
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::batch::{Acknowledge, Batch};
 use super::checkpoint::Saver;
 use super::replay::{Halt, checksum, fold, replay, stop_all};
-use super::route::said;
 use super::shared::{Core, Published, Shown};
 use super::slot::Slot;
 use crate::error::{ChangesError, StoreFailure};
 use crate::projection::FoldError;
 use crate::store::{Head, LogReader};
 use crate::sync::{ReplyTo, lock};
+use crate::table::said;
 
 /// What the writer sends.
 pub(crate) enum Message {

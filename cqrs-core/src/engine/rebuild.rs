@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use super::pipeline::Control;
 use super::replay::{Halt, replay, stop_all};
-use super::route::said;
 use super::shared::Core;
 use super::slot::Slot;
 use crate::projection::FoldError;
 use crate::store::LogReader;
+use crate::table::said;
 
 /// How many events the live fold catches the views up with when they join it.
 const LAST_STRETCH: u64 = 8192;

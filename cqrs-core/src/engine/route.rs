@@ -8,7 +8,7 @@ use super::slot::{Slot, ViewRows};
 use crate::codec::DecodeError;
 use crate::event::{Event, Meta, Recorded};
 use crate::projection::{FoldError, Projection, Reads};
-use crate::table::fold_run;
+use crate::table::{fold_run, said};
 
 /// How many events are decoded before they are folded.
 const RUN: usize = 1024;
@@ -161,10 +161,4 @@ pub(crate) fn decode<E: Event>(
     catch_unwind(AssertUnwindSafe(|| E::decode(type_index, payload))).unwrap_or_else(|panic| {
         Err(DecodeError { reason: format!("reading it panicked: {}", said(&*panic)) })
     })
-}
-
-/// What a panic said.
-pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".into())
 }

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::route::said;
 use crate::change::{Backlog, Feed};
 use crate::error::ChangesError;
 use crate::projection::{Fault, FoldError, Projection};
 use crate::sql::SqlValue;
 use crate::store::{Head, RowImages, SqlColumn};
-use crate::table::{Folder, Rows};
+use crate::table::{Folder, Rows, said};
 
 /// Rows of a view, with their type forgotten: an `Rows<P>`.
 pub(crate) type AnyRows = Arc<dyn Any + Send + Sync>;
@@ -369,13 +368,7 @@ impl Slot {
     }
 
     pub(crate) fn fault(&mut self, position: u64, event: &str, error: FoldError) {
-        let fault = Fault {
-            projection: self.rust_name,
-            position,
-            event: event.to_owned(),
-            column: (!error.column.is_empty()).then_some(error.column),
-            reason: error.reason,
-        };
+        let fault = Fault::new(self.rust_name, position, event, error);
         tracing::warn!(view = self.rust_name, position, event, "{fault}");
         self.fault = Some(Arc::new(fault));
     }

@@ -10,12 +10,12 @@ use async_channel::Receiver;
 use super::batch::{Acknowledge, Batch};
 use super::pipeline::Message;
 use super::request::{Consistency, Encoded, Request};
-use super::route::said;
 use super::shared::Core;
 use crate::Timestamp;
 use crate::error::{AppendError, Refusal};
 use crate::receipt::Receipt;
 use crate::store::{AppendFailure, Head, Log, LogEvent, LogReader, StoreError, chain};
+use crate::table::said;
 
 /// How much goes into one group, unless a single request is larger.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@ mod keys;
 mod prefix;
 mod rows;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(crate) use fold::Folder;
@@ -117,7 +118,7 @@ impl<P: Projection> Table<P> {
         self.folder.forget_touched();
         folded.map_err(|(done, error)| {
             let names: Vec<_> = E::TYPES.iter().map(|ty| ty.name).collect();
-            fault::<P>(run[done].meta.position, &names.join("` or `"), error)
+            Fault::new(P::RUST_NAME, run[done].meta.position, &names.join("` or `"), error)
         })
     }
 
@@ -145,7 +146,7 @@ impl<P: Projection> Table<P> {
                 }
             }
             fold_run::<E, P>(&mut self.folder, &mut self.rows, &run).map_err(|(done, error)| {
-                fault::<P>(run[done].meta.position, E::TYPES[names[done]].name, error)
+                Fault::new(P::RUST_NAME, run[done].meta.position, E::TYPES[names[done]].name, error)
             })?;
             self.folder.forget_touched();
         }
@@ -200,21 +201,15 @@ pub(crate) fn fold_run<E: Event, P: Reads<E>>(
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,
         Err(panic) => {
-            let said = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            FoldError { column: "", reason: format!("an expression of the projection panicked: {said}") }
+            let reason = format!("an expression of the projection panicked: {}", said(&*panic));
+            FoldError { column: "", reason }
         }
     };
     Err((folder.done(), error))
 }
 
-/// A fold's error, with the event it was.
-pub(crate) fn fault<P: Projection>(position: u64, event: &str, error: FoldError) -> Fault {
-    Fault {
-        projection: P::RUST_NAME,
-        position,
-        event: event.to_owned(),
-        column: (!error.column.is_empty()).then_some(error.column),
-        reason: error.reason,
-    }
+/// What a panic said.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".into())
 }

@@ -12,7 +12,7 @@ use super::event::option_of;
 use crate::check::computed_order;
 use crate::errors::Errors;
 use crate::expr::{Local, Names, canonical, resolve};
-use crate::model::{Aggregate, Column, Kind, Projection, RowField, Source, SourceEvent};
+use crate::model::{Aggregate, Column, Kind, Projection, RowField, SourceEvent};
 use crate::prepend::core_path;
 
 pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
@@ -94,7 +94,6 @@ fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowFie
 fn state(model: &Projection<'_>) -> TokenStream {
     let (idents, types): (Vec<_>, Vec<_>) =
         aggregates(model).map(|(field, aggregate)| (field.ident, column::state(field, aggregate))).unzip();
-    let one_shape = quote!(1);
     let assumed = assumptions(model);
     let may_be_empty = aggregates(model).filter(|(_, aggregate)| aggregate.may_be_empty).map(|(field, _)| {
         let ty = field.ty;
@@ -108,7 +107,7 @@ fn state(model: &Projection<'_>) -> TokenStream {
         pub struct __State where #assumed { #(#idents: #types,)* }
         impl __cqrs::State for __State where #assumed {
             const SHAPE: u128 = {
-                let hash = #one_shape;
+                let hash = 1;
                 #( let hash = __cqrs::mix(hash, <#types as __cqrs::State>::SHAPE); )*
                 hash
             };
@@ -120,12 +119,6 @@ fn state(model: &Projection<'_>) -> TokenStream {
             }
         }
     }
-}
-
-/// The source's type, at the user's words.
-fn source_type(source: &Source) -> TokenStream {
-    let path = &source.path;
-    quote!(#path)
 }
 
 fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> TokenStream {
@@ -147,7 +140,7 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             quote!((#(#types),*))
         }
     };
-    let sources = model.sources.iter().map(source_type);
+    let sources = model.sources.iter().map(|source| &source.path);
     let row = row(model, errors);
     let having = model.having.as_ref().map(|having| {
         let resolved = resolve(having, &Names::Row(&model.names), errors);
@@ -253,7 +246,7 @@ struct Reads {
 
 fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
     let source = &model.sources[at];
-    let (name, path) = (model.name, source_type(source));
+    let (name, path) = (model.name, &source.path);
     let mut events = Vec::new();
     let (mut key_arms, mut fold_arms) = (Vec::new(), Vec::new());
     for (number, event) in source.events.iter().enumerate() {
@@ -395,7 +388,7 @@ fn fold_of(
 fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
     let mut parts = TokenStream::new();
     for (source, reads) in model.sources.iter().zip(reads) {
-        let path = source_type(source);
+        let path = &source.path;
         for (event, (uses, words)) in source.events.iter().zip(&reads.events) {
             let variant = event.name.unraw().to_string();
             parts.extend(quote! {
