@@ -1,6 +1,8 @@
 //! `cargo run --release -p benches [-- FILTER]`: each measurement beside its baseline in the same run, as a table of ratios with the bars that
 //! are to be reached. Without a filter, the table is also written to `BENCHMARKS.md`.
 //!
+//! `profile` alone folds over and over and prints nothing: for `perf record` and `valgrind --tool=callgrind`.
+//!
 //! Absolute figures move with the machine; the ratios are what to look at. `quick` as the filter's first word runs everything on a tenth of the events.
 
 mod append;
@@ -22,6 +24,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let words = &filter[usize::from(quick)..];
         words.is_empty() || words.iter().any(|word| name == word)
     };
+    if filter.first().is_some_and(|word| word == "profile") {
+        fold::profile(&workload::events(1_000_000), filter.get(1).map_or(10, |turns| turns.parse().unwrap_or(10)));
+        return Ok(());
+    }
     let events = workload::events(if quick { 100_000 } else { 1_000_000 });
     let mut report = Report::new(events.len());
     type Part = fn(&[workload::Purchased], &mut Report);

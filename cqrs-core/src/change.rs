@@ -255,7 +255,7 @@ impl<P: Projection> Stream for Changes<P> {
                 return Poll::Ready(None);
             }
             if let Some(snapshot) = &mut self.snapshot {
-                while (snapshot.next as usize) < snapshot.rows.len() {
+                while snapshot.next < snapshot.rows.keys().end() {
                     let row = snapshot.rows.show(snapshot.next);
                     snapshot.next += 1;
                     if let Some(row) = row {

@@ -19,31 +19,60 @@ pub trait Key: Clone + Send + Sync + Sized + 'static {
     /// How many columns it has.
     const PARTS: usize;
 
+    /// How much of its canonical bytes stands beside a row in memory: all of most keys.
+    type Inline: Inline;
+
     /// Appends the canonical bytes of the key.
     fn write_ref(key: &Self::Ref<'_>, out: &mut Vec<u8>);
 
     /// Reads the key back; `None` if these are not the bytes of such a key.
     fn read(bytes: &[u8]) -> Option<Self>;
 
-    /// Calls `end` with the length of each proper prefix: after the first part, after the second, up to the last but one.
-    fn prefixes(bytes: &[u8], end: &mut dyn FnMut(usize));
+    /// Whether these are the bytes of such a key.
+    fn check(bytes: &[u8]) -> bool;
+}
+
+/// As many of a key's bytes as stand beside its row.
+pub trait Inline: AsRef<[u8]> + AsMut<[u8]> + Copy + PartialEq + std::fmt::Debug + Send + Sync + 'static {
+    /// How many: at least eight.
+    const BYTES: usize;
+    /// Zeros.
+    const ZERO: Self;
+    /// The first [`BYTES`](Self::BYTES) of these bytes, which are no fewer.
+    fn of(bytes: &[u8]) -> Self;
+}
+
+impl<const N: usize> Inline for [u8; N] {
+    const BYTES: usize = {
+        assert!(N >= 8, "the place of a long key has to fit");
+        N
+    };
+    const ZERO: Self = [0; N];
+    #[inline]
+    fn of(bytes: &[u8]) -> Self {
+        *bytes.first_chunk().expect("as many bytes as an `Inline` has, zeros behind the key")
+    }
 }
 
 impl Key for () {
     type Ref<'a> = ();
     const SHAPE: u128 = 3;
     const PARTS: usize = 0;
+    type Inline = [u8; 8];
     fn write_ref((): &(), _: &mut Vec<u8>) {}
     fn read(bytes: &[u8]) -> Option<Self> {
         bytes.is_empty().then_some(())
     }
-    fn prefixes(_: &[u8], _: &mut dyn FnMut(usize)) {}
+    fn check(bytes: &[u8]) -> bool {
+        bytes.is_empty()
+    }
 }
 
 impl<K: KeyPart> Key for K {
     type Ref<'a> = K::Ref<'a>;
     const SHAPE: u128 = mix(3, <K as Value>::SHAPE);
     const PARTS: usize = 1;
+    type Inline = [u8; 24];
     #[inline]
     fn write_ref(key: &Self::Ref<'_>, out: &mut Vec<u8>) {
         K::write_ref(key, out);
@@ -52,11 +81,14 @@ impl<K: KeyPart> Key for K {
         let mut input = bytes;
         K::read_key(&mut input).filter(|_| input.is_empty())
     }
-    fn prefixes(_: &[u8], _: &mut dyn FnMut(usize)) {}
+    fn check(bytes: &[u8]) -> bool {
+        let mut input = bytes;
+        K::skip_key(&mut input) && input.is_empty()
+    }
 }
 
 macro_rules! tuples {
-    ($($count:literal: $first:ident $($part:ident)*;)*) => { $(
+    ($($count:literal $inline:literal: $first:ident $($part:ident)*;)*) => { $(
         #[allow(non_snake_case)]
         impl<$first: KeyPart, $($part: KeyPart),*> Key for ($first, $($part,)*) {
             type Ref<'a> = ($first::Ref<'a>, $($part::Ref<'a>,)*);
@@ -66,6 +98,7 @@ macro_rules! tuples {
                 hash
             };
             const PARTS: usize = $count;
+            type Inline = [u8; $inline];
             #[inline]
             fn write_ref(($first, $($part,)*): &Self::Ref<'_>, out: &mut Vec<u8>) {
                 $first::write_ref($first, out);
@@ -76,31 +109,22 @@ macro_rules! tuples {
                 let key = ($first::read_key(&mut input)?, $($part::read_key(&mut input)?,)*);
                 input.is_empty().then_some(key)
             }
-            fn prefixes(bytes: &[u8], end: &mut dyn FnMut(usize)) {
+            fn check(bytes: &[u8]) -> bool {
                 let mut input = bytes;
-                if !$first::skip_key(&mut input) {
-                    return;
-                }
-                $(
-                    end(bytes.len() - input.len());
-                    if !$part::skip_key(&mut input) {
-                        return;
-                    }
-                )*
-                let _ = input;
+                $first::skip_key(&mut input) $( && $part::skip_key(&mut input) )* && input.is_empty()
             }
         }
     )* };
 }
 
 tuples! {
-    2: A B;
-    3: A B C;
-    4: A B C D;
-    5: A B C D E;
-    6: A B C D E F;
-    7: A B C D E F G;
-    8: A B C D E F G H;
+    2 32: A B;
+    3 48: A B C;
+    4 48: A B C D;
+    5 48: A B C D E;
+    6 48: A B C D E F;
+    7 48: A B C D E F G;
+    8 48: A B C D E F G H;
 }
 
 /// Keys under one prefix: what [`View::rows_of`](crate::View::rows_of) takes. Implemented by `#[projection]` for the borrowed

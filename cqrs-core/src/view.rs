@@ -110,11 +110,11 @@ impl<P: Projection> View<P> {
     /// As [`get`](Self::get).
     pub fn rows(&self) -> Result<ViewRows<P>, ReadError> {
         let (rows, position) = self.snapshot()?;
-        let left = Left::All(0..rows.len() as u32);
+        let left = Left::All(0..rows.keys().end());
         Ok(ViewRows { rows, position, left })
     }
 
-    /// The rows whose key begins with these columns: `view.rows_of("jsmith")`.
+    /// The rows whose key begins with these columns, in the order of their keys: `view.rows_of("jsmith")`.
     ///
     /// # Errors
     ///

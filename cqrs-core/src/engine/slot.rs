@@ -213,11 +213,7 @@ impl<P: Projection> ViewRows<P> {
     fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
         let back = self.back.as_ref().filter(|_| self.flipped);
         let changed = back.iter().flat_map(|back| {
-            let known = back.len();
-            self.lag.iter().map(move |&row| {
-                let before = if (row as usize) < known { back.show(row) } else { None };
-                (before, self.front.show(row))
-            })
+            self.lag.iter().map(move |&row| (back.show(row), self.front.show(row)))
         });
         backlog.extend(changed, position)
     }
@@ -255,9 +251,9 @@ impl<P: Projection> AnyView for ViewRows<P> {
 
     fn restore(&mut self, id: u32, key: &[u8], state: &[u8]) -> bool {
         let rows = Arc::make_mut(&mut self.front);
-        let restored = catch_unwind(AssertUnwindSafe(|| rows.restore(key, state)));
+        let restored = catch_unwind(AssertUnwindSafe(|| rows.restore(id, key, state)));
         self.saved = id.saturating_add(1);
-        matches!(restored, Ok(Some(row)) if row == id)
+        restored.unwrap_or(false)
     }
 
     fn settle(&mut self) {
@@ -324,7 +320,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
     fn images(&mut self, stretch: usize) -> (RowImages, bool) {
         let mut images = RowImages::default();
         // New rows are saved in the order of their numbers; of those beyond the stretch, it does not matter that they changed.
-        let end = (self.saved as usize).saturating_add(stretch).min(self.front.len()) as u32;
+        let end = (self.saved as usize).saturating_add(stretch).min(self.front.keys().end() as usize) as u32;
         let dirty = self.dirty.take();
         for &row in dirty.iter().filter(|row| **row < self.saved) {
             self.image(row, &mut images);
@@ -333,7 +329,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
             self.image(row, &mut images);
         }
         self.saved = end;
-        (images, end as usize == self.front.len())
+        (images, end == self.front.keys().end())
     }
 
     fn unsaved(&mut self, ids: &[u32]) {

@@ -1,40 +1,41 @@
 //! The fold: runs of events into rows, a batch of keys at a time.
 
+use super::keys::Probe;
 use super::rows::Rows;
 use crate::event::{Event, Recorded};
-use crate::key::KeyWriter;
+use crate::key::{Inline, Key, KeyWriter};
 use crate::projection::{FoldError, Projection, Reads};
 
 /// How many events have their keys written, hashed and looked ahead for before the first of them is folded.
-const AHEAD: usize = 32;
+const AHEAD: usize = 64;
 
 /// What a fold needs besides the rows, kept from one batch to the next so that nothing is allocated an event.
 #[derive(Debug)]
 pub(crate) struct Folder {
+    /// Keys of a batch, each with zeros behind it where it is shorter than what stands beside a row.
     keys: Vec<u8>,
-    ends: Vec<usize>,
-    hashes: Vec<u32>,
-    peeked: Vec<u64>,
+    batch: [Ahead; AHEAD],
     /// The rows that have been touched since the list was last taken, each once, in order.
     touched: Vec<u32>,
-    /// What marks those rows: a number that no row bears yet.
-    round: u64,
     /// How many events of the run that is being folded are done: also right after a panic.
     done: usize,
 }
 
+/// What is known of an event before it is folded.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ahead {
+    /// Where its key begins.
+    start: usize,
+    /// How long it is; [`TURNED_AWAY`] if a guard turned the event away.
+    length: usize,
+    hash: u32,
+}
+
+const TURNED_AWAY: usize = usize::MAX;
+
 impl Default for Folder {
     fn default() -> Self {
-        // Round 0 is that of rows that were never touched.
-        Self {
-            keys: Vec::new(),
-            ends: Vec::new(),
-            hashes: Vec::new(),
-            peeked: Vec::new(),
-            touched: Vec::new(),
-            round: 1,
-            done: 0,
-        }
+        Self { keys: Vec::new(), batch: [Ahead::default(); AHEAD], touched: Vec::new(), done: 0 }
     }
 }
 
@@ -69,16 +70,17 @@ impl Folder {
         run: &[Recorded<'_, E>],
         ahead: usize,
     ) -> Result<(), FoldError> {
+        if self.touched.is_empty() {
+            rows.keys_mut().begin_round();
+        }
         for batch in run[self.done..].chunks(ahead) {
+            rows.reserve(batch.len());
             self.look_ahead(rows, batch);
-            let mut start = 0;
-            for (at, recorded) in batch.iter().enumerate() {
-                let end = self.ends[at];
-                if end != TURNED_AWAY {
-                    let key = &self.keys[start..end];
-                    start = end;
-                    let row = fold_one(rows, self.hashes[at], key, recorded)?;
-                    if rows.keys_mut().touch(row, self.round) {
+            for (recorded, Ahead { start, length, hash }) in batch.iter().zip(self.batch) {
+                if length != TURNED_AWAY {
+                    let probe = Probe::padded(&self.keys[start..], length);
+                    let row = fold_one(rows, hash, &probe, recorded)?;
+                    if rows.keys_mut().touch(row) {
                         self.touched.push(row);
                     }
                 }
@@ -90,30 +92,27 @@ impl Folder {
 
     /// Keys and hashes of a batch, then a look at what each will be found through. No look depends on another of its round, so
     /// their cache misses overlap.
+    #[inline]
     fn look_ahead<E: Event, P: Reads<E>>(&mut self, rows: &Rows<P>, batch: &[Recorded<'_, E>]) {
         let keys = rows.keys();
         self.keys.clear();
-        self.ends.clear();
-        self.hashes.clear();
-        self.peeked.clear();
-        for recorded in batch {
+        for (recorded, ahead) in batch.iter().zip(&mut self.batch) {
             let start = self.keys.len();
             if P::key(&recorded.event, &recorded.meta, &mut KeyWriter(&mut self.keys)) {
-                self.ends.push(self.keys.len());
-                self.hashes.push(keys.hash(&self.keys[start..]));
+                let length = self.keys.len() - start;
+                *ahead = Ahead { start, length, hash: keys.hash(&self.keys[start..]) };
+                self.keys.extend_from_slice(<P::Key as Key>::Inline::ZERO.as_ref());
             } else {
                 self.keys.truncate(start);
-                self.ends.push(TURNED_AWAY);
-                self.hashes.push(0);
+                ahead.length = TURNED_AWAY;
             }
         }
-        self.peeked.extend(self.hashes.iter().map(|hash| keys.peek_slot(*hash)));
-        for peeked in &mut self.peeked {
-            *peeked = keys.peek_entry(*peeked);
+        let mut slots = [0; AHEAD];
+        for (slot, ahead) in slots.iter_mut().zip(&self.batch[..batch.len()]) {
+            *slot = keys.peek_slot(ahead.hash);
         }
-        for peeked in &self.peeked {
-            std::hint::black_box(keys.peek_key(*peeked));
-        }
+        let seen = slots[..batch.len()].iter().fold(0, |seen, slot| seen ^ keys.peek_entry(*slot));
+        std::hint::black_box(seen);
     }
 
     /// How many events of the last run were folded, or turned away by a guard.
@@ -123,18 +122,14 @@ impl Folder {
 
     /// The rows touched since the last call, each once.
     pub(crate) fn take_touched(&mut self) -> Vec<u32> {
-        self.next_round();
-        std::mem::take(&mut self.touched)
+        // About as many will be touched next, so their list need not grow from nothing.
+        let room = self.touched.len();
+        std::mem::replace(&mut self.touched, Vec::with_capacity(room))
     }
 
     /// Starts the list of touched rows anew.
     pub(crate) fn forget_touched(&mut self) {
-        self.next_round();
         self.touched.clear();
-    }
-
-    fn next_round(&mut self) {
-        self.round += 1;
     }
 
     /// Bytes in memory.
@@ -143,25 +138,22 @@ impl Folder {
     }
 }
 
-/// In place of a key's end: a guard turned the event away.
-const TURNED_AWAY: usize = usize::MAX;
-
 #[inline]
 fn fold_one<E: Event, P: Reads<E>>(
     rows: &mut Rows<P>,
     hash: u32,
-    key: &[u8],
+    probe: &Probe<'_, <P::Key as Key>::Inline>,
     recorded: &Recorded<'_, E>,
 ) -> Result<u32, FoldError> {
-    match rows.keys().find(hash, key) {
-        Some(row) => {
+    match rows.keys().seek(hash, probe) {
+        Ok(row) => {
             P::fold(rows.keys_mut().value_mut(row), &recorded.event, &recorded.meta)?;
             Ok(row)
         }
-        None => {
+        Err(place) => {
             let mut state = <P as Projection>::State::default();
             P::fold(&mut state, &recorded.event, &recorded.meta)?;
-            rows.insert(hash, key, state).ok_or_else(|| FoldError {
+            rows.put_at(place, probe, state).ok_or_else(|| FoldError {
                 column: "",
                 reason: "the view is full: it holds at most 4,294,967,295 rows, and keys of less than 16 MiB"
                     .into(),

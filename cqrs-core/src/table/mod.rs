@@ -1,8 +1,9 @@
 //! The table of rows by key, and the fold into it.
 
+mod chunks;
 mod fold;
 mod keys;
-mod prefix;
+mod ordered;
 mod rows;
 
 use std::any::Any;
@@ -130,7 +131,7 @@ impl<P: Projection> Table<P> {
     where
         P: Reads<E>,
     {
-        const RUN: usize = 256;
+        const RUN: usize = 64;
         let mut events = events.into_iter().peekable();
         let mut run = Vec::new();
         let mut names = Vec::new();
@@ -161,10 +162,10 @@ impl<P: Projection> Table<P> {
 
     /// All rows that `having` does not hide, in the order in which their keys first appeared.
     pub fn rows(&self) -> impl Iterator<Item = P> {
-        (0..self.rows.len() as u32).filter_map(|row| self.rows.show(row))
+        self.rows.keys().rows(0).filter_map(|row| self.rows.show(row))
     }
 
-    /// The rows whose key begins with these columns.
+    /// The rows whose key begins with these columns, in the order of their keys.
     pub fn rows_of<Q: PrefixOf<P>>(&self, prefix: Q) -> impl Iterator<Item = P> {
         self.rows.under(&prefix).into_iter().filter_map(|row| self.rows.show(row))
     }

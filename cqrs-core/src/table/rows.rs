@@ -1,19 +1,23 @@
 //! The rows of one projection: keys, and the state beside each.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 
-use super::keys::Keys;
-use super::prefix::Prefixes;
+use super::keys::{Keys, Place, Probe};
+use super::ordered::Ordered;
 use crate::aggregate::State;
 use crate::key::{Key, PrefixOf};
 use crate::projection::Projection;
 
 /// The rows of one view at one position. Cloning copies them all.
 pub(crate) struct Rows<P: Projection> {
-    keys: Keys<P::State>,
-    /// Made when a prefix is first asked for, and kept up from then on: an index that nobody uses would cost every new row.
-    prefixes: OnceLock<Prefixes>,
+    keys: Keys<P::State, Beside<P>>,
+    /// Made when an order is first asked for, and kept up from then on: an index that nobody uses would cost every new row.
+    ordered: OnceLock<Ordered>,
 }
+
+/// What stands of a key beside its row.
+type Beside<P> = <<P as Projection>::Key as Key>::Inline;
 
 impl<P: Projection> std::fmt::Debug for Rows<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -23,13 +27,13 @@ impl<P: Projection> std::fmt::Debug for Rows<P> {
 
 impl<P: Projection> Clone for Rows<P> {
     fn clone(&self) -> Self {
-        Self { keys: self.keys.clone(), prefixes: self.prefixes.clone() }
+        Self { keys: self.keys.clone(), ordered: self.ordered.clone() }
     }
 }
 
 impl<P: Projection> Default for Rows<P> {
     fn default() -> Self {
-        Self { keys: Keys::default(), prefixes: OnceLock::new() }
+        Self { keys: Keys::default(), ordered: OnceLock::new() }
     }
 }
 
@@ -39,26 +43,32 @@ impl<P: Projection> Rows<P> {
         self.keys.len()
     }
 
-    pub(crate) fn keys(&self) -> &Keys<P::State> {
+    pub(crate) fn keys(&self) -> &Keys<P::State, Beside<P>> {
         &self.keys
     }
 
-    pub(crate) fn keys_mut(&mut self) -> &mut Keys<P::State> {
+    pub(crate) fn keys_mut(&mut self) -> &mut Keys<P::State, Beside<P>> {
         &mut self.keys
     }
 
-    /// Adds the row of a key that has none; `None` when there are as many rows as a view can have.
-    pub(crate) fn insert(&mut self, hash: u32, key: &[u8], state: P::State) -> Option<u32> {
-        let row = self.keys.insert(hash, key, state)?;
-        if let Some(prefixes) = self.prefixes.get_mut() {
-            prefixes.insert::<P::Key>(key, row);
+    /// Adds the row of a key at the place where it was not found; `None` when there are as many rows as a view can have.
+    #[inline]
+    pub(crate) fn put_at(
+        &mut self,
+        place: Place,
+        probe: &Probe<'_, Beside<P>>,
+        state: P::State,
+    ) -> Option<u32> {
+        let row = self.keys.put_at(place, probe, state)?;
+        if let Some(ordered) = self.ordered.get_mut() {
+            ordered.insert(&self.keys, row);
         }
         Some(row)
     }
 
     /// The row of a key, if it has one, hidden or not.
     pub(crate) fn find(&self, key: &[u8]) -> Option<u32> {
-        self.keys.find(self.keys.hash(key), key)
+        self.keys.find(self.keys.hash(key), &Probe::new(key))
     }
 
     /// The row as readers get it; `None` if `having` hides it.
@@ -66,29 +76,33 @@ impl<P: Projection> Rows<P> {
         self.render(row).filter(P::visible)
     }
 
-    /// The row, hidden or not. `None` only for a state that no fold makes.
+    /// The row, hidden or not. `None` only for a number that has none, and for a state that no fold makes.
     pub(crate) fn render(&self, row: u32) -> Option<P> {
-        P::row(P::Key::read(self.keys.key(row))?, self.keys.value(row))
+        let key = self.keys.has(row).then(|| self.keys.key(row))?;
+        P::row(P::Key::read(key)?, self.keys.value(row))
     }
 
     /// Looks a row up by its borrowed key.
     pub(crate) fn get(&self, key: &<P::Key as Key>::Ref<'_>) -> Option<P> {
-        // A key seldom fills this; where it does, it moves to the heap by itself.
-        let mut bytes = Vec::with_capacity(64);
+        thread_local! {
+            /// A key's bytes while it is looked for, so that looking allocates nothing.
+            static BYTES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+        }
+        // Taken out while it is used: rendering runs the user's code, which may look up another row.
+        let mut bytes = BYTES.take();
+        bytes.clear();
         P::Key::write_ref(key, &mut bytes);
-        self.show(self.find(&bytes)?)
+        let row = self.find(&bytes);
+        BYTES.set(bytes);
+        self.show(row?)
     }
 
-    /// The numbers of the rows under a prefix, in order of appearance.
+    /// The numbers of the rows under a prefix, in the order of their keys.
     pub(crate) fn under<Q: PrefixOf<P>>(&self, prefix: &Q) -> Vec<u32> {
         let mut bytes = Vec::with_capacity(64);
         prefix.write_prefix(&mut bytes);
-        let prefixes = self.prefixes.get_or_init(|| {
-            let mut prefixes = Prefixes::new(P::Key::PARTS);
-            (0..self.len() as u32).for_each(|row| prefixes.insert::<P::Key>(self.keys.key(row), row));
-            prefixes
-        });
-        prefixes.rows(Q::PARTS, &bytes)
+        let ordered = self.ordered.get_or_init(|| Ordered::of(&self.keys));
+        ordered.under(&self.keys, &bytes).collect()
     }
 
     /// The exact state of a row, for a checkpoint.
@@ -96,34 +110,41 @@ impl<P: Projection> Rows<P> {
         self.keys.value(row).write(out);
     }
 
-    /// Adds the next row out of a checkpoint. `None` if the bytes are no key and state of this projection, or the key has a row.
-    pub(crate) fn restore(&mut self, key: &[u8], state: &[u8]) -> Option<u32> {
+    /// Adds a row out of a checkpoint, under the number it had; whether these are a key and a state of this projection, and neither the number
+    /// nor the key has a row.
+    pub(crate) fn restore(&mut self, row: u32, key: &[u8], state: &[u8]) -> bool {
         let mut input = state;
-        let state = P::State::read(&mut input).filter(|_| input.is_empty())?;
-        P::row(P::Key::read(key)?, &state)?;
-        let hash = self.keys.hash(key);
-        if self.keys.find(hash, key).is_some() {
-            return None;
-        }
-        self.insert(hash, key, state)
+        let Some(state) = P::State::read(&mut input).filter(|_| input.is_empty()) else { return false };
+        let (hash, probe) = (self.keys.hash(key), Probe::new(key));
+        P::Key::check(key)
+            && self.keys.find(hash, &probe).is_none()
+            && self.keys.insert_at(row, hash, &probe, state)
+    }
+
+    /// Makes room for so many rows more.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        self.keys.reserve(rows);
     }
 
     /// Brings these rows up to `newer`, which differs from them in the `touched` rows only.
     pub(crate) fn catch_up(&mut self, newer: &Self, touched: &[u32]) {
-        let known = self.len();
-        for &row in touched.iter().filter(|row| (**row as usize) < known) {
-            self.keys.value_mut(row).clone_from(newer.keys.value(row));
-        }
-        for row in known..newer.len() {
-            let row = row as u32;
-            let key = newer.keys.key(row);
-            // The numbers sufficed for `newer`.
-            self.insert(self.keys.hash(key), key, newer.keys.value(row).clone());
+        for &row in touched {
+            if self.keys.has(row) {
+                self.keys.value_mut(row).clone_from(newer.keys.value(row));
+            } else {
+                let key = newer.keys.key(row);
+                let hash = self.keys.hash(key);
+                // There was room in `newer`.
+                self.keys.insert_at(row, hash, &Probe::new(key), newer.keys.value(row).clone());
+                if let Some(ordered) = self.ordered.get_mut() {
+                    ordered.insert(&self.keys, row);
+                }
+            }
         }
     }
 
     /// Bytes in memory, without what the states themselves have on the heap.
     pub(crate) fn memory(&self) -> usize {
-        self.keys.memory() + self.prefixes.get().map_or(0, Prefixes::memory)
+        self.keys.memory() + self.ordered.get().map_or(0, Ordered::memory)
     }
 }

@@ -246,7 +246,11 @@ through! {
 
 impl Value for String {
     fn skip_key(input: &mut &[u8]) -> bool {
+        let bytes = *input;
+        // What `write_bytes` adds, zeros and `ff`, can be told from text: without it, the whole has to be text.
         skip_bytes(input)
+            && (std::str::from_utf8(&bytes[..bytes.len() - input.len()]).is_ok()
+                || Self::read(&mut &*bytes).is_some())
     }
     const SHAPE: u128 = mix_str(0, "String");
     const SQL: SqlType = SqlType::Text;

@@ -1,0 +1,88 @@
+//! A list that grows in pieces, so that nothing in it is copied when it grows.
+
+use std::ops::{Index, IndexMut};
+
+/// How many items a piece has.
+const CHUNK: usize = 1 << SHIFT;
+const SHIFT: u32 = 12;
+
+/// A growing list. Only its first piece is ever moved: a small list is one small `Vec`.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunks<T> {
+    /// All of them full but the last.
+    chunks: Vec<Vec<T>>,
+}
+
+impl<T> Default for Chunks<T> {
+    fn default() -> Self {
+        Self { chunks: vec![Vec::new()] }
+    }
+}
+
+impl<T> Chunks<T> {
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, at: usize) -> Option<&T> {
+        self.chunks.get(at >> SHIFT)?.get(at & (CHUNK - 1))
+    }
+
+    pub(crate) fn push(&mut self, item: T) {
+        match self.chunks.last_mut() {
+            Some(last) if last.len() < CHUNK => last.push(item),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(item);
+                self.chunks.push(chunk);
+            }
+        }
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.chunks.iter_mut().flatten()
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.capacity() * size_of::<T>() + size_of::<Vec<T>>()).sum()
+    }
+}
+
+impl<T> Index<usize> for Chunks<T> {
+    type Output = T;
+    #[inline]
+    fn index(&self, at: usize) -> &T {
+        &self.chunks[at >> SHIFT][at & (CHUNK - 1)]
+    }
+}
+
+impl<T> IndexMut<usize> for Chunks<T> {
+    #[inline]
+    fn index_mut(&mut self, at: usize) -> &mut T {
+        &mut self.chunks[at >> SHIFT][at & (CHUNK - 1)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_list() {
+        let mut list = Chunks::default();
+        let many = 3 * CHUNK + 5;
+        for n in 0..many {
+            assert_eq!(list.len(), n);
+            assert_eq!(list.get(n), None);
+            list.push(n);
+        }
+        list.iter_mut().for_each(|n| *n += 1);
+        list[CHUNK] = 0;
+        let expected = |n: usize| if n == CHUNK { 0 } else { n + 1 };
+        assert!((0..many).all(|n| list[n] == expected(n) && list.get(n) == Some(&expected(n))));
+        assert!(list.memory() >= many * size_of::<usize>());
+    }
+}
