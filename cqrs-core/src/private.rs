@@ -3,7 +3,7 @@
 pub use crate::aggregate::{
     Avg, Column, Count, Extreme, First, FirstBy, Last, LastBy, Max, MayBeEmpty, Min, State, Sum, Takes,
 };
-pub use crate::codec::{DecodeError, EncodeError, decode, encode};
+pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
 pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
 pub use crate::projection::{FoldError, Pass, Projection, Reads, SourceVisitor};

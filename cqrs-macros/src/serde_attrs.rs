@@ -15,6 +15,8 @@ pub(crate) struct FieldSerde {
     pub(crate) by_function: bool,
     pub(crate) skipped: bool,
     pub(crate) flattened: bool,
+    /// What is written and what is read may differ, in name or in form.
+    pub(crate) unusual: bool,
 }
 
 /// Reads `#[serde(..)]` on a field. What serde itself would refuse is left to serde.
@@ -38,6 +40,12 @@ pub(crate) fn field(attributes: &[Attribute]) -> FieldSerde {
                     }
                 }
                 None
+            };
+            found.unusual |= match word.as_str() {
+                "rename" => text.is_none(),
+                "default" => text.is_some(),
+                "alias" => false,
+                _ => true,
             };
             match word.as_str() {
                 "rename" if text.is_some() => found.rename = text,

@@ -30,15 +30,19 @@ impl<T> Chunks<T> {
         self.chunks.get(at >> SHIFT)?.get(at & (CHUNK - 1))
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, item: T) {
         match self.chunks.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(item),
-            _ => {
-                let mut chunk = Vec::with_capacity(CHUNK);
-                chunk.push(item);
-                self.chunks.push(chunk);
-            }
+            _ => self.push_chunk(item),
         }
+    }
+
+    #[cold]
+    fn push_chunk(&mut self, item: T) {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        chunk.push(item);
+        self.chunks.push(chunk);
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {

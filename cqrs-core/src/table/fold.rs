@@ -7,7 +7,7 @@ use crate::key::{Inline, Key, KeyWriter};
 use crate::projection::{FoldError, Projection, Reads};
 
 /// How many events have their keys written, hashed and looked ahead for before the first of them is folded.
-const AHEAD: usize = 64;
+pub(super) const AHEAD: usize = 64;
 
 /// What a fold needs besides the rows, kept from one batch to the next so that nothing is allocated an event.
 #[derive(Debug)]

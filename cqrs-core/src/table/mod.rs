@@ -9,6 +9,7 @@ mod rows;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use fold::AHEAD;
 pub(crate) use fold::Folder;
 pub(crate) use rows::Rows;
 
@@ -131,27 +132,31 @@ impl<P: Projection> Table<P> {
     where
         P: Reads<E>,
     {
-        const RUN: usize = 64;
-        let mut events = events.into_iter().peekable();
-        let mut run = Vec::new();
-        let mut names = Vec::new();
-        while events.peek().is_some() {
-            run.clear();
-            names.clear();
-            for event in events.by_ref().take(RUN) {
+        // As many as the fold looks ahead for: what is prepared for it is still in the cache when it gets there.
+        let mut events = events.into_iter();
+        let mut run = Vec::with_capacity(AHEAD);
+        let mut types = Vec::with_capacity(AHEAD);
+        loop {
+            let before = self.position;
+            for event in events.by_ref().take(AHEAD) {
                 self.position += 1;
-                if P::wants(event.type_index()) {
+                let ty = event.type_index();
+                if P::wants(ty) {
                     let meta = Meta { position: self.position, recorded_at };
-                    names.push(event.type_index());
                     run.push(Recorded { meta, event: event.borrowed() });
+                    types.push(ty);
                 }
             }
+            if self.position == before {
+                return Ok(());
+            }
             fold_run::<E, P>(&mut self.folder, &mut self.rows, &run).map_err(|(done, error)| {
-                Fault::new(P::RUST_NAME, run[done].meta.position, E::TYPES[names[done]].name, error)
+                Fault::new(P::RUST_NAME, run[done].meta.position, E::TYPES[types[done]].name, error)
             })?;
             self.folder.forget_touched();
+            run.clear();
+            types.clear();
         }
-        Ok(())
     }
 
     /// The row of a key, if there is one and `having` does not hide it.

@@ -104,7 +104,10 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         Variant::Of { name, .. } => quote!(Self::#name(event) => __cqrs::Event::encode(event, out),),
     });
     let decodes = variants.iter().enumerate().map(|(index, variant)| match variant {
-        Variant::Own { name: variant, .. } => quote!(#index => __cqrs::decode(payload).map(#name::#variant),),
+        Variant::Own { name: variant, twin, .. } => {
+            let decode = twin.decode();
+            quote!(#index => (#decode).map(#name::#variant),)
+        }
         Variant::Of { name: variant, alias, .. } => {
             quote!(#index => <#alias as __cqrs::Event>::decode(0, payload).map(#name::#variant),)
         }

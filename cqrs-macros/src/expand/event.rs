@@ -35,6 +35,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let schema = twin.schema(&options, name, &quote!(::core::stringify!(#name)));
     let borrowed = twin.borrow(|field| quote!(self.#field));
     let (bindings, owned) = (twin.pattern(), twin.own());
+    let decode = twin.decode();
     quote! {
         #[automatically_derived]
         const _: () = {
@@ -54,7 +55,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                 fn decode(
                     _: usize, payload: &[u8],
                 ) -> ::core::result::Result<Self::Ref<'_>, __cqrs::DecodeError> {
-                    __cqrs::decode(payload)
+                    #decode
                 }
                 fn borrowed(&self) -> Self::Ref<'_> {
                     #twin_name { #borrowed }
@@ -164,6 +165,7 @@ impl<'a> Twin<'a> {
             }
         });
         let generics = self.generics();
+        let plain = self.plain();
         quote! {
             #[doc = #doc]
             #[derive(__cqrs::serde::Deserialize)]
@@ -173,7 +175,73 @@ impl<'a> Twin<'a> {
             pub struct #name #generics {
                 #(#fields)*
             }
+            #plain
         }
+    }
+
+    /// Reads a `payload`, as an expression.
+    pub(super) fn decode(&self) -> TokenStream {
+        let name = &self.name;
+        if !self.is_plain() {
+            return quote!(__cqrs::decode(payload));
+        }
+        quote! {
+            match #name::__plain(payload) {
+                ::core::option::Option::Some(event) => ::core::result::Result::Ok(event),
+                ::core::option::Option::None => __cqrs::decode::<#name>(payload),
+            }
+        }
+    }
+
+    /// Whether every field is of a type that is read without serde, and stored the usual way.
+    fn is_plain(&self) -> bool {
+        let plain = |field: &TwinField<'_>| {
+            let ty = option_of(&field.field.ty).unwrap_or(&field.field.ty);
+            !field.serde.unusual && (!matches!(field.form, Form::Owned) || is_plain(ty))
+        };
+        self.fields.len() < 1 << 16 && self.fields.iter().all(plain)
+    }
+
+    /// The function that reads a payload field by field, where that can be done.
+    fn plain(&self) -> Option<TokenStream> {
+        self.is_plain().then_some(())?;
+        let (name, generics) = (&self.name, self.generics());
+        let lifetime = self.borrows().then(|| quote!('a));
+        // MessagePack's header of a map, which the first field's name follows.
+        let mut header = match self.fields.len() {
+            few @ 0..16 => vec![0x80 | few as u8],
+            many => [&[0xde][..], &(many as u16).to_be_bytes()].concat(),
+        };
+        let fields: Vec<_> = self
+            .fields
+            .iter()
+            .map(|TwinField { ident, serde, .. }| {
+                let rust = syn::ext::IdentExt::unraw(*ident).to_string();
+                let stored = serde_attrs::stored_name(&rust, serde, self.rename_all);
+                let mut before = std::mem::take(&mut header);
+                match stored.len() {
+                    short @ 0..32 => before.push(0xa0 | short as u8),
+                    long @ 32..256 => before.extend([0xd9, long as u8]),
+                    longer => before.extend([&[0xda][..], &(longer as u16).to_be_bytes()].concat()),
+                }
+                before.extend(stored.as_bytes());
+                let before = proc_macro2::Literal::byte_string(&before);
+                quote!(#ident: __fields.field(#before)?,)
+            })
+            .collect();
+        let header = proc_macro2::Literal::byte_string(&header);
+        Some(quote! {
+            impl #generics #name #generics {
+                #[inline]
+                fn __plain(payload: & #lifetime [u8]) -> ::core::option::Option<Self> {
+                    let mut __fields = __cqrs::PlainReader::new(payload);
+                    __fields.pass(#header)?;
+                    let event = Self { #(#fields)* };
+                    __fields.end()?;
+                    ::core::option::Option::Some(event)
+                }
+            }
+        })
     }
 
     /// `<'a>`, if there is anything to borrow.
@@ -303,6 +371,13 @@ fn is_string(ty: &Type) -> bool {
     let Type::Path(path) = ungrouped(ty) else { return false };
     path.qself.is_none()
         && path.path.segments.last().is_some_and(|last| last.ident == "String" && last.arguments.is_none())
+}
+
+/// A number or `bool`, by its spelling.
+fn is_plain(ty: &Type) -> bool {
+    const PLAIN: [&str; 11] = ["bool", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64"];
+    let Type::Path(path) = ungrouped(ty) else { return false };
+    path.qself.is_none() && path.path.get_ident().is_some_and(|ident| PLAIN.iter().any(|plain| ident == plain))
 }
 
 /// The `T` of an `Option<T>`, by its spelling.

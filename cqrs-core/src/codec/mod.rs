@@ -2,11 +2,15 @@
 //!
 //! The one place that knows the format. Field names make a payload explain itself and let it evolve by serde's rules.
 
+mod plain;
+
 use std::io::ErrorKind;
 
 use rmp_serde::config::BytesMode;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+
+pub use self::plain::{Plain, PlainReader};
 
 /// An event that could not be turned into a payload.
 #[derive(Debug, thiserror::Error)]
