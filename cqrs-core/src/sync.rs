@@ -1,6 +1,7 @@
 //! Waiting, under any executor and under none: one future a call, and a way to block on it.
 
 use std::cmp::Reverse;
+use std::cell::Cell;
 use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +13,31 @@ use std::time::{Duration, Instant};
 /// Locks; what a panicking holder left behind is whole, because nothing here is changed in more than one step.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// While this lives, its thread does an engine's work, and must not wait for an engine to close: it might be the one that is waited for.
+pub(crate) struct Inside(());
+
+impl Inside {
+    pub(crate) fn enter() -> Self {
+        INSIDE.set(INSIDE.get() + 1);
+        Self(())
+    }
+
+    /// Whether this thread does an engine's work.
+    pub(crate) fn is() -> bool {
+        INSIDE.get() > 0
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.set(INSIDE.get() - 1);
+    }
 }
 
 /// A call that waits: `.await` it under any executor, or block on it with [`wait`](Self::wait).

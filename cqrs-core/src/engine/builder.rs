@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::catalog::{Catalog, Registry};
 use super::checkpoint::{Pace, Saved, Sums, Unloadable, load, saver};
-use super::pipeline::Pipeline;
+use super::desk::Desk;
+use super::pipeline::{Fold, Pipeline};
 use super::rebuild::rebuild;
 use super::replay::{Halt, replay};
 use super::request::Consistency;
@@ -20,7 +21,7 @@ use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
 use crate::projection::Projection;
 use crate::store::{Checkpoints, Head, LogReader, SavedView, Store, StoreError};
-use crate::sync::lock;
+use crate::sync::{Inside, lock};
 
 /// An engine to be: which views it keeps, which events it knows, and how it goes about it.
 #[must_use = "it is started with `.start()`"]
@@ -189,38 +190,37 @@ impl Builder {
             let (end, thread) = saver(&core, checkpoints, sums, saved, self.pace, head.position);
             (saver_end, saver_thread) = (Some(end), Some(thread));
         }
+        let fold = Arc::new(Fold::new(fold));
         let mut threads = Threads { fold: Some(fold.clone()), ..Threads::default() };
-        let (mut requests_end, mut writer) = (None, None);
+        let mut desk = None;
         if let Some(log) = log {
-            let (requests, taken) = async_channel::bounded(self.requests);
             let recorded_at = last_recorded(&mut *reader, head.position)?;
-            requests_end = Some(requests);
-            let (core, limits) = (core.clone(), self.group);
-            writer = Some(Writer { core, log, reader, requests: taken, fold, head, recorded_at, limits });
+            let writer = Writer { core: core.clone(), log, reader, head, recorded_at };
+            desk = Some(Arc::new(Desk::new(writer, fold.clone(), self.requests, self.group)));
         }
-        let pipeline = Pipeline {
+        fold.begin(Pipeline {
             core: core.clone(),
             slots,
             shown,
             head,
             reader: fold_reader,
-            messages,
             saver: saver_end,
             follow: read_only.then_some(self.follow),
-        };
+            broken: false,
+        });
 
-        let handle = Handle::new(core.clone(), requests_end, self.consistency);
+        let handle = Handle::new(core.clone(), desk.clone(), self.consistency);
         let begin = || {
-            threads.begin(&handle, "cqrs-fold", move || pipeline.run())?;
+            threads.begin("cqrs-fold", move || fold.run(&messages))?;
             if let Some(thread) = saver_thread {
-                threads.begin(&handle, "cqrs-checkpoint", move || thread.run())?;
+                threads.begin("cqrs-checkpoint", move || thread.run())?;
             }
             if let Some(reader) = rebuild_reader {
                 let core = core.clone();
-                threads.begin(&handle, "cqrs-rebuild", move || rebuild(&core, reader, rebuilt, &progress))?;
+                threads.begin("cqrs-rebuild", move || rebuild(&core, reader, rebuilt, &progress))?;
             }
-            match writer {
-                Some(writer) => threads.begin_writer(&handle, move || writer.run()),
+            match desk {
+                Some(desk) => threads.begin_writer(move || desk.run()),
                 None => Ok(()),
             }
         };
@@ -438,33 +438,22 @@ impl Engine {
 }
 
 impl Threads {
-    fn begin(
-        &mut self,
-        handle: &Handle,
-        name: &str,
-        run: impl FnOnce() + Send + 'static,
-    ) -> Result<(), StartError> {
-        let thread = spawn(handle, name, run)?;
+    fn begin(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        let thread = spawn(name, run)?;
         self.others.push(thread);
         Ok(())
     }
 
-    fn begin_writer(
-        &mut self,
-        handle: &Handle,
-        run: impl FnOnce() + Send + 'static,
-    ) -> Result<(), StartError> {
-        self.writer = Some(spawn(handle, "cqrs-writer", run)?);
+    fn begin_writer(&mut self, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        self.writer = Some(spawn("cqrs-writer", run)?);
         Ok(())
     }
 }
 
-fn spawn(
-    handle: &Handle,
-    name: &str,
-    run: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StartError> {
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Thread)?;
-    lock(&handle.own).push(thread.thread().id());
-    Ok(thread)
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    let run = move || {
+        let _inside = Inside::enter();
+        run();
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Thread)
 }

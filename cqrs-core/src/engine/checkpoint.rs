@@ -134,6 +134,11 @@ impl Saver {
         })
     }
 
+    /// Whether so many events have come that it is time for the next [`tick`](Self::tick), whatever the clock says.
+    pub(crate) fn due(&self, position: u64) -> bool {
+        !self.failing && position - self.last_position >= self.pace.events
+    }
+
     /// Looks at what became of the last checkpoint, and begins the next if it is time.
     pub(crate) fn tick(&mut self, core: &Core, slots: &mut [Slot], position: u64) {
         self.collect(slots);
@@ -151,7 +156,7 @@ impl Saver {
             return;
         }
         let due = self.sleep(slots) == Some(Duration::ZERO)
-            || (!self.failing && position - self.last_position >= self.pace.events);
+            || self.due(position);
         if due {
             self.begin(core, slots, position);
         }

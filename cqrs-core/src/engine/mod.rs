@@ -12,6 +12,7 @@ mod batch;
 mod builder;
 mod catalog;
 mod checkpoint;
+mod desk;
 mod events;
 mod pipeline;
 mod rebuild;
@@ -26,16 +27,13 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
-use std::thread::{JoinHandle, ThreadId};
-
-use async_channel::Sender;
+use std::thread::JoinHandle;
 
 pub use self::builder::Builder;
 pub use self::events::Events;
-use self::pipeline::{Control, Message};
-use self::request::Request;
+use self::desk::Desk;
+use self::pipeline::{Control, Fold, Message};
 pub use self::request::{Append, Consistency, NewEvent};
 use self::shared::{Core, Shown};
 use crate::error::{NoSuchView, NotReady, StoreFailure};
@@ -43,7 +41,7 @@ use crate::event::Event;
 use crate::health::Health;
 use crate::projection::Projection;
 use crate::store::StoreId;
-use crate::sync::{Signal, Wait, block_on, lock, reply};
+use crate::sync::{Inside, Signal, Wait, block_on, lock, reply};
 use crate::view::View;
 
 /// A log of events and the views folded from it, running.
@@ -90,11 +88,9 @@ impl std::fmt::Debug for Engine {
 /// What all clones of an engine share; closes it when the last is gone.
 pub(crate) struct Handle {
     core: Arc<Core>,
-    requests: Option<Sender<Request>>,
+    desk: Option<Arc<Desk>>,
     consistency: Consistency,
     threads: Mutex<Option<Threads>>,
-    /// The engine's own threads: none of them waits for the engine to close.
-    pub(crate) own: Arc<Mutex<Vec<ThreadId>>>,
     closing: Arc<Closing>,
 }
 
@@ -102,7 +98,7 @@ pub(crate) struct Handle {
 pub(crate) struct Threads {
     writer: Option<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
-    fold: Option<SyncSender<Message>>,
+    fold: Option<Arc<Fold>>,
 }
 
 /// How closing went, once it has.
@@ -113,13 +109,12 @@ struct Closing {
 }
 
 impl Handle {
-    fn new(core: Arc<Core>, requests: Option<Sender<Request>>, consistency: Consistency) -> Self {
+    fn new(core: Arc<Core>, desk: Option<Arc<Desk>>, consistency: Consistency) -> Self {
         Self {
             core,
-            requests,
+            desk,
             consistency,
             threads: Mutex::default(),
-            own: Arc::default(),
             closing: Arc::default(),
         }
     }
@@ -132,15 +127,15 @@ impl Handle {
     /// Begins to close, once. A thread of its own sees it through, so that nobody has to wait for it who must not.
     fn begin_close(&self) {
         let Some(threads) = lock(&self.threads).take() else { return };
-        let (core, own, closing) = (self.core.clone(), self.own.clone(), self.closing.clone());
-        let requests = self.requests.clone();
-        let close = Arc::new(Mutex::new(Some((threads, requests))));
+        let (core, closing) = (self.core.clone(), self.closing.clone());
+        let desk = self.desk.clone();
+        let close = Arc::new(Mutex::new(Some((threads, desk))));
         let work = {
             let close = close.clone();
             move || {
-                lock(&own).push(std::thread::current().id());
-                let Some((threads, requests)) = lock(&close).take() else { return };
-                let outcome = finish(&core, threads, requests);
+                let _inside = Inside::enter();
+                let Some((threads, desk)) = lock(&close).take() else { return };
+                let outcome = finish(&core, threads, desk);
                 *lock(&closing.outcome) = Some(outcome);
                 closing.done.notify();
             }
@@ -154,15 +149,15 @@ impl Handle {
 }
 
 /// Drains, saves the last checkpoint, and gives the store back.
-fn finish(core: &Core, threads: Threads, requests: Option<Sender<Request>>) -> Result<(), StoreFailure> {
+fn finish(core: &Core, threads: Threads, desk: Option<Arc<Desk>>) -> Result<(), StoreFailure> {
     core.stop.store(true, Ordering::Relaxed);
-    if let Some(requests) = requests {
-        requests.close();
+    if let Some(desk) = desk {
+        desk.close();
     }
     match threads.writer {
         // It sends the fold its last message.
         Some(writer) => drop(writer.join()),
-        None => drop(threads.fold.map(|fold| fold.send(Message::Stop))),
+        None => drop(threads.fold.map(|fold| fold.tell(Message::Stop))),
     }
     for thread in threads.others {
         let _ = thread.join();
@@ -181,7 +176,7 @@ fn finish(core: &Core, threads: Threads, requests: Option<Sender<Request>>) -> R
 impl Drop for Handle {
     fn drop(&mut self) {
         self.begin_close();
-        if lock(&self.own).contains(&std::thread::current().id()) {
+        if Inside::is() {
             return;
         }
         if let Err(error) = block_on(closed(self.closing.clone())) {
@@ -226,8 +221,8 @@ impl Engine {
     ///
     /// [`AppendError`](crate::AppendError).
     pub fn append_all<I: Into<NewEvent>>(&self, events: impl IntoIterator<Item = I>) -> Append {
-        let Handle { core, requests, consistency, .. } = &*self.handle;
-        Append::new(core, requests.clone(), events.into_iter().map(Into::into), *consistency)
+        let Handle { core, desk, consistency, .. } = &*self.handle;
+        Append::new(core, desk.clone(), events.into_iter().map(Into::into), *consistency)
     }
 
     /// The view whose rows are `P`.

@@ -5,16 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_channel::Sender;
-
 use super::catalog::Kind;
+use super::desk::Desk;
 use super::shared::Core;
 use crate::codec::{self, EncodeError};
 use crate::error::{AppendError, Refusal};
 use crate::event::{Event, Metadata};
 use crate::receipt::Receipt;
 use crate::schema::Schema;
-use crate::sync::{ReplyTo, Wait, block_on, reply};
+use crate::sync::{Reply, ReplyTo, Wait, block_on, reply};
 
 /// An event to be appended, with what accompanies it.
 ///
@@ -131,6 +130,18 @@ pub(crate) struct Request {
     pub(crate) reply: ReplyTo<Result<Receipt, AppendError>>,
 }
 
+impl Request {
+    /// How many bytes it adds to a group.
+    pub(crate) fn bytes(&self) -> usize {
+        self.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum()
+    }
+
+    /// Whether its caller waits until it is folded.
+    pub(crate) fn waits(&self) -> bool {
+        self.consistency == Consistency::ReadYourWrites
+    }
+}
+
 /// An append that has yet to happen: `.await` it under any executor, or block with [`wait`](Self::wait).
 ///
 /// Once polled it is on its way: dropping it then cancels nothing. (Only while the queue to the writer is full, polling waits for a place in it,
@@ -142,7 +153,7 @@ pub struct Append {
 
 enum State {
     Ready {
-        requests: Option<Sender<Request>>,
+        desk: Option<Arc<Desk>>,
         events: Result<Vec<Encoded>, Refusal>,
         consistency: Consistency,
     },
@@ -159,16 +170,16 @@ impl std::fmt::Debug for Append {
 impl Append {
     pub(crate) fn new(
         core: &Core,
-        requests: Option<Sender<Request>>,
+        desk: Option<Arc<Desk>>,
         events: impl Iterator<Item = NewEvent>,
         consistency: Consistency,
     ) -> Self {
-        let events = if requests.is_none() {
+        let events = if desk.is_none() {
             Err(Refusal::ReadOnly)
         } else {
             events.map(|event| event.encoded(core)).collect()
         };
-        Self { state: State::Ready { requests, events, consistency } }
+        Self { state: State::Ready { desk, events, consistency } }
     }
 
     /// What this append waits for, whatever the engine's setting.
@@ -189,8 +200,29 @@ impl Append {
     /// # Errors
     ///
     /// [`AppendError`]: nothing was appended, or it is unknown.
-    pub fn wait(self) -> Result<Receipt, AppendError> {
-        block_on(self)
+    pub fn wait(mut self) -> Result<Receipt, AppendError> {
+        let (desk, request, answer) = match self.begin() {
+            Some(Ok(begun)) => begun,
+            Some(Err(refusal)) => return Err(AppendError::NotAppended(refusal)),
+            None => return block_on(self),
+        };
+        match desk.serve(request) {
+            Ok(()) => block_on(answered(answer)),
+            Err(request) => block_on(send(desk, request, answer)),
+        }
+    }
+
+    /// Turns what is to be appended into a request; `None` if that was done before.
+    fn begin(&mut self) -> Option<Result<(Arc<Desk>, Request, Answer), Refusal>> {
+        let State::Ready { .. } = self.state else { return None };
+        let State::Ready { desk, events, consistency } = std::mem::replace(&mut self.state, State::Done) else {
+            return None;
+        };
+        Some(events.and_then(|events| {
+            let desk = desk.ok_or(Refusal::ReadOnly)?;
+            let (reply, answer) = reply();
+            Ok((desk, Request { events, consistency, reply }, answer))
+        }))
     }
 }
 
@@ -198,17 +230,12 @@ impl Future for Append {
     type Output = Result<Receipt, AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Ready { .. } = self.state
-            && let State::Ready { requests, events, consistency } =
-                std::mem::replace(&mut self.state, State::Done)
-        {
-            match (requests, events) {
-                (Some(requests), Ok(events)) => {
-                    self.state = State::Running(Wait::new(send(requests, events, consistency)));
-                }
-                (_, Err(refusal)) => return Poll::Ready(Err(AppendError::NotAppended(refusal))),
-                (None, _) => return Poll::Ready(Err(AppendError::NotAppended(Refusal::ReadOnly))),
+        match self.begin() {
+            Some(Ok((desk, request, answer))) => {
+                self.state = State::Running(Wait::new(send(desk, request, answer)));
             }
+            Some(Err(refusal)) => return Poll::Ready(Err(AppendError::NotAppended(refusal))),
+            None => {}
         }
         match &mut self.state {
             State::Running(answer) => {
@@ -221,16 +248,17 @@ impl Future for Append {
     }
 }
 
-async fn send(
-    requests: Sender<Request>,
-    events: Vec<Encoded>,
-    consistency: Consistency,
-) -> Result<Receipt, AppendError> {
-    let (reply, answer) = reply();
-    if requests.send(Request { events, consistency, reply }).await.is_err() {
+type Answer = Reply<Result<Receipt, AppendError>>;
+
+async fn send(desk: Arc<Desk>, request: Request, answer: Answer) -> Result<Receipt, AppendError> {
+    if !desk.hand_in(request).await {
         return Err(AppendError::NotAppended(Refusal::Closed));
     }
-    drop(requests);
+    drop(desk);
+    answered(answer).await
+}
+
+async fn answered(answer: Answer) -> Result<Receipt, AppendError> {
     answer.await.unwrap_or_else(|| {
         let reason = "the engine's writer stopped before it answered".into();
         Err(AppendError::Unknown { reason, source: None })

@@ -1,21 +1,15 @@
-//! The writer: gathers requests into groups, one transaction and one fsync each.
+//! The writer: groups of requests, one transaction and one fsync each.
 
 use std::collections::{HashMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
-
-use async_channel::Receiver;
 
 use super::batch::{Acknowledge, Batch};
-use super::pipeline::Message;
 use super::request::{Consistency, Encoded, Request};
 use super::shared::Core;
 use crate::Timestamp;
 use crate::error::{AppendError, Refusal};
 use crate::receipt::Receipt;
 use crate::store::{AppendFailure, Head, Log, LogEvent, LogReader, StoreError, chain};
-use crate::table::said;
 
 /// How much goes into one group, unless a single request is larger.
 #[derive(Clone, Copy, Debug)]
@@ -28,12 +22,9 @@ pub(crate) struct Writer {
     pub(crate) core: Arc<Core>,
     pub(crate) log: Box<dyn Log>,
     pub(crate) reader: Box<dyn LogReader>,
-    pub(crate) requests: Receiver<Request>,
-    pub(crate) fold: SyncSender<Message>,
     pub(crate) head: Head,
     /// When the last event was recorded; no later one is recorded before it.
     pub(crate) recorded_at: Timestamp,
-    pub(crate) limits: GroupLimits,
 }
 
 /// What is to become of a request.
@@ -45,40 +36,8 @@ enum Verdict {
 }
 
 impl Writer {
-    /// Runs until the requests' end is closed and every request answered.
-    pub(crate) fn run(mut self) {
-        let worked = catch_unwind(AssertUnwindSafe(|| {
-            while let Ok(first) = self.requests.recv_blocking() {
-                let group = self.gather(first);
-                self.write(group);
-            }
-        }));
-        if let Err(panic) = worked {
-            self.core.break_down(format!("the engine's writer panicked: {}", said(&*panic)));
-            self.requests.close();
-            while let Ok(request) = self.requests.try_recv() {
-                request.reply.send(Err(AppendError::NotAppended(Refusal::Closed)));
-            }
-        }
-        let _ = self.fold.send(Message::Stop);
-    }
-
-    fn gather(&self, first: Request) -> Vec<Request> {
-        let weigh = |request: &Request| -> usize {
-            request.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum()
-        };
-        let (mut events, mut bytes) = (first.events.len(), weigh(&first));
-        let mut group = vec![first];
-        while events < self.limits.events && bytes < self.limits.bytes {
-            let Ok(request) = self.requests.try_recv() else { break };
-            events += request.events.len();
-            bytes += weigh(&request);
-            group.push(request);
-        }
-        group
-    }
-
-    fn write(&mut self, group: Vec<Request>) {
+    /// Makes a group durable, and answers those for whom that is enough. What is left is for the fold.
+    pub(crate) fn write(&mut self, group: Vec<Request>) -> Option<Batch> {
         let _span = tracing::trace_span!("append", requests = group.len()).entered();
         loop {
             let verdicts = self.judge(&group);
@@ -112,10 +71,14 @@ impl Writer {
                 Err(AppendFailure::HeadMoved(head)) => {
                     tracing::debug!(position = head.position, "another writer came first");
                     if let Err(error) = self.move_to(head) {
-                        return self.failed(group, verdicts, AppendFailure::NotAppended(error));
+                        self.failed(group, verdicts, AppendFailure::NotAppended(error));
+                        return None;
                     }
                 }
-                Err(failure) => return self.failed(group, verdicts, failure),
+                Err(failure) => {
+                    self.failed(group, verdicts, failure);
+                    return None;
+                }
             }
         }
     }
@@ -134,7 +97,7 @@ impl Writer {
         checksums: Vec<u64>,
         head: Head,
         recorded_at: Timestamp,
-    ) {
+    ) -> Option<Batch> {
         tracing::trace!(events = checksums.len(), position = head.position, "durable");
         let after = self.head;
         self.head = head;
@@ -162,11 +125,8 @@ impl Writer {
                 }
             }
         }
-        if !checksums.is_empty() || !folded.is_empty() {
-            let batch = Batch { after, recorded_at, events, checksums, folded };
-            // Were the fold gone, those who wait would be answered as the batch is dropped.
-            let _ = self.fold.send(Message::Batch(batch));
-        }
+        let anything = !checksums.is_empty() || !folded.is_empty();
+        anything.then(|| Batch { after, recorded_at, events, checksums, folded })
     }
 
     fn failed(&self, group: Vec<Request>, verdicts: Vec<Verdict>, failure: AppendFailure) {

@@ -1,0 +1,131 @@
+//! Where appends are handed in.
+//!
+//! A thread of the engine writes them, in groups. But where nobody else is at it, and the caller would only wait for that thread, the caller's own thread
+//! writes and folds: an append on its own then costs no change of threads, which would take longer than all the rest but the fsync.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_channel::{Receiver, Sender};
+
+use super::pipeline::{Fold, Message};
+use super::request::Request;
+use super::writer::{GroupLimits, Writer};
+use crate::error::{AppendError, Refusal};
+use crate::sync::{Inside, lock};
+use crate::table::said;
+
+pub(crate) struct Desk {
+    requests: Sender<Request>,
+    taken: Receiver<Request>,
+    /// `None` once it is closed, or has panicked. Whoever locks it hands its batch to the fold before unlocking, so that batches get there in order.
+    writer: Mutex<Option<Writer>>,
+    /// How many requests have been handed in, or are about to be, and are not written yet.
+    waiting: AtomicUsize,
+    fold: Arc<Fold>,
+    limits: GroupLimits,
+}
+
+/// One of those who wait, for as long as this lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(writer: Writer, fold: Arc<Fold>, requests: usize, limits: GroupLimits) -> Self {
+        let (requests, taken) = async_channel::bounded(requests);
+        let waiting = AtomicUsize::new(0);
+        Self { requests, taken, writer: Mutex::new(Some(writer)), waiting, fold, limits }
+    }
+
+    /// Leaves a request to the writer's thread, once there is a place for it; `false` if the engine is closed.
+    pub(crate) async fn hand_in(&self, request: Request) -> bool {
+        let waiting = Waiting::new(&self.waiting);
+        let handed_in = self.requests.send(request).await.is_ok();
+        if handed_in {
+            // From here on it is the writer's thread that counts it off.
+            std::mem::forget(waiting);
+        }
+        handed_in
+    }
+
+    /// Writes a request, and folds it, in the caller's thread; gives it back if others are at it or wait.
+    pub(crate) fn serve(&self, request: Request) -> Result<(), Request> {
+        let Ok(mut place) = self.writer.try_lock() else { return Err(request) };
+        // What this thread handed in before comes first.
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            return Err(request);
+        }
+        let Some(writer) = place.as_mut() else { return Err(request) };
+        let _inside = Inside::enter();
+        let waits = request.waits();
+        match catch_unwind(AssertUnwindSafe(|| writer.write(vec![request]))) {
+            Ok(None) => {}
+            Ok(Some(batch)) if waits => self.fold.take_over(batch, || drop(place)),
+            Ok(Some(batch)) => self.fold.send(batch),
+            Err(panic) => self.break_down(&mut place, &said(&*panic)),
+        }
+        Ok(())
+    }
+
+    /// Takes no more requests. Those that were handed in are answered.
+    pub(crate) fn close(&self) {
+        self.requests.close();
+    }
+
+    /// The writer's thread: runs until the desk is closed and every request answered.
+    pub(crate) fn run(&self) {
+        while let Ok(first) = self.taken.recv_blocking() {
+            let mut place = lock(&self.writer);
+            let group = self.gather(first);
+            let count = group.len();
+            match place.as_mut() {
+                Some(writer) => match catch_unwind(AssertUnwindSafe(|| writer.write(group))) {
+                    Ok(batch) => batch.into_iter().for_each(|batch| self.fold.send(batch)),
+                    Err(panic) => self.break_down(&mut place, &said(&*panic)),
+                },
+                None => group.into_iter().for_each(refuse),
+            }
+            self.waiting.fetch_sub(count, Ordering::SeqCst);
+        }
+        // The store is given back with it.
+        lock(&self.writer).take();
+        self.fold.tell(Message::Stop);
+    }
+
+    fn gather(&self, first: Request) -> Vec<Request> {
+        let (mut events, mut bytes) = (first.events.len(), first.bytes());
+        let mut group = vec![first];
+        while events < self.limits.events && bytes < self.limits.bytes {
+            let Ok(request) = self.taken.try_recv() else { break };
+            events += request.events.len();
+            bytes += request.bytes();
+            group.push(request);
+        }
+        group
+    }
+
+    /// Nothing that the writer holds can be relied on any more.
+    fn break_down(&self, writer: &mut Option<Writer>, said: &str) {
+        if let Some(writer) = writer.take() {
+            writer.core.break_down(format!("the engine's writer panicked: {said}"));
+        }
+        self.requests.close();
+    }
+}
+
+fn refuse(request: Request) {
+    request.reply.send(Err(AppendError::NotAppended(Refusal::Closed)));
+}
