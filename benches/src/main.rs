@@ -25,7 +25,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         words.is_empty() || words.iter().any(|word| name == word)
     };
     if filter.first().is_some_and(|word| word == "profile") {
-        fold::profile(&workload::events(1_000_000), filter.get(1).map_or(10, |turns| turns.parse().unwrap_or(10)));
+        fold::profile(
+            &workload::events(1_000_000),
+            filter.get(1).map_or(10, |turns| turns.parse().unwrap_or(10)),
+        );
         return Ok(());
     }
     let events = workload::events(if quick { 100_000 } else { 1_000_000 });

@@ -33,7 +33,9 @@ pub trait Key: Clone + Send + Sync + Sized + 'static {
 }
 
 /// As many of a key's bytes as stand beside its row.
-pub trait Inline: AsRef<[u8]> + AsMut<[u8]> + Copy + PartialEq + std::fmt::Debug + Send + Sync + 'static {
+pub trait Inline:
+    AsRef<[u8]> + AsMut<[u8]> + Copy + PartialEq + std::fmt::Debug + Send + Sync + 'static
+{
     /// How many: at least eight.
     const BYTES: usize;
     /// Zeros.

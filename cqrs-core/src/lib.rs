@@ -58,6 +58,7 @@ pub mod key;
 pub mod projection;
 mod receipt;
 pub mod schema;
+mod snapshot;
 pub mod sql;
 pub mod store;
 mod sync;
@@ -77,6 +78,7 @@ pub use error::{
     StoreFailure, WaitError,
 };
 pub use receipt::{ParseReceiptError, Receipt};
+pub use snapshot::Snapshot;
 pub use sync::Wait;
 pub use table::Table;
 pub use timestamp::Timestamp;

@@ -1,7 +1,7 @@
 //! Waiting, under any executor and under none: one future a call, and a way to block on it.
 
-use std::cmp::Reverse;
 use std::cell::Cell;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;

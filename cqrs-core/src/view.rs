@@ -1,12 +1,11 @@
 //! What readers hold of a view.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::change::{Backlog, Changes, Feed};
-use crate::engine::shared::{Core, Published, Shown};
+use crate::engine::shared::{Core, Shown};
 use crate::error::{ChangesError, ReadError, WaitError};
 use crate::key::{Key, PrefixOf};
 use crate::projection::{Fault, Projection};
@@ -65,30 +64,15 @@ impl<P: Projection> View<P> {
         Self { core, number, feed }
     }
 
-    fn shown<'p>(&self, published: &'p Published) -> Result<&'p Arc<dyn Any + Send + Sync>, ReadError> {
-        if published.closed {
-            return Err(ReadError::Closed);
-        }
-        let shown = &published.views[self.number];
-        match shown {
-            Shown::Live(rows) => Ok(rows),
-            _ => Err(self.core.unreadable(shown).unwrap_or(ReadError::Closed)),
-        }
+    fn read<T>(&self, look: impl FnOnce(&Rows<P>, u64) -> T) -> Result<T, ReadError> {
+        let published = self.core.published.load();
+        Ok(look(self.core.rows(&published, self.number)?, published.position))
     }
 
     /// All rows at one position, shared.
-    fn snapshot(&self) -> Result<(Arc<Rows<P>>, u64), ReadError> {
+    fn shared(&self) -> Result<(Arc<Rows<P>>, u64), ReadError> {
         let published = self.core.published.load();
-        let rows = self.shown(&published)?.clone();
-        let Ok(rows) = rows.downcast() else { unreachable!("a view is found by the type of its rows") };
-        Ok((rows, published.position))
-    }
-
-    fn read<T>(&self, look: impl FnOnce(&Rows<P>, u64) -> T) -> Result<T, ReadError> {
-        let published = self.core.published.load();
-        let rows = &**self.shown(&published)?;
-        let Some(rows) = rows.downcast_ref() else { unreachable!("a view is found by the type of its rows") };
-        Ok(look(rows, published.position))
+        Ok((self.core.shared_rows(&published, self.number)?, published.position))
     }
 
     /// The row of a key; `None` if there is none, or `having` hides it. The key is borrowed: `("jsmith", "hats")`.
@@ -109,9 +93,8 @@ impl<P: Projection> View<P> {
     ///
     /// As [`get`](Self::get).
     pub fn rows(&self) -> Result<ViewRows<P>, ReadError> {
-        let (rows, position) = self.snapshot()?;
-        let left = Left::All(0..rows.keys().end());
-        Ok(ViewRows { rows, position, left })
+        let (rows, position) = self.shared()?;
+        Ok(ViewRows::all(rows, position))
     }
 
     /// The rows whose key begins with these columns, in the order of their keys: `view.rows_of("jsmith")`.
@@ -120,9 +103,8 @@ impl<P: Projection> View<P> {
     ///
     /// As [`get`](Self::get).
     pub fn rows_of<Q: PrefixOf<P>>(&self, prefix: Q) -> Result<ViewRows<P>, ReadError> {
-        let (rows, position) = self.snapshot()?;
-        let left = Left::These(rows.under(&prefix).into_iter());
-        Ok(ViewRows { rows, position, left })
+        let (rows, position) = self.shared()?;
+        Ok(ViewRows::under(rows, position, &prefix))
     }
 
     /// How many rows there are, those that `having` hides included.
@@ -157,7 +139,7 @@ impl<P: Projection> View<P> {
         let backlog = Arc::new(Backlog::new());
         // Between the snapshot and the place in the list, nothing can be published.
         let gate = crate::sync::lock(&self.core.gate);
-        match self.snapshot() {
+        match self.shared() {
             Ok((rows, position)) => {
                 backlog.begin(rows, position);
                 self.feed.add(&backlog);
@@ -213,6 +195,16 @@ enum Left {
 }
 
 impl<P: Projection> ViewRows<P> {
+    pub(crate) fn all(rows: Arc<Rows<P>>, position: u64) -> Self {
+        let left = Left::All(0..rows.keys().end());
+        Self { rows, position, left }
+    }
+
+    pub(crate) fn under<Q: PrefixOf<P>>(rows: Arc<Rows<P>>, position: u64, prefix: &Q) -> Self {
+        let left = Left::These(rows.under(prefix).into_iter());
+        Self { rows, position, left }
+    }
+
     /// The position at which all of them stand.
     #[must_use]
     pub fn position(&self) -> u64 {

@@ -196,9 +196,25 @@ mod tests {
         let wide = prop_oneof![any::<u64>(), 0_u64..300];
         let signed = prop_oneof![any::<i64>(), -300_i64..300, any::<i32>().prop_map(i64::from)];
         let text = prop_oneof!["\\PC{0,40}", "[a-z]{250,300}"];
-        (text.clone(), prop::option::of(text), any::<i8>(), wide, signed, any::<bool>(), any::<f64>(), any::<Option<f32>>())
+        (
+            text.clone(),
+            prop::option::of(text),
+            any::<i8>(),
+            wide,
+            signed,
+            any::<bool>(),
+            any::<f64>(),
+            any::<Option<f32>>(),
+        )
             .prop_map(|(text, maybe, small, wide, signed, yes, real, half)| Owned {
-                text, maybe, small, wide, signed, yes, real, half,
+                text,
+                maybe,
+                small,
+                wide,
+                signed,
+                yes,
+                real,
+                half,
             })
     }
 

@@ -91,6 +91,14 @@ pub(crate) struct Flaw {
     pub(crate) damage: bool,
 }
 
+impl Flaw {
+    /// A log that ends after this position, and not where it should.
+    pub(crate) fn ends(after: u64, to: u64) -> Self {
+        let what = format!("the log ends here, and events up to position {to} were in it");
+        Self { position: after + 1, event: String::new(), what, damage: true }
+    }
+}
+
 impl Page {
     /// How many events are read at a time.
     pub(crate) const EVENTS: usize = 4096;

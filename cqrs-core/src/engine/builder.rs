@@ -35,6 +35,7 @@ pub struct Builder {
     batches: usize,
     group: GroupLimits,
     follow: Duration,
+    threads: usize,
 }
 
 impl std::fmt::Debug for Builder {
@@ -55,6 +56,7 @@ impl Builder {
             batches: 4,
             group: GroupLimits { events: 16_384, bytes: 8 << 20 },
             follow: Duration::from_millis(20),
+            threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
         }
     }
 
@@ -107,6 +109,13 @@ impl Builder {
     /// of its own. The default is 16,384 events and 8 MiB.
     pub fn group_limits(mut self, events: usize, bytes: usize) -> Self {
         self.group = GroupLimits { events: events.max(1), bytes: bytes.max(1) };
+        self
+    }
+
+    /// How many threads fold at the same time where there is much to fold: when views are rebuilt, and large batches of several views. The default is as many as there are
+    /// cores, four at most.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
         self
     }
 
@@ -184,7 +193,8 @@ impl Builder {
         }
 
         let fold_reader = store.reader()?;
-        let rebuild_reader = rebuilding.then(|| store.reader()).transpose()?;
+        let readers = if rebuilding { self.threads } else { 0 };
+        let rebuild_readers = (0..readers).map(|_| store.reader()).collect::<Result<Vec<_>, _>>()?;
         let (mut saver_end, mut saver_thread) = (None, None);
         if let Some(checkpoints) = checkpoints.filter(|_| !read_only) {
             let (end, thread) = saver(&core, checkpoints, sums, saved, self.pace, head.position);
@@ -207,6 +217,7 @@ impl Builder {
             saver: saver_end,
             follow: read_only.then_some(self.follow),
             broken: false,
+            threads: self.threads,
         });
 
         let handle = Handle::new(core.clone(), desk.clone(), self.consistency);
@@ -215,9 +226,9 @@ impl Builder {
             if let Some(thread) = saver_thread {
                 threads.begin("cqrs-checkpoint", move || thread.run())?;
             }
-            if let Some(reader) = rebuild_reader {
+            if rebuilding {
                 let core = core.clone();
-                threads.begin("cqrs-rebuild", move || rebuild(&core, reader, rebuilt, &progress))?;
+                threads.begin("cqrs-rebuild", move || rebuild(&core, rebuild_readers, rebuilt, &progress))?;
             }
             match desk {
                 Some(desk) => threads.begin_writer(move || desk.run()),

@@ -155,8 +155,7 @@ impl Saver {
             }
             return;
         }
-        let due = self.sleep(slots) == Some(Duration::ZERO)
-            || self.due(position);
+        let due = self.sleep(slots) == Some(Duration::ZERO) || self.due(position);
         if due {
             self.begin(core, slots, position);
         }

@@ -8,6 +8,7 @@
 //!              │ group n + 1                │ group n          └──► checkpoint thread ──► store
 //! ```
 
+mod abreast;
 mod batch;
 mod builder;
 mod catalog;
@@ -31,8 +32,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 pub use self::builder::Builder;
-pub use self::events::Events;
 use self::desk::Desk;
+pub use self::events::Events;
 use self::pipeline::{Control, Fold, Message};
 pub use self::request::{Append, Consistency, NewEvent};
 use self::shared::{Core, Shown};
@@ -40,6 +41,7 @@ use crate::error::{NoSuchView, NotReady, StoreFailure};
 use crate::event::Event;
 use crate::health::Health;
 use crate::projection::Projection;
+use crate::snapshot::Snapshot;
 use crate::store::StoreId;
 use crate::sync::{Inside, Signal, Wait, block_on, lock, reply};
 use crate::view::View;
@@ -110,13 +112,7 @@ struct Closing {
 
 impl Handle {
     fn new(core: Arc<Core>, desk: Option<Arc<Desk>>, consistency: Consistency) -> Self {
-        Self {
-            core,
-            desk,
-            consistency,
-            threads: Mutex::default(),
-            closing: Arc::default(),
-        }
+        Self { core, desk, consistency, threads: Mutex::default(), closing: Arc::default() }
     }
 
     fn engine(self, threads: Threads) -> Engine {
@@ -245,9 +241,38 @@ impl Engine {
     ///
     /// If the engine was not started with it.
     pub fn try_view<P: Projection>(&self) -> Result<View<P>, NoSuchView> {
-        let number = self.core().catalog.view_number(std::any::TypeId::of::<P>());
-        let number = number.ok_or(NoSuchView { projection: P::RUST_NAME })?;
+        let number = self.core().number(std::any::TypeId::of::<P>(), P::RUST_NAME)?;
         Ok(View::new(self.core().clone(), number))
+    }
+
+    /// Looks at several views at one and the same position.
+    ///
+    /// Reads of [`View`]s, one after the other, may have a batch of events between them; those of a snapshot have not.
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    ///
+    /// #[event]
+    /// pub struct Moved { pub from: String, pub to: String, pub amount: i64 }
+    ///
+    /// #[projection(from = Moved, group_by = (account = from))]
+    /// pub struct Spent { pub account: String, #[sum] pub amount: i64 }
+    ///
+    /// #[projection(from = Moved, group_by = (account = to))]
+    /// pub struct Got { pub account: String, #[sum] pub amount: i64 }
+    ///
+    /// let engine = Engine::in_memory().view::<Spent>().view::<Got>().start()?;
+    /// engine.append(Moved { from: "ann".into(), to: "bob".into(), amount: 5 }).wait()?;
+    /// let balance = engine.snapshot(|views| {
+    ///     let got = views.get::<Got>("bob")?.map_or(0, |row| row.amount);
+    ///     let spent = views.get::<Spent>("bob")?.map_or(0, |row| row.amount);
+    ///     Ok::<i64, ReadError>(got - spent)
+    /// })?;
+    /// assert_eq!(balance, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn snapshot<T>(&self, look: impl FnOnce(&Snapshot<'_>) -> T) -> T {
+        look(&Snapshot::new(self.core()))
     }
 
     /// The recorded events of type `E` from position `from` on (1 is the first), then those that are appended later. See [`Events`].

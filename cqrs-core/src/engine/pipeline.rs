@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::abreast::fold_on;
 use super::batch::{Acknowledge, Batch};
 use super::checkpoint::Saver;
 use super::replay::{Halt, checksum, fold, replay, stop_all};
@@ -47,6 +48,9 @@ pub(crate) struct Fold {
     asleep: AtomicBool,
 }
 
+/// From so many folds of one event into one view on, threads are started for them: it takes longer than that to start one.
+const MANY_FOLDS: usize = 20_000;
+
 pub(crate) struct Pipeline {
     pub(crate) core: Arc<Core>,
     pub(crate) slots: Vec<Slot>,
@@ -60,6 +64,8 @@ pub(crate) struct Pipeline {
     pub(crate) follow: Option<Duration>,
     /// Whether it has panicked: what it holds is not to be relied on.
     pub(crate) broken: bool,
+    /// How many threads may fold at the same time.
+    pub(crate) threads: usize,
 }
 
 impl Fold {
@@ -218,7 +224,12 @@ impl Pipeline {
             self.catch_up(batch.after);
         }
         let events = batch.stored();
-        fold(&self.core.catalog, &events, &mut self.slots);
+        let folds = self.slots.iter().filter(|slot| slot.folds()).count() * events.len();
+        if folds >= MANY_FOLDS {
+            fold_on(self.threads, &self.core.catalog, &events, &mut self.slots);
+        } else {
+            fold(&self.core.catalog, &events, &mut self.slots);
+        }
         for slot in &mut self.slots {
             slot.advance(batch.head(), |position| checksum(&events, batch.after, position));
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::abreast::replay_abreast;
 use super::pipeline::Control;
-use super::replay::{Halt, replay, stop_all};
+use super::replay::{Halt, stop_all};
 use super::shared::Core;
 use super::slot::Slot;
 use crate::projection::FoldError;
@@ -16,10 +17,10 @@ use crate::table::said;
 /// How many events the live fold catches the views up with when they join it.
 const LAST_STRETCH: u64 = 8192;
 
-/// Folds the log into every view of `slots`, all in one pass, and hands them to the live fold.
+/// Folds the log into every view of `slots`, all in one pass, with a thread for each reader, and hands them to the live fold.
 pub(crate) fn rebuild(
     core: &Core,
-    mut reader: Box<dyn LogReader>,
+    mut readers: Vec<Box<dyn LogReader>>,
     mut slots: Vec<Slot>,
     progress: &Arc<AtomicU64>,
 ) {
@@ -28,8 +29,8 @@ pub(crate) fn rebuild(
     let folded = catch_unwind(AssertUnwindSafe(|| {
         loop {
             let to = core.published.load().position;
-            let outcome = replay(&mut *reader, &core.catalog, &mut slots, to, &mut |position| {
-                progress.store(position, Ordering::Relaxed);
+            let outcome = replay_abreast(&mut readers, &core.catalog, &mut slots, to, &|position| {
+                progress.fetch_max(position, Ordering::Relaxed);
                 !core.stop.load(Ordering::Relaxed)
             });
             match outcome {

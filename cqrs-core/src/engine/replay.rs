@@ -50,9 +50,7 @@ pub(crate) fn replay(
         reader.read(after.position, limit, &mut |event| page.push(catalog, &event)).map_err(Halt::Store)?;
         let events = page.stored();
         if events.is_empty() && page.flaw.is_none() {
-            let what = format!("the log ends here, and events up to position {to} were in it");
-            let position = after.position + 1;
-            return Err(Halt::Flaw(Flaw { position, event: String::new(), what, damage: true }));
+            return Err(Halt::Flaw(Flaw::ends(after.position, to)));
         }
         fold(catalog, &events, slots);
         for slot in slots.iter_mut() {

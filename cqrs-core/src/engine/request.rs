@@ -152,11 +152,7 @@ pub struct Append {
 }
 
 enum State {
-    Ready {
-        desk: Option<Arc<Desk>>,
-        events: Result<Vec<Encoded>, Refusal>,
-        consistency: Consistency,
-    },
+    Ready { desk: Option<Arc<Desk>>, events: Result<Vec<Encoded>, Refusal>, consistency: Consistency },
     Running(Wait<Result<Receipt, AppendError>>),
     Done,
 }
@@ -215,7 +211,8 @@ impl Append {
     /// Turns what is to be appended into a request; `None` if that was done before.
     fn begin(&mut self) -> Option<Result<(Arc<Desk>, Request, Answer), Refusal>> {
         let State::Ready { .. } = self.state else { return None };
-        let State::Ready { desk, events, consistency } = std::mem::replace(&mut self.state, State::Done) else {
+        let State::Ready { desk, events, consistency } = std::mem::replace(&mut self.state, State::Done)
+        else {
             return None;
         };
         Some(events.and_then(|events| {

@@ -1,5 +1,6 @@
 //! What an engine's threads, its views and its streams share.
 
+use std::any::TypeId;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -11,11 +12,12 @@ use arc_swap::ArcSwap;
 use super::catalog::Catalog;
 use super::pipeline::{Control, Message};
 use super::slot::AnyRows;
-use crate::error::ReadError;
+use crate::error::{NoSuchView, ReadError};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
-use crate::projection::Fault;
+use crate::projection::{Fault, Projection};
 use crate::store::{LogReader, Store, StoreId};
 use crate::sync::{Signal, Timer, lock};
+use crate::table::Rows;
 
 /// All views at one position: replaced as a whole, once a batch.
 pub(crate) struct Published {
@@ -127,6 +129,44 @@ impl Core {
 
     pub(crate) fn take_control(&self) -> Option<Control> {
         lock(&self.controls).pop_front()
+    }
+
+    /// The number of the view whose rows are of this type.
+    pub(crate) fn number(&self, row: TypeId, projection: &'static str) -> Result<usize, NoSuchView> {
+        self.catalog.view_number(row).ok_or(NoSuchView { projection })
+    }
+
+    /// The rows of a view, with their type, as they are published.
+    pub(crate) fn rows<'p, P: Projection>(
+        &self,
+        published: &'p Published,
+        view: usize,
+    ) -> Result<&'p Rows<P>, ReadError> {
+        let rows = &**self.any_rows(published, view)?;
+        let Some(rows) = rows.downcast_ref() else { unreachable!("a view is found by the type of its rows") };
+        Ok(rows)
+    }
+
+    /// The same, to be held for longer.
+    pub(crate) fn shared_rows<P: Projection>(
+        &self,
+        published: &Published,
+        view: usize,
+    ) -> Result<Arc<Rows<P>>, ReadError> {
+        let rows = self.any_rows(published, view)?.clone();
+        let Ok(rows) = rows.downcast() else { unreachable!("a view is found by the type of its rows") };
+        Ok(rows)
+    }
+
+    fn any_rows<'p>(&self, published: &'p Published, view: usize) -> Result<&'p AnyRows, ReadError> {
+        if published.closed {
+            return Err(ReadError::Closed);
+        }
+        let shown = &published.views[view];
+        match shown {
+            Shown::Live(rows) => Ok(rows),
+            _ => Err(self.unreadable(shown).unwrap_or(ReadError::Closed)),
+        }
     }
 
     /// Why a view in this state does not answer.

@@ -212,9 +212,9 @@ impl<P: Projection> ViewRows<P> {
 
     fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
         let back = self.back.as_ref().filter(|_| self.flipped);
-        let changed = back.iter().flat_map(|back| {
-            self.lag.iter().map(move |&row| (back.show(row), self.front.show(row)))
-        });
+        let changed = back
+            .iter()
+            .flat_map(|back| self.lag.iter().map(move |&row| (back.show(row), self.front.show(row))));
         backlog.extend(changed, position)
     }
 }

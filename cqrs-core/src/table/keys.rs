@@ -537,7 +537,11 @@ mod tests {
         let mut keys = Small::default();
         for n in 0..1000_u32 {
             let key = [n.to_be_bytes(); 8].concat();
-            let row = { let hash = keys.hash(&key); insert(&mut keys, hash, &key, n) }.unwrap();
+            let row = {
+                let hash = keys.hash(&key);
+                insert(&mut keys, hash, &key, n)
+            }
+            .unwrap();
             if n % 10 != 0 {
                 keys.remove(row);
             }

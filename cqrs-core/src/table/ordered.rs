@@ -38,18 +38,17 @@ impl Ordered {
             a.cmp(b).then_with(|| keys.key(*left).cmp(keys.key(*right)))
         });
         // Half full, so that a row soon to come does not cut every run.
-        let run = |rows: &[(u128, u32)]| Run { first: rows[0].0, rows: rows.iter().map(|(_, row)| *row).collect() };
+        let run =
+            |rows: &[(u128, u32)]| Run { first: rows[0].0, rows: rows.iter().map(|(_, row)| *row).collect() };
         Self { runs: rows.chunks(RUN / 2).map(run).collect() }
     }
 
     /// The place of a key: its run, and how many rows of it come before.
     fn seek<V, I: Inline>(&self, keys: &Keys<V, I>, key: &[u8]) -> (usize, usize) {
         let start = beginning(key);
-        let runs = self.runs.partition_point(|run| {
-            match run.first.cmp(&start) {
-                Ordering::Equal => keys.key(run.rows[0]) <= key,
-                other => other.is_lt(),
-            }
+        let runs = self.runs.partition_point(|run| match run.first.cmp(&start) {
+            Ordering::Equal => keys.key(run.rows[0]) <= key,
+            other => other.is_lt(),
         });
         // The last run that does not begin behind the key.
         let run = runs.saturating_sub(1);
@@ -81,7 +80,9 @@ impl Ordered {
     /// Takes out a row, which still has its key.
     pub(crate) fn remove<V, I: Inline>(&mut self, keys: &Keys<V, I>, row: u32) {
         let (at, before) = self.seek(keys, keys.key(row));
-        let Some(run) = self.runs.get_mut(at).filter(|run| run.rows.get(before) == Some(&row)) else { return };
+        let Some(run) = self.runs.get_mut(at).filter(|run| run.rows.get(before) == Some(&row)) else {
+            return;
+        };
         run.rows.remove(before);
         match run.rows.first() {
             None => drop(self.runs.remove(at)),
@@ -179,8 +180,15 @@ mod tests {
                 let row = put(&mut keys, &order(n).to_be_bytes());
                 ordered.insert(&keys, row);
             }
-            let found: Vec<_> = ordered.from(&keys, &1000_u32.to_be_bytes()).map(|row| keys.key(row).to_vec()).collect();
-            assert!(found.iter().map(Vec::as_slice).eq((1000..5000_u32).map(|n| n.to_be_bytes()).collect::<Vec<_>>().iter().map(|k| &k[..])));
+            let found: Vec<_> =
+                ordered.from(&keys, &1000_u32.to_be_bytes()).map(|row| keys.key(row).to_vec()).collect();
+            assert!(
+                found.iter().map(Vec::as_slice).eq((1000..5000_u32)
+                    .map(|n| n.to_be_bytes())
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .map(|k| &k[..]))
+            );
             assert!(ordered.runs.iter().all(|run| (1..=RUN).contains(&run.rows.len())));
             for row in 0..5000 {
                 ordered.remove(&keys, row);

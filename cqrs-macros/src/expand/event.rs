@@ -377,7 +377,8 @@ fn is_string(ty: &Type) -> bool {
 fn is_plain(ty: &Type) -> bool {
     const PLAIN: [&str; 11] = ["bool", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64"];
     let Type::Path(path) = ungrouped(ty) else { return false };
-    path.qself.is_none() && path.path.get_ident().is_some_and(|ident| PLAIN.iter().any(|plain| ident == plain))
+    path.qself.is_none()
+        && path.path.get_ident().is_some_and(|ident| PLAIN.iter().any(|plain| ident == plain))
 }
 
 /// The `T` of an `Option<T>`, by its spelling.

@@ -1,0 +1,89 @@
+//! Several views at one position.
+
+use std::any::TypeId;
+use std::sync::Arc;
+
+use crate::engine::shared::{Core, Published};
+use crate::error::ReadError;
+use crate::key::{Key, PrefixOf};
+use crate::projection::Projection;
+use crate::view::ViewRows;
+
+/// All views of an engine, at one and the same position: what [`Engine::snapshot`](crate::Engine::snapshot) hands out.
+///
+/// However long it is looked at, nothing in it changes, and nobody is held up: if it takes longer than a moment, the fold goes on in a copy.
+pub struct Snapshot<'e> {
+    core: &'e Core,
+    published: Arc<Published>,
+}
+
+impl std::fmt::Debug for Snapshot<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("position", &self.position()).finish_non_exhaustive()
+    }
+}
+
+impl<'e> Snapshot<'e> {
+    pub(crate) fn new(core: &'e Core) -> Self {
+        Self { core, published: core.published.load_full() }
+    }
+
+    /// The position of the last event that is in it.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.published.position
+    }
+
+    /// The row of a key in the view of `P`; `None` if there is none, or `having` hides it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: the view is being rebuilt, has stopped, or the engine is closed.
+    ///
+    /// # Panics
+    ///
+    /// If the engine was not started with the view.
+    #[track_caller]
+    pub fn get<P: Projection>(&self, key: <P::Key as Key>::Ref<'_>) -> Result<Option<P>, ReadError> {
+        let view = self.number::<P>();
+        self.core.rows(&self.published, view).map(|rows| rows.get(&key))
+    }
+
+    /// All rows of the view of `P` that `having` does not hide, in the order in which their keys first appeared.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn rows<P: Projection>(&self) -> Result<ViewRows<P>, ReadError> {
+        let view = self.number::<P>();
+        Ok(ViewRows::all(self.core.shared_rows(&self.published, view)?, self.position()))
+    }
+
+    /// The rows of the view of `P` whose key begins with these columns, in the order of their keys.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn rows_of<P: Projection>(&self, prefix: impl PrefixOf<P>) -> Result<ViewRows<P>, ReadError> {
+        let view = self.number::<P>();
+        Ok(ViewRows::under(self.core.shared_rows(&self.published, view)?, self.position(), &prefix))
+    }
+
+    #[track_caller]
+    fn number<P: Projection>(&self) -> usize {
+        match self.core.number(TypeId::of::<P>(), P::RUST_NAME) {
+            Ok(number) => number,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
