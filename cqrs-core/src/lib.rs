@@ -71,9 +71,12 @@ mod view;
 pub mod __private;
 
 pub use change::{Change, Changes, Next, NextTimeout};
-pub use engine::{Append, Builder, Consistency, Engine, Events, NewEvent};
+pub use engine::{
+    Append, Builder, Consistency, Engine, Events, Fed, Feed, FeedContent, FeedItem, IntoFeedItem, Items,
+    NewEvent, stream,
+};
 pub use error::{
-    AppendError, ChangesError, EventsError, NoSuchView, NotReady, ReadError, Refusal, StartError,
+    AppendError, ChangesError, EventsError, FeedError, NoSuchView, NotReady, ReadError, Refusal, StartError,
     StoreFailure, WaitError,
 };
 pub use receipt::{ParseReceiptError, Receipt};

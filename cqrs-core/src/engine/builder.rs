@@ -194,9 +194,11 @@ impl Builder {
         if let Some(log) = log {
             let (requests, taken) = async_channel::bounded(self.requests);
             let recorded_at = last_recorded(&mut *reader, head.position)?;
+            let sources = reader.sources()?;
             requests_end = Some(requests);
             let (core, limits) = (core.clone(), self.group);
-            writer = Some(Writer { core, log, reader, requests: taken, fold, head, recorded_at, limits });
+            writer =
+                Some(Writer { core, log, reader, requests: taken, fold, head, recorded_at, sources, limits });
         }
         let pipeline = Pipeline {
             core: core.clone(),

@@ -77,7 +77,7 @@ impl NewEvent {
         self
     }
 
-    fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {
+    pub(crate) fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {
         let Schema { name, rust, version, .. } = *self.schema;
         let kind = core.catalog.appended(self.schema).ok_or(Refusal::Unregistered { name, rust })?;
         let encode = |error| Refusal::Encode(Arc::new(error));
@@ -124,9 +124,18 @@ pub enum Consistency {
     Durable,
 }
 
+/// How far a source goes with a request, and from where: refused unless it stands there.
+pub(crate) struct Step {
+    pub(crate) source: Arc<str>,
+    pub(crate) after: Option<u64>,
+    pub(crate) to: u64,
+}
+
 /// A request to the writer.
 pub(crate) struct Request {
     pub(crate) events: Vec<Encoded>,
+    /// What a feed stores with its events.
+    pub(crate) step: Option<Step>,
     pub(crate) consistency: Consistency,
     pub(crate) reply: ReplyTo<Result<Receipt, AppendError>>,
 }
@@ -227,12 +236,15 @@ async fn send(
     consistency: Consistency,
 ) -> Result<Receipt, AppendError> {
     let (reply, answer) = reply();
-    if requests.send(Request { events, consistency, reply }).await.is_err() {
+    if requests.send(Request { events, step: None, consistency, reply }).await.is_err() {
         return Err(AppendError::NotAppended(Refusal::Closed));
     }
     drop(requests);
-    answer.await.unwrap_or_else(|| {
-        let reason = "the engine's writer stopped before it answered".into();
-        Err(AppendError::Unknown { reason, source: None })
-    })
+    answer.await.unwrap_or_else(|| Err(unanswered()))
+}
+
+/// What an append answers that never got an answer.
+pub(crate) fn unanswered() -> AppendError {
+    let reason = "the engine's writer stopped before it answered".into();
+    AppendError::Unknown { reason, source: None }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::store::{
-    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError, StoreId,
-    StoredType, ViewCheckpoint, chain,
+    Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError,
+    StoreId, StoredType, ViewCheckpoint, chain,
 };
 use crate::{Refusal, StoreFailure};
 
@@ -63,7 +63,12 @@ impl Log for UnrulyLog {
     fn head(&mut self) -> Result<Head, StoreError> {
         self.0.head()
     }
-    fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure> {
+    fn append(
+        &mut self,
+        expected: Head,
+        events: &[LogEvent<'_>],
+        advances: &[Advance<'_>],
+    ) -> Result<(), AppendFailure> {
         assert!(!self.1.panic_on_append.load(Ordering::SeqCst), "told to panic");
         if self.1.refuse_append.load(Ordering::SeqCst) {
             return Err(AppendFailure::NotAppended(broken()));
@@ -83,9 +88,9 @@ impl Log for UnrulyLog {
                 checksum: 0,
             };
             event.checksum = chain(head.checksum, &event);
-            self.0.append(head, &[event])?;
+            self.0.append(head, &[event], &[])?;
         }
-        self.0.append(expected, events)?;
+        self.0.append(expected, events, advances)?;
         if self.1.lose_append.load(Ordering::SeqCst) {
             return Err(AppendFailure::Unknown(broken()));
         }

@@ -180,10 +180,10 @@ fn a_garbled_log_is_refused() {
 #[test]
 fn a_newer_format_is_refused() {
     let (_parent, path) = filled();
-    plain(&path.join("events.db")).execute_batch("PRAGMA user_version = 2").expect("marked");
+    plain(&path.join("events.db")).execute_batch("PRAGMA user_version = 3").expect("marked");
     for refused in [SqliteStore::open(&path), SqliteStore::open_read_only(&path)] {
         assert!(
-            matches!(refused, Err(StoreError::NewerFormat { found: 2, supported: 1, .. })),
+            matches!(refused, Err(StoreError::NewerFormat { found: 3, supported: 2, .. })),
             "{refused:?}"
         );
     }
@@ -280,7 +280,7 @@ fn a_creation_that_was_cut_short_is_finished() {
 fn unreadable_views_are_set_aside() {
     let spoil: [fn(&Path); 5] = [
         |views| fs::write(views, b"garbage").expect("written"),
-        |views| plain(views).execute_batch("PRAGMA user_version = 2").expect("marked"),
+        |views| plain(views).execute_batch("PRAGMA user_version = 3").expect("marked"),
         |views| plain(views).execute_batch("PRAGMA application_id = 7").expect("marked"),
         |views| plain(views).execute_batch("DROP TABLE _views").expect("dropped"),
         |views| {
