@@ -220,8 +220,8 @@ pub enum Refusal {
     },
     /// The source of a feed no longer stands where this feed left it.
     #[error(
-        "the source `{name}` stands at {}, and this feed goes on from {}: another feed of that name is running. End one of them, or \
-         give each source (each partition of one) a name of its own",
+        "another feed of the source `{name}` has come between: the source stands at {}, and this feed was at {}. End one of them, or give \
+         each source (each partition of one) a name of its own",
         offset(.stored), offset(.after)
     )]
     SourceMoved {

@@ -14,7 +14,7 @@ use super::replay::{Halt, replay};
 use super::request::Consistency;
 use super::shared::{Core, Published, Shown, Start};
 use super::slot::Slot;
-use super::writer::{GroupLimits, Writer, last_recorded};
+use super::writer::{GroupLimits, Standing, Writer, last_recorded};
 use super::{Engine, Handle, Threads};
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
@@ -194,7 +194,7 @@ impl Builder {
         if let Some(log) = log {
             let (requests, taken) = async_channel::bounded(self.requests);
             let recorded_at = last_recorded(&mut *reader, head.position)?;
-            let sources = reader.sources()?;
+            let sources = Standing::of(reader.sources()?);
             requests_end = Some(requests);
             let (core, limits) = (core.clone(), self.group);
             writer =

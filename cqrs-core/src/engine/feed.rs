@@ -1,7 +1,7 @@
 //! A stream of events on its way into the log: gathered into batches, a few of them in flight, each stored with the offset it ends at.
 //!
-//! A batch names the offset that it goes on from, and the writer refuses it unless the source stands there. So no batch overtakes one that
-//! failed, and of two feeds under one name only one goes on.
+//! A batch names the offset that it goes on from, and the writer refuses it unless the source stands there, where this feed found or left it. So
+//! no batch overtakes one that failed, and of two feeds under one name only one goes on.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -60,6 +60,8 @@ pub struct Feed<S: Stream<Item: IntoFeedItem>> {
     given: Option<u64>,
     /// The offset that the next batch goes on from.
     after: Option<u64>,
+    /// Whether no batch has been handed over.
+    first: bool,
     batch: Batch,
     /// A batch that waits for a place in the queue.
     handing_over: Option<Wait<()>>,
@@ -158,6 +160,7 @@ impl<S: Stream<Item: IntoFeedItem>> Feed<S> {
             outcome: Ok(()),
             given: None,
             after: None,
+            first: true,
             batch: Batch::default(),
             handing_over: None,
             in_flight: VecDeque::with_capacity(IN_FLIGHT),
@@ -293,7 +296,8 @@ impl<S: Stream<Item: IntoFeedItem>> Feed<S> {
             if self.batch.is_full() { Vec::with_capacity(self.batch.events.len()) } else { Vec::new() };
         let Batch { events, to, .. } =
             std::mem::replace(&mut self.batch, Batch { events: next, ..Batch::default() });
-        let step = Some(Step { source: self.source.clone(), after: self.after.replace(to), to });
+        let first = std::mem::replace(&mut self.first, false);
+        let step = Some(Step { source: self.source.clone(), first, after: self.after.replace(to), to });
         let (reply, answer) = reply();
         self.in_flight.push_back(InFlight { reply: answer, events: events.len(), to });
         let request = Request { events, step, consistency: Consistency::Durable, reply };

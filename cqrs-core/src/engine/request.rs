@@ -124,9 +124,12 @@ pub enum Consistency {
     Durable,
 }
 
-/// How far a source goes with a request, and from where: refused unless it stands there.
+/// How far a feed takes its source with a request, and from where.
 pub(crate) struct Step {
+    /// The source's name; this very allocation is the feed.
     pub(crate) source: Arc<str>,
+    /// Whether it is the feed's first: the others go on from that.
+    pub(crate) first: bool,
     pub(crate) after: Option<u64>,
     pub(crate) to: u64,
 }

@@ -33,9 +33,34 @@ pub(crate) struct Writer {
     pub(crate) head: Head,
     /// When the last event was recorded; no later one is recorded before it.
     pub(crate) recorded_at: Timestamp,
-    /// How far each source is in the log.
-    pub(crate) sources: BTreeMap<String, u64>,
+    pub(crate) sources: BTreeMap<String, Standing>,
     pub(crate) limits: GroupLimits,
+}
+
+/// How far a source is in the log, and the feed that brought it there, if it was one of this engine's.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    pub(crate) offset: u64,
+    pub(crate) feed: Option<Arc<str>>,
+}
+
+impl Standing {
+    pub(crate) fn of(sources: BTreeMap<String, u64>) -> BTreeMap<String, Self> {
+        sources.into_iter().map(|(name, offset)| (name, Self { offset, feed: None })).collect()
+    }
+
+    /// Whether this is where the feed left it, or found it.
+    fn precedes(standing: Option<&Self>, step: &Step) -> bool {
+        let own =
+            |standing: &Self| standing.feed.as_ref().is_some_and(|feed| Arc::ptr_eq(feed, &step.source));
+        standing.map(|standing| standing.offset) == step.after && (step.first || standing.is_some_and(own))
+    }
+}
+
+impl From<&Step> for Standing {
+    fn from(step: &Step) -> Self {
+        Self { offset: step.to, feed: Some(step.source.clone()) }
+    }
 }
 
 /// What is to become of a request.
@@ -143,7 +168,13 @@ impl Writer {
         self.head = head;
         let recorded_at = last_recorded(&mut *self.reader, head.position)?;
         self.recorded_at = self.recorded_at.max(recorded_at);
-        self.sources = self.reader.sources()?;
+        let before = std::mem::replace(&mut self.sources, Standing::of(self.reader.sources()?));
+        for (name, standing) in &mut self.sources {
+            standing.feed = before
+                .get(name)
+                .filter(|before| before.offset == standing.offset)
+                .and_then(|b| b.feed.clone());
+        }
         Ok(())
     }
 
@@ -166,8 +197,8 @@ impl Writer {
         for (mut request, verdict) in group.into_iter().zip(verdicts) {
             let receipt = match verdict {
                 Verdict::Append(receipt, repeats) => {
-                    if let Some(step) = request.step {
-                        self.sources.insert(step.source.as_ref().to_owned(), step.to);
+                    if let Some(step) = &request.step {
+                        self.sources.insert(step.source.as_ref().to_owned(), step.into());
                     }
                     if !repeats.is_empty() {
                         let mut at = 0..;
@@ -262,9 +293,10 @@ impl Writer {
         step: &'a Step,
         events: &'a [Encoded],
     ) -> Verdict {
-        let stored = accepted.sources.get(&*step.source).or_else(|| self.sources.get(&*step.source)).copied();
-        if stored != step.after {
-            let name = step.source.as_ref().to_owned();
+        let standing = accepted.sources.get(&*step.source).or_else(|| self.sources.get(&*step.source));
+        // The offset alone would not do: another feed of the source may have brought it just there, and this one's last batch was refused.
+        if !Standing::precedes(standing, step) {
+            let (name, stored) = (step.source.as_ref().to_owned(), standing.map(|standing| standing.offset));
             return Verdict::Refuse(Refusal::SourceMoved { name, after: step.after, stored });
         }
         let before = accepted.events.len();
@@ -288,7 +320,7 @@ impl Writer {
             }
             accepted.events.push(event);
         }
-        accepted.sources.insert(&*step.source, step.to);
+        accepted.sources.insert(&*step.source, step.into());
         Verdict::Append(self.receipt(first, events.len() - repeats.len()), repeats)
     }
 
@@ -384,7 +416,7 @@ struct Accepted<'a> {
     events: Vec<&'a Encoded>,
     ids: HashMap<&'a str, u64>,
     /// How far it takes sources.
-    sources: HashMap<&'a str, u64>,
+    sources: HashMap<&'a str, Standing>,
 }
 
 /// How far the group takes each source, from where it stands.
