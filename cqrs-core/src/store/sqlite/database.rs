@@ -91,8 +91,16 @@ impl Database {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(immutable_uri(&self.path), flags)
             .map_err(|error| self.fault("opening it", error))?;
-        let (application, format) =
-            marks(&connection).map_err(|error| self.fault("reading its header", error))?;
+        let (application, format) = match marks(&connection) {
+            // Folded in part, by a process that was killed or beside one that reads, the file is whole only together with its write-ahead log.
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+                    && std::fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0) =>
+            {
+                return Ok(());
+            }
+            marks => marks.map_err(|error| self.fault("reading its header", error))?,
+        };
         if application == 0 && format == 0 { Ok(()) } else { self.check_marks(application, format) }
     }
 
@@ -221,7 +229,9 @@ impl Database {
             _ => {}
         }
         let advice = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt) => return self.corrupt(&error),
+            Some(ErrorCode::DatabaseCorrupt) => {
+                return self.corrupt(format!("{error} (found while {action})"));
+            }
             Some(ErrorCode::NotADatabase) => {
                 return self.corrupt(format!(
                     "it is not an SQLite database, or its beginning was overwritten ({error})"

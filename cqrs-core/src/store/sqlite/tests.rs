@@ -605,3 +605,25 @@ fn a_write_ahead_log_stays_small() {
     }
     assert!(largest < 16 << 20, "{largest} bytes for 120 MB of events");
 }
+
+#[test]
+fn a_log_that_is_folded_in_part_is_not_taken_for_damaged() {
+    let (_parent, path) = filled();
+    let mut log = log(&path);
+    let reader = plain(&path.join("events.db"));
+    let fold_after = |log: &SqliteLog, pages: u32| {
+        log.connection().pragma_update(None, "wal_autocheckpoint", pages).expect("set");
+    };
+    for _ in 0..20 {
+        fold_after(&log, 0);
+        grow(&mut log, 30);
+        // While this holds its moment, the last page stays in the write-ahead log as soon as it is written again; the first one, which says that there is
+        // such a page, goes into the file.
+        reader.execute_batch("BEGIN; SELECT * FROM events LIMIT 1").expect("reading");
+        fold_after(&log, 1);
+        grow(&mut log, 1);
+        let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
+        assert_eq!(head(&reading), log.head().expect("the head"));
+        reader.execute_batch("COMMIT").expect("ended");
+    }
+}
