@@ -168,12 +168,15 @@ impl Writer {
         self.head = head;
         let recorded_at = last_recorded(&mut *self.reader, head.position)?;
         self.recorded_at = self.recorded_at.max(recorded_at);
+        self.look_at_sources()
+    }
+
+    /// How far sources are now, as far as others have moved them.
+    fn look_at_sources(&mut self) -> Result<(), StoreError> {
         let before = std::mem::replace(&mut self.sources, Standing::of(self.reader.sources()?));
         for (name, standing) in &mut self.sources {
-            standing.feed = before
-                .get(name)
-                .filter(|before| before.offset == standing.offset)
-                .and_then(|b| b.feed.clone());
+            let same = before.get(name).filter(|before| before.offset == standing.offset);
+            standing.feed = same.and_then(|before| before.feed.clone());
         }
         Ok(())
     }
@@ -293,6 +296,13 @@ impl Writer {
         step: &'a Step,
         events: &'a [Encoded],
     ) -> Verdict {
+        let known = self.sources.get(&*step.source).map(|standing| standing.offset);
+        if step.first && known != step.after && !accepted.sources.contains_key(&*step.source) {
+            // The feed has read it since: another writer may have moved it.
+            if let Err(error) = self.look_at_sources() {
+                return Verdict::Refuse(Refusal::Store(Arc::new(error)));
+            }
+        }
         let standing = accepted.sources.get(&*step.source).or_else(|| self.sources.get(&*step.source));
         // The offset alone would not do: another feed of the source may have brought it just there, and this one's last batch was refused.
         if !Standing::precedes(standing, step) {

@@ -14,7 +14,7 @@ use super::schema::Kind;
 use super::wal::WalWatch;
 use crate::sql::SqlType;
 use crate::store::suite::{append, checkpoint, columns, events, grow, read_all, rows};
-use crate::store::{AppendFailure, Head, Log, Store, StoreError, StoredType};
+use crate::store::{Advance, AppendFailure, Head, Log, Store, StoreError, StoredType};
 
 /// The path of a folder that does not exist yet, and what removes it in the end.
 fn place() -> (TempDir, PathBuf) {
@@ -625,5 +625,55 @@ fn a_log_that_is_folded_in_part_is_not_taken_for_damaged() {
         let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
         assert_eq!(head(&reading), log.head().expect("the head"));
         reader.execute_batch("COMMIT").expect("ended");
+    }
+}
+
+#[test]
+fn a_log_from_before_there_were_sources_is_brought_up_to_date() {
+    let (_parent, path) = filled();
+    let mark = |format: u32| {
+        plain(&path.join("events.db"))
+            .execute_batch(&format!("PRAGMA user_version = {format}"))
+            .expect("marked");
+    };
+    mark(1);
+    let why = refused(&path, "marked as format 1");
+    assert!(matches!(why, StoreError::Corrupt { .. }), "{why}");
+    plain(&path.join("events.db")).execute_batch("DROP TABLE sources").expect("dropped");
+
+    let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
+    assert!(reading.reader().expect("a reader").sources().expect("sources").is_empty());
+    drop(reading);
+    let store = open(&path);
+    let advance = Advance { source: "till", after: None, to: 7 };
+    let mut log = store.log().expect("the log");
+    log.append(head(&store), &[], &[advance]).expect("moved");
+    assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 100).len(), 10);
+    drop((log, store));
+    assert_eq!(open(&path).reader().expect("a reader").sources().expect("sources")["till"], 7);
+}
+
+#[test]
+fn an_offset_that_is_not_what_was_stored_is_named() {
+    for (change, word) in [
+        ("UPDATE sources SET offset = 6 WHERE name = 'till/2'", "\"till/2\" is stored as 6"),
+        ("UPDATE sources SET name = 'till/3' WHERE name = 'till/2'", "\"till/3\""),
+        ("DELETE FROM sources WHERE name = 'till/1'", "one of them is missing"),
+        ("DELETE FROM sources WHERE name = ''", "one of them is missing"),
+        ("DELETE FROM sources", "one of them is missing"),
+        ("DROP TABLE sources", "no such table: sources"),
+    ] {
+        let (_parent, path) = filled();
+        let store = open(&path);
+        let both = ["till/1", "till/2"].map(|source| Advance { source, after: None, to: 7 });
+        store.log().expect("the log").append(head(&store), &[], &both).expect("moved");
+        plain(&path.join("events.db")).execute_batch(change).expect("changed");
+        for why in [store.reader().expect("a reader").sources().err(), store.log().err()] {
+            let why = why.expect("refused");
+            assert!(
+                matches!(why, StoreError::Corrupt { .. }) && why.to_string().contains(word),
+                "{change}: {why}"
+            );
+        }
     }
 }
