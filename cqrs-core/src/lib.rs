@@ -36,6 +36,7 @@
 //! | say what a view is | [`#[projection]`](macro@projection) |
 //! | try a projection, with no store | [`Table`] |
 //! | append and read | [`Engine`], [`View`], [`Changes`], [`Events`] |
+//! | feed it a file, a channel or a broker | [`Engine::feed`], [`FeedItem`], [`stream()`] |
 //! | know what can go wrong | [`error`] |
 //! | know how it is doing | [`health`] |
 //! | put another store behind it | [`store`] |

@@ -455,8 +455,13 @@ fn a_flipped_byte_never_gives_another_offset() {
     assert!(said > 50, "{said}");
 }
 
+/// `PROPTEST_CASES`, which `tests/long.sh` raises, or as many as this.
+fn cases(otherwise: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").map_or(otherwise, |text| text.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(40), ..ProptestConfig::default() })]
 
     /// Fed in any pieces, replayed from anywhere, stopped and dropped anywhere: the log has each event once, in order.
     #[test]
