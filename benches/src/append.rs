@@ -146,7 +146,7 @@ fn baseline(events: &[Purchased], batch: usize, also: fn(&Connection, &Purchased
     folder
 }
 
-fn open(path: &Path) -> Connection {
+pub(crate) fn open(path: &Path) -> Connection {
     let connection = Connection::open(path).expect("it opens");
     connection
         .execute_batch(&format!("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {SCHEMA}"))

@@ -109,10 +109,10 @@ fn naive(events: &[Purchased]) -> HashMap<(String, String), i64> {
     map
 }
 
-type Good = hashbrown::HashMap<(String, String), i64, foldhash::fast::RandomState>;
+pub(crate) type Good = hashbrown::HashMap<(String, String), i64, foldhash::fast::RandomState>;
 
 #[derive(Hash)]
-struct Key<'a>(&'a str, &'a str);
+pub(crate) struct Key<'a>(pub(crate) &'a str, pub(crate) &'a str);
 
 impl hashbrown::Equivalent<(String, String)> for Key<'_> {
     fn equivalent(&self, key: &(String, String)) -> bool {

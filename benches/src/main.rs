@@ -6,6 +6,7 @@
 //! Absolute figures move with the machine; the ratios are what to look at. `quick` as the filter's first word runs everything on a tenth of the events.
 
 mod append;
+mod feed;
 mod fold;
 mod read;
 mod report;
@@ -34,8 +35,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let events = workload::events(if quick { 100_000 } else { 1_000_000 });
     let mut report = Report::new(events.len());
     type Part = fn(&[workload::Purchased], &mut Report);
-    let parts: [(&str, Part); 4] =
-        [("fold", fold::run), ("append", append::run), ("read", read::run), ("start", start::run)];
+    let parts: [(&str, Part); 5] = [
+        ("fold", fold::run),
+        ("append", append::run),
+        ("feed", feed::run),
+        ("read", read::run),
+        ("start", start::run),
+    ];
     for (name, run) in parts {
         if wanted(name) {
             eprintln!("{name} ..");

@@ -218,6 +218,20 @@ pub enum Refusal {
         /// What differs.
         what: String,
     },
+    /// The source of a feed no longer stands where this feed left it.
+    #[error(
+        "another feed of the source `{name}` has come between: the source stands at {}, and this feed was at {}. End one of them, or give \
+         each source (each partition of one) a name of its own",
+        offset(.stored), offset(.after)
+    )]
+    SourceMoved {
+        /// The source's name.
+        name: String,
+        /// The offset that the feed goes on from; `None` is the source's beginning.
+        after: Option<u64>,
+        /// The offset that is stored.
+        stored: Option<u64>,
+    },
     /// The store was opened read-only.
     #[error("the store is open read-only")]
     ReadOnly,
@@ -227,6 +241,66 @@ pub enum Refusal {
     /// The store could not.
     #[error(transparent)]
     Store(Arc<StoreError>),
+}
+
+fn offset(offset: &Option<u64>) -> String {
+    offset.map_or_else(|| "its beginning".into(), |offset| format!("offset {offset}"))
+}
+
+/// Why a feed ended before its stream. What came before the item that ended it is durable, unless that is what failed; feeding again goes on
+/// after what is stored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeedError<E> {
+    /// The stream gave an error. What came before it is in the log.
+    #[error("the stream of the source ended with an error: {0}")]
+    Stream(E),
+    /// The offsets of the stream do not increase, so one of the items would have been taken for one that is in the log. What came before it is in
+    /// the log.
+    #[error(
+        "the source `{name}` gave offset {offset} after offset {before}: offsets have to increase from item to item. Give each partition \
+         of a source a name of its own, and the events of one offset as one item (`FeedItem::all`)"
+    )]
+    OutOfOrder {
+        /// The source's name.
+        name: String,
+        /// The offset before.
+        before: u64,
+        /// The offset that does not follow it.
+        offset: u64,
+    },
+    /// An event cannot be appended. What came before its item is in the log.
+    #[error(
+        "the item at offset {offset} of the source `{name}` cannot be appended: {refusal}; what came before it is in the log. \
+         Mend it and feed the source again, or leave the item out (`FeedItem::nothing({offset})`)"
+    )]
+    Refused {
+        /// The source's name.
+        name: String,
+        /// The item's offset.
+        offset: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// An append failed. What the log has from the source, [`Engine::source`](crate::Engine::source) tells.
+    #[error("feeding the source `{name}` failed: {error}")]
+    Append {
+        /// The source's name.
+        name: String,
+        /// What became of the append.
+        error: AppendError,
+    },
+    /// The name is empty.
+    #[error("the source has no name: give it one, under which its offset is stored")]
+    Nameless,
+    /// The source's offset could not be read. Nothing was appended.
+    #[error("the offset of the source `{name}` could not be read: {failure}")]
+    Store {
+        /// The source's name.
+        name: String,
+        /// Why.
+        failure: StoreFailure,
+    },
 }
 
 /// Why a view does not answer.

@@ -36,6 +36,7 @@
 //! | say what a view is | [`#[projection]`](macro@projection) |
 //! | try a projection, with no store | [`Table`] |
 //! | append and read | [`Engine`], [`View`], [`Changes`], [`Events`] |
+//! | feed it a file, a channel or a broker | [`Engine::feed`], [`FeedItem`], [`stream()`] |
 //! | know what can go wrong | [`error`] |
 //! | know how it is doing | [`health`] |
 //! | put another store behind it | [`store`] |
@@ -72,9 +73,12 @@ mod view;
 pub mod __private;
 
 pub use change::{Change, Changes, Next, NextTimeout};
-pub use engine::{Append, Builder, Consistency, Engine, Events, NewEvent};
+pub use engine::{
+    Append, Builder, Consistency, Engine, Events, Fed, Feed, FeedContent, FeedItem, IntoFeedItem, Items,
+    NewEvent, stream,
+};
 pub use error::{
-    AppendError, ChangesError, EventsError, NoSuchView, NotReady, ReadError, Refusal, StartError,
+    AppendError, ChangesError, EventsError, FeedError, NoSuchView, NotReady, ReadError, Refusal, StartError,
     StoreFailure, WaitError,
 };
 pub use receipt::{ParseReceiptError, Receipt};

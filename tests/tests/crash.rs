@@ -1,18 +1,21 @@
-//! A process that is killed at any moment: a child appends, checkpoints and rebuilds on one folder over and over, and is killed with SIGKILL at
-//! random moments; the parent then holds the folder against what the child said it had been promised.
+//! A process that is killed at any moment: a child appends, feeds, checkpoints and rebuilds on one folder over and over, and is killed with SIGKILL
+//! at random moments; the parent then holds the folder against what the child said it had been promised.
 //!
-//! `CRASH_KILLS=10000` makes it longer, `CRASH_SEED=..` repeats the moments and choices (not the races).
+//! `CRASH_KILLS=10000` makes it longer (`tests/long.sh`), `CRASH_SEED=..` repeats the moments and choices (not the races).
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
+use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::{Command, Stdio};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use cqrs_core::Builder;
 use cqrs_core::prelude::*;
+use cqrs_core::{Builder, FeedItem, stream};
 
 /// What a thread of the child did in a step: one event, or several as one batch.
 #[event]
@@ -155,6 +158,20 @@ fn id_of(event: &Did) -> String {
     format!("{worker}/{step}/{part}")
 }
 
+/// A worker whose steps are a source: they are fed, and after a kill fed again from some earlier place.
+const FED: u32 = 50;
+const SOURCE: &str = "source/50";
+
+/// Where a step of the source is: offsets have gaps.
+fn offset_of(step: u64) -> u64 {
+    step * 5 + Random(step).below(5)
+}
+
+/// The last step up to an offset.
+fn step_at(offset: Option<u64>) -> u64 {
+    offset.map_or(0, |offset| offset / 5)
+}
+
 /// What is acknowledged: worker, step, first and last position.
 type Receipts = Vec<(u32, u64, u64, u64)>;
 
@@ -209,17 +226,46 @@ fn child() {
             }
         }
     };
+    let feed = || {
+        let fed = File::options().append(true).create(true).open(folder.with_extension("fed")).unwrap();
+        let mut random = Random(u64::from(run));
+        loop {
+            let stored = step_at(engine.source(SOURCE).unwrap());
+            // Replayed from its start now and then, mostly from a little before; now and then given up half-way.
+            let from = if random.below(16) == 0 { 1 } else { stored.saturating_sub(random.below(50)).max(1) };
+            let (to, gives_up) = (stored + 1 + random.below(150), random.below(4) == 0);
+            let steps = (from..=to).map(|step| FeedItem::all(offset_of(step), events_of(FED, step)));
+            let mut feed = engine.feed(SOURCE, stream(steps));
+            if gives_up {
+                let mut context = Context::from_waker(Waker::noop());
+                for _ in 0..random.below(4) {
+                    let _ = Pin::new(&mut feed).poll(&mut context);
+                    std::thread::sleep(Duration::from_micros(random.below(500)));
+                }
+                continue;
+            }
+            let done = feed.wait().unwrap();
+            // One that was given up may have been further.
+            let to = step_at(done.offset).max(to);
+            assert_eq!(done.offset, Some(offset_of(to)));
+            (&fed).write_all(format!("{to}\n").as_bytes()).unwrap();
+            let row = engine.view::<Progress>().get(FED).unwrap().expect("its events were acknowledged");
+            assert_eq!(row.step, to, "the feed reads what it wrote");
+        }
+    };
     let nameless = 100 + run;
+    // A panic must end the process, and not only its thread.
+    let guarded = |work: &dyn Fn()| {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            std::process::exit(1);
+        }
+    };
     std::thread::scope(|scope| {
         for worker in (0..NAMED).chain([nameless]) {
             let work = &work;
-            // A panic must end the process, and not only its thread.
-            scope.spawn(move || {
-                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(worker))).is_err() {
-                    std::process::exit(1);
-                }
-            });
+            scope.spawn(move || guarded(&|| work(worker)));
         }
+        scope.spawn(|| guarded(&feed));
         scope.spawn(|| {
             loop {
                 engine.checkpoint().wait().unwrap();
@@ -293,13 +339,24 @@ impl Known {
             let last = acknowledged.entry(*worker).or_default();
             *last = (*last).max(*step);
         }
-        for (worker, step) in &self.named_steps {
+        for (worker, step) in self.named_steps.iter().filter(|(worker, _)| **worker != FED) {
             let acknowledged = acknowledged.get(worker).copied().unwrap_or(0);
             assert!(
                 *step <= acknowledged + 1,
                 "worker {worker} was told {acknowledged}, and {step} are there"
             );
         }
+    }
+
+    /// The source is in the log as far as it was acknowledged, and its stored offset is that of its last event there. That each of its steps is there
+    /// once, in order, `whole` has seen.
+    fn fed(&self, engine: &Engine, fed: &Path) {
+        let there = self.named_steps.get(&FED).copied().unwrap_or(0);
+        let text = std::fs::read_to_string(fed).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let acknowledged = whole.lines().last().map_or(0, |step| step.parse().unwrap());
+        assert!(there >= acknowledged, "fed up to step {acknowledged}, and {there} are there");
+        assert_eq!(engine.source(SOURCE).unwrap(), (there > 0).then(|| offset_of(there)));
     }
 
     /// Every view is what plain loops make of the log.
@@ -375,14 +432,16 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn nothing_promised_is_lost_and_nothing_is_there_twice() {
-    let kills = number("CRASH_KILLS", 120);
+    let kills = number("CRASH_KILLS", 200);
     let from_clock =
         || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let seed = number("CRASH_SEED", 0);
     let seed = if seed == 0 { from_clock() as u64 } else { seed };
     eprintln!("CRASH_SEED={seed}");
     let mut random = Random(seed);
-    let parent = tempfile::tempdir().unwrap();
+    let mut parent = tempfile::tempdir().unwrap();
+    // What a failure left behind is worth a look.
+    parent.disable_cleanup(std::env::var_os("CRASH_KEEP").is_some());
     let folder = parent.path().join("store");
     let told = folder.with_extension("receipts");
     let mut known = Known::default();
@@ -406,6 +465,7 @@ fn nothing_promised_is_lost_and_nothing_is_there_twice() {
         engine.wait_ready().wait().unwrap();
         known.read(&engine, last || random.below(8) == 0);
         known.promised(&receipts(&told));
+        known.fed(&engine, &folder.with_extension("fed"));
         known.views(&engine, shape);
         for view in engine.health().views {
             assert_eq!((view.position, view.lag), (known.log.len() as u64, 0), "{}", view.name);
@@ -429,7 +489,11 @@ fn nothing_promised_is_lost_and_nothing_is_there_twice() {
     }
     let (events, acknowledged) = (known.log.len(), known.checked);
     let elapsed = begun.elapsed();
-    eprintln!("{kills} kills, {events} events, {acknowledged} appends acknowledged, {elapsed:.1?}");
+    let fed = known.named_steps.get(&FED).copied().unwrap_or(0);
+    eprintln!(
+        "{kills} kills, {events} events, {acknowledged} appends acknowledged, {fed} items fed, {elapsed:.1?}"
+    );
+    assert!(fed > kills, "the children fed hardly anything: {fed} items");
     assert!(acknowledged > kills as usize, "the children hardly did anything: {acknowledged} appends");
 }
 
@@ -485,7 +549,7 @@ fn child_of_many() {
 
 #[test]
 fn a_half_saved_view_is_not_taken_for_a_whole_one() {
-    let kills = number("CRASH_KILLS", 120) / 12;
+    let kills = number("CRASH_KILLS", 200) / 20;
     let mut random = seeded();
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("store");

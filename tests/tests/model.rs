@@ -303,8 +303,13 @@ fn check(engine: &Engine, history: &[Recorded]) {
     }
 }
 
+/// `PROPTEST_CASES`, which `tests/long.sh` raises, or as many as this.
+fn cases(otherwise: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").map_or(otherwise, |text| text.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(64), ..ProptestConfig::default() })]
 
     #[test]
     fn every_view_is_what_plain_loops_say(steps in steps()) {

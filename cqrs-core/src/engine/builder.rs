@@ -15,7 +15,7 @@ use super::replay::{Halt, replay};
 use super::request::Consistency;
 use super::shared::{Core, Published, Shown, Start};
 use super::slot::Slot;
-use super::writer::{GroupLimits, Writer, last_recorded};
+use super::writer::{GroupLimits, Standing, Writer, last_recorded};
 use super::{Engine, Handle, Threads};
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
@@ -205,7 +205,8 @@ impl Builder {
         let mut desk = None;
         if let Some(log) = log {
             let recorded_at = last_recorded(&mut *reader, head.position)?;
-            let writer = Writer { core: core.clone(), log, reader, head, recorded_at };
+            let sources = Standing::of(reader.sources()?);
+            let writer = Writer { core: core.clone(), log, reader, head, recorded_at, sources };
             desk = Some(Arc::new(Desk::new(writer, fold.clone(), self.requests, self.group)));
         }
         fold.begin(Pipeline {

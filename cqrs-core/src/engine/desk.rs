@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_channel::{Receiver, Sender};
+use async_channel::{Receiver, SendError, Sender, TrySendError};
 
 use super::pipeline::{Fold, Message};
 use super::request::Request;
@@ -50,15 +50,25 @@ impl Desk {
         Self { requests, taken, writer: Mutex::new(Some(writer)), waiting, fold, limits }
     }
 
-    /// Leaves a request to the writer's thread, once there is a place for it; `false` if the engine is closed.
-    pub(crate) async fn hand_in(&self, request: Request) -> bool {
+    /// Leaves a request to the writer's thread, once there is a place for it; refuses it if the engine is closed.
+    pub(crate) async fn hand_in(&self, request: Request) {
         let waiting = Waiting::new(&self.waiting);
-        let handed_in = self.requests.send(request).await.is_ok();
-        if handed_in {
+        match self.requests.send(request).await {
             // From here on it is the writer's thread that counts it off.
-            std::mem::forget(waiting);
+            Ok(()) => std::mem::forget(waiting),
+            Err(SendError(request)) => refuse(request),
         }
-        handed_in
+    }
+
+    /// The same, if there is a place for it now; gives it back if there is not.
+    pub(crate) fn try_hand_in(&self, request: Request) -> Result<(), Request> {
+        let waiting = Waiting::new(&self.waiting);
+        match self.requests.try_send(request) {
+            Ok(()) => std::mem::forget(waiting),
+            Err(TrySendError::Closed(request)) => refuse(request),
+            Err(TrySendError::Full(request)) => return Err(request),
+        }
+        Ok(())
     }
 
     /// Writes a request, and folds it, in the caller's thread; gives it back if others are at it or wait.

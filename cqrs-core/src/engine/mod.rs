@@ -15,6 +15,8 @@ mod catalog;
 mod checkpoint;
 mod desk;
 mod events;
+mod feed;
+mod item;
 mod pipeline;
 mod rebuild;
 mod replay;
@@ -31,9 +33,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use futures_core::Stream;
+
 pub use self::builder::Builder;
 use self::desk::Desk;
 pub use self::events::Events;
+pub use self::feed::{Fed, Feed};
+pub use self::item::{FeedContent, FeedItem, IntoFeedItem, Items, stream};
 use self::pipeline::{Control, Fold, Message};
 pub use self::request::{Append, Consistency, NewEvent};
 use self::shared::{Core, Shown};
@@ -278,6 +284,61 @@ impl Engine {
     /// The recorded events of type `E` from position `from` on (1 is the first), then those that are appended later. See [`Events`].
     pub fn events<E: Event>(&self, from: u64) -> Events<E> {
         Events::new(self.core(), from)
+    }
+
+    /// Pipes a stream of events into the log, each once, whatever stops it and however often it is begun again: the offset of its last event is
+    /// stored under the source's name, with the events, in one transaction.
+    ///
+    /// Items are pairs of offset and event, or what else is an [`IntoFeedItem`]; one that is an error ends the feed after what came before it. Offsets increase from item to item (a partitioned broker is one
+    /// source a partition, e.g. `"orders/3"`). Those that are not beyond the stored offset are in the log and are passed over, so a
+    /// source may be replayed from its start, or from where [`source`](Self::source) says. A file is fed through [`stream`].
+    ///
+    /// The answer comes when the stream has ended and all of it is appended, as an append would answer; see [`Feed`].
+    ///
+    /// ```
+    /// use cqrs_core::{prelude::*, stream};
+    ///
+    /// #[event]
+    /// pub struct Purchased { pub customer: String, pub qty: i32 }
+    ///
+    /// #[projection(from = Purchased, group_by = customer)]
+    /// pub struct Purchases { pub customer: String, #[sum(qty)] pub qty: i64 }
+    ///
+    /// let engine = Engine::in_memory().view::<Purchases>().start()?;
+    /// let purchased = |line: &str| -> Result<Purchased, Box<dyn std::error::Error>> {
+    ///     let (customer, qty) = line.split_once(',').ok_or("a line has two fields")?;
+    ///     Ok(Purchased { customer: customer.into(), qty: qty.parse()? })
+    /// };
+    /// // A line's number is its offset; what is wrong with a line ends the feed.
+    /// let file = |text: &'static str| stream((1..).zip(text.lines().map(purchased)));
+    ///
+    /// let fed = engine.feed("purchases.csv", file("ann,2\nbob,1\n")).wait()?;
+    /// assert_eq!((fed.offset, fed.appended, fed.passed_over), (Some(2), 2, 0));
+    ///
+    /// // The file has grown, and is read again from its start.
+    /// let fed = engine.feed("purchases.csv", file("ann,2\nbob,1\nann,3\n")).wait()?;
+    /// assert_eq!((fed.offset, fed.appended, fed.passed_over), (Some(3), 1, 2));
+    /// assert_eq!(engine.view::<Purchases>().get("ann")?.unwrap().qty, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`FeedError`](crate::FeedError).
+    pub fn feed<S>(&self, source: &str, stream: S) -> Feed<S>
+    where
+        S: Stream<Item: IntoFeedItem>,
+    {
+        Feed::new(self.core(), self.handle.desk.clone(), self.handle.consistency, source, stream)
+    }
+
+    /// The offset of the last item of a source that is in the log, `None` where there is none: a consumer can seek to the one after it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFailure`].
+    pub fn source(&self, source: &str) -> Result<Option<u64>, StoreFailure> {
+        self.core().source(source)
     }
 
     /// How the engine is doing: the log's end, and each view's position, lag, checkpoint, fault, rows and memory.

@@ -76,7 +76,7 @@ impl NewEvent {
         self
     }
 
-    fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {
+    pub(crate) fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {
         let Schema { name, rust, version, .. } = *self.schema;
         let kind = core.catalog.appended(self.schema).ok_or(Refusal::Unregistered { name, rust })?;
         let encode = |error| Refusal::Encode(Arc::new(error));
@@ -123,9 +123,21 @@ pub enum Consistency {
     Durable,
 }
 
+/// How far a feed takes its source with a request, and from where.
+pub(crate) struct Step {
+    /// The source's name; this very allocation is the feed.
+    pub(crate) source: Arc<str>,
+    /// Whether it is the feed's first: the others go on from that.
+    pub(crate) first: bool,
+    pub(crate) after: Option<u64>,
+    pub(crate) to: u64,
+}
+
 /// A request to the writer.
 pub(crate) struct Request {
     pub(crate) events: Vec<Encoded>,
+    /// What a feed stores with its events.
+    pub(crate) step: Option<Step>,
     pub(crate) consistency: Consistency,
     pub(crate) reply: ReplyTo<Result<Receipt, AppendError>>,
 }
@@ -218,7 +230,7 @@ impl Append {
         Some(events.and_then(|events| {
             let desk = desk.ok_or(Refusal::ReadOnly)?;
             let (reply, answer) = reply();
-            Ok((desk, Request { events, consistency, reply }, answer))
+            Ok((desk, Request { events, step: None, consistency, reply }, answer))
         }))
     }
 }
@@ -248,16 +260,17 @@ impl Future for Append {
 type Answer = Reply<Result<Receipt, AppendError>>;
 
 async fn send(desk: Arc<Desk>, request: Request, answer: Answer) -> Result<Receipt, AppendError> {
-    if !desk.hand_in(request).await {
-        return Err(AppendError::NotAppended(Refusal::Closed));
-    }
+    desk.hand_in(request).await;
     drop(desk);
     answered(answer).await
 }
 
 async fn answered(answer: Answer) -> Result<Receipt, AppendError> {
-    answer.await.unwrap_or_else(|| {
-        let reason = "the engine's writer stopped before it answered".into();
-        Err(AppendError::Unknown { reason, source: None })
-    })
+    answer.await.unwrap_or_else(|| Err(unanswered()))
+}
+
+/// What an append answers that never got an answer.
+pub(crate) fn unanswered() -> AppendError {
+    let reason = "the engine's writer stopped before it answered".into();
+    AppendError::Unknown { reason, source: None }
 }

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use super::catalog::Catalog;
 use super::pipeline::{Control, Message};
 use super::slot::AnyRows;
-use crate::error::{NoSuchView, ReadError};
+use crate::error::{NoSuchView, ReadError, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::projection::{Fault, Projection};
 use crate::store::{LogReader, Store, StoreId};
@@ -113,6 +113,12 @@ impl Core {
     pub(crate) fn move_head(&self, position: u64) {
         self.durable.fetch_max(position, Ordering::AcqRel);
         self.appended.notify();
+    }
+
+    /// A source's offset, as it is stored now.
+    pub(crate) fn source(&self, source: &str) -> Result<Option<u64>, StoreFailure> {
+        let store = lock(&self.store).clone().ok_or(StoreFailure::Closed)?;
+        Ok(store.reader()?.sources()?.get(source).copied())
     }
 
     /// Asks something of the fold, between two batches.

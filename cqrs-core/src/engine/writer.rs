@@ -1,15 +1,15 @@
 //! The writer: groups of requests, one transaction and one fsync each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::batch::{Acknowledge, Batch};
-use super::request::{Consistency, Encoded, Request};
+use super::request::{Consistency, Encoded, Request, Step};
 use super::shared::Core;
 use crate::Timestamp;
 use crate::error::{AppendError, Refusal};
 use crate::receipt::Receipt;
-use crate::store::{AppendFailure, Head, Log, LogEvent, LogReader, StoreError, chain};
+use crate::store::{Advance, AppendFailure, Head, Log, LogEvent, LogReader, StoreError, chain};
 
 /// How much goes into one group, unless a single request is larger.
 #[derive(Clone, Copy, Debug)]
@@ -25,14 +25,54 @@ pub(crate) struct Writer {
     pub(crate) head: Head,
     /// When the last event was recorded; no later one is recorded before it.
     pub(crate) recorded_at: Timestamp,
+    pub(crate) sources: BTreeMap<String, Standing>,
+}
+
+/// How far a source is in the log, and the feed that brought it there, if it was one of this engine's.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    pub(crate) offset: u64,
+    pub(crate) feed: Option<Arc<str>>,
+}
+
+impl Standing {
+    pub(crate) fn of(sources: BTreeMap<String, u64>) -> BTreeMap<String, Self> {
+        sources.into_iter().map(|(name, offset)| (name, Self { offset, feed: None })).collect()
+    }
+
+    /// Whether this is where the feed left it, or found it.
+    fn precedes(standing: Option<&Self>, step: &Step) -> bool {
+        let own =
+            |standing: &Self| standing.feed.as_ref().is_some_and(|feed| Arc::ptr_eq(feed, &step.source));
+        standing.map(|standing| standing.offset) == step.after && (step.first || standing.is_some_and(own))
+    }
+}
+
+impl From<&Step> for Standing {
+    fn from(step: &Step) -> Self {
+        Self { offset: step.to, feed: Some(step.source.clone()) }
+    }
 }
 
 /// What is to become of a request.
 enum Verdict {
-    Append(Receipt),
+    /// All of its events but those that are repeats (of a feed only), by their places.
+    Append(Receipt, Vec<usize>),
     /// The log, or the group before it, has these events already.
     Known(Receipt),
     Refuse(Refusal),
+}
+
+impl Verdict {
+    /// Those of the request's events that are to be appended.
+    fn appended<'a>(&self, events: &'a [Encoded]) -> impl Iterator<Item = &'a Encoded> {
+        let (events, repeats) = match self {
+            Self::Append(_, repeats) => (events, &**repeats),
+            Self::Known(_) | Self::Refuse(_) => (&[][..], &[][..]),
+        };
+        let new = move |at: &usize| repeats.is_empty() || repeats.binary_search(at).is_err();
+        events.iter().enumerate().filter(move |(at, _)| new(at)).map(|(_, event)| event)
+    }
 }
 
 impl Writer {
@@ -42,9 +82,8 @@ impl Writer {
         loop {
             let verdicts = self.judge(&group);
             let recorded_at = Timestamp::now().max(self.recorded_at);
-            let accepted =
-                group.iter().zip(&verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Append(_)));
-            let accepted = accepted.flat_map(|(request, _)| &request.events);
+            let accepted = group.iter().zip(&verdicts);
+            let accepted = accepted.flat_map(|(request, verdict)| verdict.appended(&request.events));
             let mut head = self.head;
             let events: Vec<LogEvent<'_>> = accepted
                 .map(|event| {
@@ -63,7 +102,12 @@ impl Writer {
                     event
                 })
                 .collect();
-            let outcome = if events.is_empty() { Ok(()) } else { self.log.append(self.head, &events) };
+            let advances = advances(&group, &verdicts);
+            let outcome = if events.is_empty() && advances.is_empty() {
+                Ok(())
+            } else {
+                self.log.append(self.head, &events, &advances)
+            };
             let checksums: Vec<u64> = events.iter().map(|event| event.checksum).collect();
             drop(events);
             match outcome {
@@ -87,6 +131,16 @@ impl Writer {
         self.head = head;
         let recorded_at = last_recorded(&mut *self.reader, head.position)?;
         self.recorded_at = self.recorded_at.max(recorded_at);
+        self.look_at_sources()
+    }
+
+    /// How far sources are now, as far as others have moved them.
+    fn look_at_sources(&mut self) -> Result<(), StoreError> {
+        let before = std::mem::replace(&mut self.sources, Standing::of(self.reader.sources()?));
+        for (name, standing) in &mut self.sources {
+            let same = before.get(name).filter(|before| before.offset == standing.offset);
+            standing.feed = same.and_then(|before| before.feed.clone());
+        }
         Ok(())
     }
 
@@ -106,9 +160,18 @@ impl Writer {
             self.core.move_head(head.position);
         }
         let (mut events, mut folded) = (Vec::new(), Vec::new());
-        for (request, verdict) in group.into_iter().zip(verdicts) {
+        for (mut request, verdict) in group.into_iter().zip(verdicts) {
             let receipt = match verdict {
-                Verdict::Append(receipt) => {
+                Verdict::Append(receipt, repeats) => {
+                    if let Some(step) = &request.step {
+                        self.sources.insert(step.source.as_ref().to_owned(), step.into());
+                    }
+                    if !repeats.is_empty() {
+                        let mut at = 0..;
+                        request
+                            .events
+                            .retain(|_| at.next().is_none_or(|at| repeats.binary_search(&at).is_err()));
+                    }
                     events.push(request.events);
                     receipt
                 }
@@ -150,7 +213,7 @@ impl Writer {
                 Verdict::Refuse(refusal) => Err(AppendError::NotAppended(refusal)),
                 // What the log had before is there, whatever became of this group.
                 Verdict::Known(receipt) if receipt.last <= known => Ok(receipt),
-                Verdict::Known(_) | Verdict::Append(_) => Err(error.clone()),
+                Verdict::Known(_) | Verdict::Append(..) => Err(error.clone()),
             });
         }
     }
@@ -161,6 +224,10 @@ impl Writer {
         let mut verdicts = Vec::with_capacity(group.len());
         for request in group {
             let events = &request.events;
+            if let Some(step) = &request.step {
+                verdicts.push(self.judge_fed(&mut accepted, step, events));
+                continue;
+            }
             let first = self.head.position + accepted.events.len() as u64 + 1;
             let verdict = match self.known(&accepted, events) {
                 Err(refusal) => Verdict::Refuse(refusal),
@@ -173,12 +240,68 @@ impl Writer {
                         }
                         accepted.events.push(event);
                     }
-                    Verdict::Append(self.receipt(first, events.len()))
+                    Verdict::Append(self.receipt(first, events.len()), Vec::new())
                 }
             };
             verdicts.push(verdict);
         }
         verdicts
+    }
+
+    /// Decides what a feed asks: in its turn, or not at all. How its events were cut into requests is not to matter, so each that the log has
+    /// already, by its id, is left out for itself.
+    fn judge_fed<'a>(
+        &mut self,
+        accepted: &mut Accepted<'a>,
+        step: &'a Step,
+        events: &'a [Encoded],
+    ) -> Verdict {
+        let known = self.sources.get(&*step.source).map(|standing| standing.offset);
+        if step.first && known != step.after && !accepted.sources.contains_key(&*step.source) {
+            // The feed has read it since: another writer may have moved it.
+            if let Err(error) = self.look_at_sources() {
+                return Verdict::Refuse(Refusal::Store(Arc::new(error)));
+            }
+        }
+        let standing = accepted.sources.get(&*step.source).or_else(|| self.sources.get(&*step.source));
+        // The offset alone would not do: another feed of the source may have brought it just there, and this one's last batch was refused.
+        if !Standing::precedes(standing, step) {
+            let (name, stored) = (step.source.as_ref().to_owned(), standing.map(|standing| standing.offset));
+            return Verdict::Refuse(Refusal::SourceMoved { name, after: step.after, stored });
+        }
+        let before = accepted.events.len();
+        let first = self.head.position + before as u64 + 1;
+        let mut repeats = Vec::new();
+        for (at, event) in events.iter().enumerate() {
+            if let Some(id) = event.id.as_deref() {
+                match self.repeats(accepted, id, event) {
+                    Ok(true) => {
+                        repeats.push(at);
+                        continue;
+                    }
+                    Ok(false) => {}
+                    Err(refusal) => {
+                        accepted.events.truncate(before);
+                        accepted.ids.retain(|_, position| *position < first);
+                        return Verdict::Refuse(refusal);
+                    }
+                }
+                accepted.ids.insert(id, self.head.position + accepted.events.len() as u64 + 1);
+            }
+            accepted.events.push(event);
+        }
+        accepted.sources.insert(&*step.source, step.into());
+        Verdict::Append(self.receipt(first, events.len() - repeats.len()), repeats)
+    }
+
+    /// Whether the log, or the group before it, has this event; the error is another one under its id.
+    fn repeats(&mut self, accepted: &Accepted<'_>, id: &str, event: &Encoded) -> Result<bool, Refusal> {
+        let Some(position) = self.position_of(accepted, id)? else { return Ok(false) };
+        if self.same(accepted, position, std::slice::from_ref(event))? {
+            return Ok(true);
+        }
+        let what = format!("the event at position {position} has it, with another name, version or payload");
+        Err(conflict(id, &what))
     }
 
     fn receipt(&self, first: u64, events: usize) -> Receipt {
@@ -262,6 +385,21 @@ impl Writer {
 struct Accepted<'a> {
     events: Vec<&'a Encoded>,
     ids: HashMap<&'a str, u64>,
+    /// How far it takes sources.
+    sources: HashMap<&'a str, Standing>,
+}
+
+/// How far the group takes each source, from where it stands.
+fn advances<'a>(group: &'a [Request], verdicts: &[Verdict]) -> Vec<Advance<'a>> {
+    let mut advances: Vec<Advance<'a>> = Vec::new();
+    for (request, verdict) in group.iter().zip(verdicts) {
+        let (Some(step), Verdict::Append(..)) = (&request.step, verdict) else { continue };
+        match advances.iter_mut().find(|advance| *advance.source == *step.source) {
+            Some(advance) => advance.to = step.to,
+            None => advances.push(Advance { source: &step.source, after: step.after, to: step.to }),
+        }
+    }
+    advances
 }
 
 fn conflict(id: &str, what: &str) -> Refusal {

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{
-    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, SqlColumn, Store,
-    StoreError, StoreId, StoredType, ViewCheckpoint,
+    Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, SqlColumn,
+    Store, StoreError, StoreId, StoredType, ViewCheckpoint,
 };
 use crate::Timestamp;
 
@@ -85,6 +85,7 @@ struct Events {
     segments: Vec<Arc<Segment>>,
     ids: HashMap<Box<str>, u64>,
     types: TypeCounts,
+    sources: BTreeMap<String, u64>,
 }
 
 /// Events below this number go on into the last segment, so that appends of one event do not cost a segment each.
@@ -165,8 +166,12 @@ impl Events {
         Some((segment, usize::try_from(position - segment.after - 1).ok()?))
     }
 
-    /// Why these events may not follow the head, if anything speaks against it.
-    fn objection(&self, events: &[LogEvent<'_>]) -> Option<String> {
+    /// Why these may not follow the head, if anything speaks against it.
+    fn objection(&self, events: &[LogEvent<'_>], advances: &[Advance<'_>]) -> Option<String> {
+        let stray = |advance: &&Advance<'_>| self.sources.get(advance.source).copied() != advance.after;
+        if let Some(advance) = advances.iter().find(stray) {
+            return Some(source_moved(advance, self.sources.get(advance.source).copied()));
+        }
         let mut in_batch = HashSet::new();
         for (event, position) in events.iter().zip(self.head.position + 1..) {
             if event.position != position {
@@ -244,6 +249,17 @@ impl TypeCounts {
     }
 }
 
+/// What an append says about a source that does not stand where it should. Every store says it alike.
+pub(super) fn source_moved(advance: &Advance<'_>, stored: Option<u64>) -> String {
+    let of = |offset: Option<u64>| offset.map_or("nothing".into(), |offset| format!("offset {offset}"));
+    format!(
+        "the source {:?} is stored with {}, and was to go on after {}; keep other programs from writing to the store, and reopen it",
+        advance.source,
+        of(stored),
+        of(advance.after)
+    )
+}
+
 /// What an append says about an event id that the log, or the batch itself, already has. Every store says it alike.
 pub(super) fn id_taken(id: &str) -> String {
     format!("the event id {id:?} is already taken; find the event that bears it, or choose another id")
@@ -275,18 +291,24 @@ impl Log for MemoryLog {
         Ok(self.0.log().head)
     }
 
-    fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure> {
+    fn append(
+        &mut self,
+        expected: Head,
+        events: &[LogEvent<'_>],
+        advances: &[Advance<'_>],
+    ) -> Result<(), AppendFailure> {
         let mut log = self.0.log_mut();
         if log.head != expected {
             return Err(AppendFailure::HeadMoved(log.head));
         }
-        if let Some(why) = log.objection(events) {
+        if let Some(why) = log.objection(events, advances) {
             return Err(AppendFailure::NotAppended(StoreError::Io {
                 action: "appending to the log".into(),
                 source: why.into(),
             }));
         }
         log.extend(events);
+        log.sources.extend(advances.iter().map(|advance| (advance.source.to_owned(), advance.to)));
         Ok(())
     }
 
@@ -322,6 +344,10 @@ impl LogReader for MemoryReader {
 
     fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
         Ok(self.0.log().types.list())
+    }
+
+    fn sources(&mut self) -> Result<BTreeMap<String, u64>, StoreError> {
+        Ok(self.0.log().sources.clone())
     }
 
     fn read(

@@ -10,6 +10,7 @@ mod sqlite;
 #[cfg(test)]
 mod suite;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -113,6 +114,26 @@ pub fn chain(previous: u64, event: &LogEvent<'_>) -> u64 {
     xxh3(event.payload, sum)
 }
 
+/// How far a source has been taken into the log: stored with the events that came from it, in one transaction.
+///
+/// An offset is whatever the source counts its items by; it only ever grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advance<'a> {
+    /// The source's name, which is not empty.
+    pub source: &'a str,
+    /// The offset that has to be stored now; `None` where there is none yet.
+    pub after: Option<u64>,
+    /// The offset that is to be stored.
+    pub to: u64,
+}
+
+/// The checksum of a source's offset: XXH3-64 over offset and name, seeded by the log's identity. Its definition is part of the file format.
+#[must_use]
+pub fn source_checksum(store: StoreId, source: &str, offset: u64) -> u64 {
+    use xxhash_rust::xxh3::xxh3_64_with_seed as xxh3;
+    xxh3(source.as_bytes(), xxh3(&offset.to_le_bytes(), xxh3(&store.0, 0)))
+}
+
 /// A type of event that a log holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredType {
@@ -204,7 +225,16 @@ pub trait Log: Send {
     ///
     /// `events` carry the positions `expected.position + 1 ..` and their checksums. Nothing is appended unless the
     /// log's head is `expected`.
-    fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure>;
+    ///
+    /// `advances`, at most one a source, are stored in the same transaction, also where there are no events. Nothing is appended unless
+    /// each source stands where it is said to. A store with other writers answers [`AppendFailure::HeadMoved`] to that, so that
+    /// the sources are looked at anew.
+    fn append(
+        &mut self,
+        expected: Head,
+        events: &[LogEvent<'_>],
+        advances: &[Advance<'_>],
+    ) -> Result<(), AppendFailure>;
 
     /// Calls `found` with the event that bears this id, if the log has one.
     fn find(&mut self, event_id: &str, found: &mut dyn FnMut(LogEvent<'_>)) -> Result<(), StoreError>;
@@ -223,6 +253,9 @@ pub trait LogReader: Send {
 
     /// Every stored name and version, with counts, ordered by name and version.
     fn types(&mut self) -> Result<Vec<StoredType>, StoreError>;
+
+    /// Every source's stored offset, verified: an offset that is not as it was written, or is missing, is [`StoreError::Corrupt`].
+    fn sources(&mut self) -> Result<BTreeMap<String, u64>, StoreError>;
 
     /// Visits up to `limit` events after position `after`, in order, and returns how many it visited.
     ///

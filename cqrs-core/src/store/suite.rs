@@ -1,8 +1,10 @@
 //! What every store must do, run over each of them.
 
+use std::collections::BTreeMap;
+
 use super::{
-    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, RowImages, SavedView, SqlColumn,
-    Store, StoreId, StoredType, ViewCheckpoint, chain,
+    Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, RowImages, SavedView,
+    SqlColumn, Store, StoreId, StoredType, ViewCheckpoint, chain,
 };
 use crate::Timestamp;
 use crate::sql::{SqlType, SqlValue};
@@ -73,7 +75,7 @@ pub(super) fn events(after: Head, count: u64) -> Vec<Owned> {
 pub(super) fn append(log: &mut dyn Log, events: &[Owned]) -> Result<(), AppendFailure> {
     let head = log.head().expect("the head");
     let events: Vec<_> = events.iter().map(Owned::borrow).collect();
-    log.append(head, &events)
+    log.append(head, &events, &[])
 }
 
 /// Appends `count` plain events.
@@ -140,7 +142,7 @@ fn an_empty_log_is_empty(store: &dyn Store) {
     assert_eq!(reader.types().expect("types"), []);
     assert_eq!(reader.checksum_at(1).expect("read"), None);
     let mut log = store.log().expect("the log");
-    log.append(Head::default(), &[]).expect("nothing to append");
+    log.append(Head::default(), &[], &[]).expect("nothing to append");
     assert_eq!(log.head().expect("the head"), Head::default());
 }
 
@@ -152,7 +154,7 @@ fn a_wrong_head_is_refused(store: &dyn Store) {
     for wrong in
         [Head::default(), Head { position: 3, checksum: head.checksum ^ 1 }, Head { position: 4, ..head }]
     {
-        let refused = log.append(wrong, &[next[0].borrow()]);
+        let refused = log.append(wrong, &[next[0].borrow()], &[]);
         assert!(matches!(refused, Err(AppendFailure::HeadMoved(now)) if now == head), "{refused:?}");
     }
     assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 10).len(), 3);
@@ -225,6 +227,50 @@ fn types_are_counted(store: &dyn Store) {
     let types = vec![of("Arrived", 1, 1), of("Purchased", 1, 8), of("Purchased", 2, 1), of("Returned", 1, 3)];
     assert_eq!(log.types().expect("types"), types);
     assert_eq!(store.reader().expect("a reader").types().expect("types"), types);
+}
+
+fn a_source_moves_with_its_events(store: &dyn Store) {
+    let advance = |source, after, to| Advance { source, after, to };
+    let sources = || store.reader().expect("a reader").sources().expect("sources");
+    let of = |offsets: &[(&str, u64)]| -> BTreeMap<String, u64> {
+        offsets.iter().map(|(name, offset)| ((*name).into(), *offset)).collect()
+    };
+    let mut log = store.log().expect("the log");
+    assert_eq!(sources(), of(&[]));
+    let first = events(Head::default(), 2);
+    let first: Vec<_> = first.iter().map(Owned::borrow).collect();
+    let both = [advance("a", None, 0), advance("\u{e4} 'b'", None, u64::MAX)];
+    log.append(Head::default(), &first, &both).expect("appended");
+    assert_eq!(sources(), of(&[("a", 0), ("\u{e4} 'b'", u64::MAX)]));
+    let head = log.head().expect("the head");
+    assert_eq!(head.position, 2);
+
+    // Without events: the offset alone.
+    log.append(head, &[], &[advance("a", Some(0), 9)]).expect("moved");
+    assert_eq!(log.head().expect("the head"), head);
+
+    // What does not follow is refused, and with it the events.
+    let next = events(head, 1);
+    for wrong in [advance("a", None, 10), advance("a", Some(8), 10), advance("new", Some(1), 2)] {
+        match log.append(head, &[next[0].borrow()], &[wrong]) {
+            Err(AppendFailure::NotAppended(why)) => assert!(why.to_string().contains(wrong.source), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Events that are refused leave the offset.
+    let mut gap = next.clone();
+    gap[0].position = 7;
+    log.append(head, &[gap[0].borrow()], &[advance("a", Some(9), 10)]).expect_err("a gap");
+    assert_eq!(log.head().expect("the head"), head);
+    assert_eq!(sources(), of(&[("a", 9), ("\u{e4} 'b'", u64::MAX)]));
+
+    log.append(head, &[next[0].borrow()], &[advance("a", Some(9), 10)]).expect("appended");
+    drop(log);
+    assert_eq!(sources()["a"], 10);
+    let mut log = store.log().expect("the log");
+    let head = log.head().expect("the head");
+    log.append(head, &[], &[advance("a", Some(10), 11), advance("c", None, 1)]).expect("moved");
+    assert_eq!(sources(), of(&[("a", 11), ("c", 1), ("\u{e4} 'b'", u64::MAX)]));
 }
 
 fn a_log_is_read_in_pages(store: &dyn Store) {
@@ -438,6 +484,7 @@ suite! {
     an_id_finds_its_event
     an_id_is_taken_once
     types_are_counted
+    a_source_moves_with_its_events
     a_log_is_read_in_pages
     a_reader_follows_the_writer
     a_checkpoint_comes_back

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::store::{
-    AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError, StoreId,
-    StoredType, ViewCheckpoint, chain,
+    Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError,
+    StoreId, StoredType, ViewCheckpoint, chain,
 };
-use crate::{Refusal, StoreFailure};
+use crate::{FeedError, Refusal, StoreFailure, stream};
 
 /// A store in memory that can be told to fail.
 #[derive(Clone, Default)]
@@ -63,7 +63,12 @@ impl Log for UnrulyLog {
     fn head(&mut self) -> Result<Head, StoreError> {
         self.0.head()
     }
-    fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure> {
+    fn append(
+        &mut self,
+        expected: Head,
+        events: &[LogEvent<'_>],
+        advances: &[Advance<'_>],
+    ) -> Result<(), AppendFailure> {
         assert!(!self.1.panic_on_append.load(Ordering::SeqCst), "told to panic");
         if self.1.refuse_append.load(Ordering::SeqCst) {
             return Err(AppendFailure::NotAppended(broken()));
@@ -83,9 +88,9 @@ impl Log for UnrulyLog {
                 checksum: 0,
             };
             event.checksum = chain(head.checksum, &event);
-            self.0.append(head, &[event])?;
+            self.0.append(head, &[event], &[])?;
         }
-        self.0.append(expected, events)?;
+        self.0.append(expected, events, advances)?;
         if self.1.lose_append.load(Ordering::SeqCst) {
             return Err(AppendFailure::Unknown(broken()));
         }
@@ -276,4 +281,34 @@ fn an_expression_that_panics_is_a_fault() {
     assert_eq!(fault.position, 2);
     assert!(fault.reason.contains("divide by zero"), "{fault}");
     assert_eq!(has(&engine).into_values().next(), Some((5, 2)));
+}
+
+#[test]
+fn a_feed_into_a_store_that_fails_doubles_and_loses_nothing() {
+    let store = Unruly::default();
+    let mut engine = store.engine().view::<Has>().start().unwrap();
+    for round in 1..=30_u64 {
+        Unruly::order(&store.orders.refuse_append, round % 3 == 1);
+        Unruly::order(&store.orders.lose_append, round % 3 == 2);
+        store.orders.intrude.store(usize::from(round == 6), Ordering::SeqCst);
+        let items = (1..=round * 1000).map(|n| (n, bought(&n.to_string(), "hats", 1)));
+        match (round % 3, engine.feed("till", stream(items)).wait()) {
+            (1, Err(FeedError::Append { error: AppendError::NotAppended(Refusal::Store(_)), .. })) => {}
+            (2, Err(FeedError::Append { error: AppendError::Unknown { .. }, .. })) => {}
+            (0, Ok(fed)) => assert_eq!(fed.offset, Some(round * 1000)),
+            other => panic!("{other:?}"),
+        }
+        // Anew, as one should; or on, where the store itself knows where it is.
+        if round % 2 == 0 {
+            engine.close().wait().unwrap();
+            engine = store.engine().view::<Has>().start().unwrap();
+        }
+    }
+    let rows = has(&engine);
+    assert_eq!(rows.len(), 30_001, "and the intruder");
+    assert!(rows.values().all(|row| *row == (1, 1)));
+    let mut events = engine.events::<Bought>(1).until_head();
+    let customers = std::iter::from_fn(|| events.next().wait()).map(|event| event.unwrap().event.customer);
+    let numbers: Vec<u64> = customers.filter_map(|customer| customer.parse().ok()).collect();
+    assert_eq!(numbers, Vec::from_iter(1..=30_000));
 }

@@ -328,7 +328,7 @@ fn a_broken_chain_is_found() {
             payload: &payload,
             checksum: 17,
         };
-        log.append(crate::store::Head::default(), &[event]).unwrap();
+        log.append(crate::store::Head::default(), &[event], &[]).unwrap();
         drop((log, store));
         let engine = place.engine().view::<Has>().start().unwrap();
         let error = engine.wait_ready().wait().unwrap_err();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::schema::{FORMAT, Kind};
+use super::schema::Kind;
 use crate::store::StoreError;
 
 /// How long a write waits for a foreign process that holds a lock.
@@ -50,8 +50,9 @@ impl Database {
         if self.is_blank(&connection).map_err(fault)? {
             self.create(&connection).map_err(fault)?;
         }
-        self.check(&connection)?;
+        let format = self.check(&connection)?;
         self.tune(&connection).map_err(fault)?;
+        self.upgrade(&connection, format)?;
         Ok(connection)
     }
 
@@ -90,15 +91,24 @@ impl Database {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(immutable_uri(&self.path), flags)
             .map_err(|error| self.fault("opening it", error))?;
-        let (application, format) =
-            marks(&connection).map_err(|error| self.fault("reading its header", error))?;
+        let (application, format) = match marks(&connection) {
+            // Folded in part, by a process that was killed or beside one that reads, the file is whole only together with its write-ahead log.
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+                    && std::fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0) =>
+            {
+                return Ok(());
+            }
+            marks => marks.map_err(|error| self.fault("reading its header", error))?,
+        };
         if application == 0 && format == 0 { Ok(()) } else { self.check_marks(application, format) }
     }
 
-    fn check(&self, connection: &Connection) -> Result<(), StoreError> {
+    /// The format of the file, which is ours.
+    fn check(&self, connection: &Connection) -> Result<u32, StoreError> {
         let (application, format) =
             marks(connection).map_err(|error| self.fault("reading its header", error))?;
-        self.check_marks(application, format)
+        self.check_marks(application, format).map(|()| format)
     }
 
     fn check_marks(&self, application: u32, format: u32) -> Result<(), StoreError> {
@@ -111,15 +121,35 @@ impl Database {
                 ),
             });
         }
-        match format {
-            0 => Err(self.corrupt("its format version is missing")),
-            1..=FORMAT => Ok(()),
-            found => Err(StoreError::NewerFormat {
-                file: self.path.display().to_string(),
-                found,
-                supported: FORMAT,
-            }),
+        let supported = self.kind.format();
+        if format == 0 {
+            return Err(self.corrupt("its format version is missing"));
         }
+        if format > supported {
+            let file = self.path.display().to_string();
+            return Err(StoreError::NewerFormat { file, found: format, supported });
+        }
+        Ok(())
+    }
+
+    /// Brings a file of an older format up to date, in one transaction. Nobody else writes to it: the folder is locked.
+    fn upgrade(&self, connection: &Connection, found: u32) -> Result<(), StoreError> {
+        let format = self.kind.format();
+        if found == format {
+            return Ok(());
+        }
+        let steps: String = (found..format).map(|from| self.kind.upgrade(from)).collect();
+        let sql = format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {format}; COMMIT");
+        connection.execute_batch(&sql).map_err(|error| {
+            let _ = connection.execute_batch("ROLLBACK");
+            match error {
+                // What a newer format brought is there, so the older mark is not what was written.
+                rusqlite::Error::SqlInputError { msg, .. } if msg.ends_with("already exists") => {
+                    self.corrupt(format!("it is marked as format {found}, but {msg}"))
+                }
+                error => self.fault("bringing it to the present format", error),
+            }
+        })
     }
 
     /// Whether nothing has ever been committed to it, as before its creation, or after one that was cut short.
@@ -133,9 +163,10 @@ impl Database {
     /// opening, so that a crash between the two is made good by the next.
     fn create(&self, connection: &Connection) -> rusqlite::Result<()> {
         let sql = format!(
-            "BEGIN IMMEDIATE; {} PRAGMA application_id = {}; PRAGMA user_version = {FORMAT}; COMMIT",
-            self.kind.tables(),
-            self.kind.application_id()
+            "BEGIN IMMEDIATE; {} PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT",
+            self.kind.tables().concat(),
+            self.kind.application_id(),
+            self.kind.format()
         );
         connection.execute_batch(&sql)
     }
@@ -198,7 +229,9 @@ impl Database {
             _ => {}
         }
         let advice = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt) => return self.corrupt(&error),
+            Some(ErrorCode::DatabaseCorrupt) => {
+                return self.corrupt(format!("{error} (found while {action})"));
+            }
             Some(ErrorCode::NotADatabase) => {
                 return self.corrupt(format!(
                     "it is not an SQLite database, or its beginning was overwritten ({error})"

@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 use rusqlite::{Connection, ErrorCode};
 
 use super::folder::Folder;
-use super::reader;
+use super::reader::{self, Sources};
 use super::wal::WalWatch;
-use crate::store::memory::{TypeCounts, id_taken};
-use crate::store::{AppendFailure, Head, Log, LogEvent, StoreError, StoredType};
+use crate::store::memory::{TypeCounts, id_taken, source_moved};
+use crate::store::{
+    Advance, AppendFailure, Head, Log, LogEvent, StoreError, StoreId, StoredType, source_checksum,
+};
 
 /// After this many events they are counted into `event_types`: counting within each append would have it write one
 /// page more.
@@ -22,6 +24,9 @@ pub(super) struct SqliteLog {
     connection: Connection,
     /// As of the last commit: no one else writes.
     head: Head,
+    id: StoreId,
+    /// As of the last commit, too.
+    sources: Sources,
     /// The types of events that are appended and not yet counted in `event_types`.
     pending: TypeCounts,
     uncounted: u64,
@@ -46,11 +51,15 @@ impl SqliteLog {
         let head = reader::head(&folder.events, &connection)?;
         let fault = |error| folder.events.fault("counting the log's types", error);
         connection.execute(reader::COUNT, []).map_err(fault)?;
+        let id = reader::identity(&folder.events, &connection)?;
+        let sources = reader::sources(&folder.events, &connection)?;
         let wal = WalWatch::new(&folder.events);
         Ok(Self {
             folder: Arc::clone(folder),
             connection,
             head,
+            id,
+            sources,
             pending: TypeCounts::default(),
             uncounted: 0,
             poison: None,
@@ -67,8 +76,8 @@ impl SqliteLog {
         self.connection.prepare_cached(sql)?.raw_execute().map(drop)
     }
 
-    /// Everything up to the commit.
-    fn write(&self, events: &[LogEvent<'_>]) -> Result<(), StoreError> {
+    /// Everything up to the commit. Returns the sum of the sources' checksums.
+    fn write(&self, events: &[LogEvent<'_>], advances: &[Advance<'_>]) -> Result<u64, StoreError> {
         let fault = |error| self.folder.events.fault(ACTION, error);
         self.run("BEGIN IMMEDIATE").map_err(fault)?;
         let mut insert = self
@@ -95,7 +104,25 @@ impl SqliteLog {
                 return Err(self.refusal(event, error));
             }
         }
-        if self.uncounted >= COUNT_EVERY { self.count().map_err(fault) } else { Ok(()) }
+        if self.uncounted >= COUNT_EVERY {
+            self.count().map_err(fault)?;
+        }
+        if advances.is_empty() { Ok(self.sources.sum) } else { self.advance(advances).map_err(fault) }
+    }
+
+    /// Stores how far sources are now.
+    fn advance(&self, advances: &[Advance<'_>]) -> rusqlite::Result<u64> {
+        let (mut count, mut sum) = (self.sources.offsets.len() as u64, self.sources.sum);
+        let mut put = self.connection.prepare_cached("INSERT OR REPLACE INTO sources VALUES (?1, ?2, ?3)")?;
+        for Advance { source, after, to } in advances {
+            let checksum = source_checksum(self.id, source, *to);
+            let before = after.map_or(0, |after| source_checksum(self.id, source, after));
+            sum = sum.wrapping_sub(before).wrapping_add(checksum);
+            count += u64::from(after.is_none());
+            put.execute((source, to.cast_signed(), checksum.cast_signed()))?;
+        }
+        put.execute(("", count.cast_signed(), sum.cast_signed()))?;
+        Ok(sum)
     }
 
     /// Adds what earlier appends have brought to `event_types`.
@@ -142,12 +169,17 @@ impl Log for SqliteLog {
         Ok(self.head)
     }
 
-    fn append(&mut self, expected: Head, events: &[LogEvent<'_>]) -> Result<(), AppendFailure> {
+    fn append(
+        &mut self,
+        expected: Head,
+        events: &[LogEvent<'_>],
+        advances: &[Advance<'_>],
+    ) -> Result<(), AppendFailure> {
         if let Some(why) = &self.poison {
             let why = format!("{why}, so the log's end is uncertain; close the store and reopen it");
             let error = StoreError::Io { action: ACTION.into(), source: why.into() };
             // An event with an id may be one that is tried again, and its first try the one that is uncertain.
-            let again = events.iter().any(|event| event.event_id.is_some());
+            let again = !advances.is_empty() || events.iter().any(|event| event.event_id.is_some());
             return Err(if again {
                 AppendFailure::Unknown(error)
             } else {
@@ -157,11 +189,24 @@ impl Log for SqliteLog {
         if expected != self.head {
             return Err(AppendFailure::HeadMoved(self.head));
         }
-        let Some(last) = events.last() else { return Ok(()) };
-        if let Err(error) = self.write(events) {
-            self.roll_back();
-            return Err(AppendFailure::NotAppended(error));
+        for advance in advances {
+            let stored = self.sources.offsets.get(advance.source).copied();
+            if stored != advance.after {
+                let why = source_moved(advance, stored);
+                let error = StoreError::Io { action: ACTION.into(), source: why.into() };
+                return Err(AppendFailure::NotAppended(error));
+            }
         }
+        if events.is_empty() && advances.is_empty() {
+            return Ok(());
+        }
+        let sum = match self.write(events, advances) {
+            Ok(sum) => sum,
+            Err(error) => {
+                self.roll_back();
+                return Err(AppendFailure::NotAppended(error));
+            }
+        };
         if let Err(error) = self.run("COMMIT") {
             let code = error.sqlite_error_code();
             let failure = self.folder.events.fault("committing an append", error);
@@ -174,7 +219,11 @@ impl Log for SqliteLog {
             self.poison = Some("an earlier commit failed half-way".into());
             return Err(AppendFailure::Unknown(failure));
         }
-        self.head = Head { position: last.position, checksum: last.checksum };
+        if let Some(last) = events.last() {
+            self.head = Head { position: last.position, checksum: last.checksum };
+        }
+        self.sources.sum = sum;
+        self.sources.offsets.extend(advances.iter().map(|advance| (advance.source.to_owned(), advance.to)));
         if self.uncounted >= COUNT_EVERY {
             (self.pending, self.uncounted) = (TypeCounts::default(), 0);
         }

@@ -17,7 +17,7 @@ mod wal;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use self::checkpoints::SqliteCheckpoints;
 use self::database::Database;
@@ -67,11 +67,7 @@ impl SqliteStore {
 /// The log's identity; looks at the log's end as well, so that damage there is said at once.
 fn identify(events: &Database, connection: &Connection) -> Result<StoreId, StoreError> {
     reader::head(events, connection)?;
-    let id = connection
-        .query_row("SELECT id FROM store", [], |row| row.get(0))
-        .optional()
-        .map_err(|error| events.fault("reading the store's identity", error))?;
-    id.map(StoreId).ok_or_else(|| events.corrupt("its identity is missing"))
+    reader::identity(events, connection)
 }
 
 impl Store for SqliteStore {

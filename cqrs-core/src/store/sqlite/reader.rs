@@ -1,11 +1,13 @@
 //! Reading events: the reading end, and what it shares with the writing end.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::database::Database;
 use crate::Timestamp;
-use crate::store::{Head, LogEvent, LogReader, StoreError, StoredType};
+use crate::store::{Head, LogEvent, LogReader, StoreError, StoreId, StoredType, source_checksum};
 
 /// In the order that [`event`] takes them.
 const COLUMNS: &str = "position, name, version, recorded_at, event_id, metadata, payload, checksum";
@@ -42,6 +44,10 @@ impl LogReader for SqliteReader {
 
     fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
         types(&self.database, &self.connection)
+    }
+
+    fn sources(&mut self) -> Result<BTreeMap<String, u64>, StoreError> {
+        Ok(sources(&self.database, &self.connection)?.offsets)
     }
 
     fn read(
@@ -151,6 +157,59 @@ pub(super) fn types(database: &Database, connection: &Connection) -> Result<Vec<
         types.collect::<Result<Vec<_>, _>>()
     };
     read().map_err(|error| database.fault("reading the log's types", error))
+}
+
+/// The log's identity.
+pub(super) fn identity(database: &Database, connection: &Connection) -> Result<StoreId, StoreError> {
+    let id = connection
+        .query_row("SELECT id FROM store", [], |row| row.get(0))
+        .optional()
+        .map_err(|error| database.fault("reading the store's identity", error))?;
+    id.map(StoreId).ok_or_else(|| database.corrupt("its identity is missing"))
+}
+
+/// How far each source is in the log.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    pub(super) offsets: BTreeMap<String, u64>,
+    /// The wrapping sum of their checksums.
+    pub(super) sum: u64,
+}
+
+/// Reads the sources, and holds each against its checksum and all against their sum: a wrong offset would have events doubled or left out.
+pub(super) fn sources(database: &Database, connection: &Connection) -> Result<Sources, StoreError> {
+    let fault = |error| database.fault("reading the sources", error);
+    let mut sources = Sources::default();
+    let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fault)?;
+    if format < 2 {
+        // Open for reading only, and from before there were any.
+        return Ok(sources);
+    }
+    let store = identity(database, connection)?;
+    let mut select = connection
+        .prepare_cached("SELECT name, offset, checksum FROM sources ORDER BY name")
+        .map_err(fault)?;
+    let mut rows = select.query([]).map_err(fault)?;
+    let mut total = None;
+    while let Some(row) = rows.next().map_err(fault)? {
+        let number = |column| Ok(row.get::<_, i64>(column)?.cast_unsigned());
+        let (offset, checksum) = (number(1).map_err(fault)?, number(2).map_err(fault)?);
+        let name: String = row.get(0).map_err(fault)?;
+        if name.is_empty() {
+            total = Some((offset, checksum));
+        } else if source_checksum(store, &name, offset) == checksum {
+            sources.sum = sources.sum.wrapping_add(checksum);
+            sources.offsets.insert(name, offset);
+        } else {
+            return Err(database.corrupt(format!(
+                "the offset of the source {name:?} is stored as {offset}, which does not match its checksum"
+            )));
+        }
+    }
+    if total == Some((sources.offsets.len() as u64, sources.sum)) {
+        return Ok(sources);
+    }
+    Err(database.corrupt("the sources' offsets do not match their sum: one of them is missing, or was put there by another program"))
 }
 
 pub(super) fn find(

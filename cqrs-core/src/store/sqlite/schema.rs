@@ -1,11 +1,8 @@
-//! What the two files hold. Part of the file format: a change here needs a new [`FORMAT`].
+//! What the two files hold. Part of the file format: a change here needs a new [`Kind::format`].
 
 use std::fmt::Write;
 
 use crate::store::{SqlColumn, StoreError, ViewCheckpoint};
-
-/// The format that this version writes, and the newest that it reads; each file's `user_version`.
-pub(super) const FORMAT: u32 = 1;
 
 /// Which of a store's two files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +29,26 @@ impl Kind {
         }
     }
 
-    pub(super) const fn tables(self) -> &'static str {
+    /// The format that this version writes, and the newest that it reads; the file's `user_version`.
+    pub(super) const fn format(self) -> u32 {
         match self {
-            Self::Events => EVENTS,
-            Self::Views => VIEWS,
+            Self::Events => 2,
+            Self::Views => 1,
+        }
+    }
+
+    /// What turns a file of an older format into one of the next.
+    pub(super) const fn upgrade(self, format: u32) -> &'static str {
+        match (self, format) {
+            (Self::Events, 1) => SOURCES,
+            _ => "",
+        }
+    }
+
+    pub(super) const fn tables(self) -> &'static [&'static str] {
+        match self {
+            Self::Events => &[EVENTS, SOURCES],
+            Self::Views => &[VIEWS],
         }
     }
 
@@ -79,6 +92,17 @@ const EVENTS: &str = "
         count INTEGER NOT NULL,
         PRIMARY KEY (name, version)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// How far each source has been taken into the log (format 2). The row without a name counts the others and sums up their checksums, so that
+/// one that vanishes is missed; it is there from the beginning. Offsets, too, are unsigned and keep their bits.
+const SOURCES: &str = "
+    CREATE TABLE sources (
+        name TEXT PRIMARY KEY,
+        offset INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO sources VALUES ('', 0, 0);
 ";
 
 const VIEWS: &str = "

@@ -14,7 +14,7 @@ use super::schema::Kind;
 use super::wal::WalWatch;
 use crate::sql::SqlType;
 use crate::store::suite::{append, checkpoint, columns, events, grow, read_all, rows};
-use crate::store::{AppendFailure, Head, Log, Store, StoreError, StoredType};
+use crate::store::{Advance, AppendFailure, Head, Log, Store, StoreError, StoredType};
 
 /// The path of a folder that does not exist yet, and what removes it in the end.
 fn place() -> (TempDir, PathBuf) {
@@ -180,10 +180,10 @@ fn a_garbled_log_is_refused() {
 #[test]
 fn a_newer_format_is_refused() {
     let (_parent, path) = filled();
-    plain(&path.join("events.db")).execute_batch("PRAGMA user_version = 2").expect("marked");
+    plain(&path.join("events.db")).execute_batch("PRAGMA user_version = 3").expect("marked");
     for refused in [SqliteStore::open(&path), SqliteStore::open_read_only(&path)] {
         assert!(
-            matches!(refused, Err(StoreError::NewerFormat { found: 2, supported: 1, .. })),
+            matches!(refused, Err(StoreError::NewerFormat { found: 3, supported: 2, .. })),
             "{refused:?}"
         );
     }
@@ -280,7 +280,7 @@ fn a_creation_that_was_cut_short_is_finished() {
 fn unreadable_views_are_set_aside() {
     let spoil: [fn(&Path); 5] = [
         |views| fs::write(views, b"garbage").expect("written"),
-        |views| plain(views).execute_batch("PRAGMA user_version = 2").expect("marked"),
+        |views| plain(views).execute_batch("PRAGMA user_version = 3").expect("marked"),
         |views| plain(views).execute_batch("PRAGMA application_id = 7").expect("marked"),
         |views| plain(views).execute_batch("DROP TABLE _views").expect("dropped"),
         |views| {
@@ -604,4 +604,76 @@ fn a_write_ahead_log_stays_small() {
         largest = largest.max(fs::metadata(path.join("events.db-wal")).expect("there").len());
     }
     assert!(largest < 16 << 20, "{largest} bytes for 120 MB of events");
+}
+
+#[test]
+fn a_log_that_is_folded_in_part_is_not_taken_for_damaged() {
+    let (_parent, path) = filled();
+    let mut log = log(&path);
+    let reader = plain(&path.join("events.db"));
+    let fold_after = |log: &SqliteLog, pages: u32| {
+        log.connection().pragma_update(None, "wal_autocheckpoint", pages).expect("set");
+    };
+    for _ in 0..20 {
+        fold_after(&log, 0);
+        grow(&mut log, 30);
+        // While this holds its moment, the last page stays in the write-ahead log as soon as it is written again; the first one, which says that there is
+        // such a page, goes into the file.
+        reader.execute_batch("BEGIN; SELECT * FROM events LIMIT 1").expect("reading");
+        fold_after(&log, 1);
+        grow(&mut log, 1);
+        let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
+        assert_eq!(head(&reading), log.head().expect("the head"));
+        reader.execute_batch("COMMIT").expect("ended");
+    }
+}
+
+#[test]
+fn a_log_from_before_there_were_sources_is_brought_up_to_date() {
+    let (_parent, path) = filled();
+    let mark = |format: u32| {
+        plain(&path.join("events.db"))
+            .execute_batch(&format!("PRAGMA user_version = {format}"))
+            .expect("marked");
+    };
+    mark(1);
+    let why = refused(&path, "marked as format 1");
+    assert!(matches!(why, StoreError::Corrupt { .. }), "{why}");
+    plain(&path.join("events.db")).execute_batch("DROP TABLE sources").expect("dropped");
+
+    let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
+    assert!(reading.reader().expect("a reader").sources().expect("sources").is_empty());
+    drop(reading);
+    let store = open(&path);
+    let advance = Advance { source: "till", after: None, to: 7 };
+    let mut log = store.log().expect("the log");
+    log.append(head(&store), &[], &[advance]).expect("moved");
+    assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 100).len(), 10);
+    drop((log, store));
+    assert_eq!(open(&path).reader().expect("a reader").sources().expect("sources")["till"], 7);
+}
+
+#[test]
+fn an_offset_that_is_not_what_was_stored_is_named() {
+    for (change, word) in [
+        ("UPDATE sources SET offset = 6 WHERE name = 'till/2'", "\"till/2\" is stored as 6"),
+        ("UPDATE sources SET name = 'till/3' WHERE name = 'till/2'", "\"till/3\""),
+        ("DELETE FROM sources WHERE name = 'till/1'", "one of them is missing"),
+        ("DELETE FROM sources WHERE name = ''", "one of them is missing"),
+        ("DELETE FROM sources", "one of them is missing"),
+        ("DROP TABLE sources", "no such table: sources"),
+    ] {
+        let (_parent, path) = filled();
+        let store = open(&path);
+        let both = ["till/1", "till/2"].map(|source| Advance { source, after: None, to: 7 });
+        store.log().expect("the log").append(head(&store), &[], &both).expect("moved");
+        plain(&path.join("events.db")).execute_batch(change).expect("changed");
+        for why in [store.reader().expect("a reader").sources().err(), store.log().err()] {
+            let why = why.expect("refused");
+            assert!(
+                matches!(why, StoreError::Corrupt { .. }) && why.to_string().contains(word),
+                "{change}: {why}"
+            );
+        }
+    }
 }

@@ -1,0 +1,10 @@
+#!/bin/sh
+# The tests that chance plays a part in, for as long as you like: `tests/long.sh [KILLS]`, 10,000 by default (a second holds about four).
+# Each prints its seed; `CRASH_SEED=..` repeats a run's moments and choices. A failure ends it with what was found.
+set -eu
+cd "$(dirname "$0")/.."
+export CRASH_KILLS="${1:-${CRASH_KILLS:-10000}}"
+export PROPTEST_CASES="${PROPTEST_CASES:-2000}"
+export DAMAGE_STEP="${DAMAGE_STEP:-1}"
+cargo test --release -p integration-tests --test crash -- --nocapture
+cargo test --release -p integration-tests --test feed --test model --test damage
