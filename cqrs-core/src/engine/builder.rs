@@ -19,7 +19,7 @@ use super::{Engine, Handle, Threads};
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
 use crate::projection::Projection;
-use crate::store::{Checkpoints, Head, LogReader, SavedView, Store, StoreError};
+use crate::store::{Checkpoints, Head, LogReader, SavedView, Store, StoreError, Witness};
 use crate::sync::lock;
 
 /// An engine to be: which views it keeps, which events it knows, and how it goes about it.
@@ -126,7 +126,6 @@ impl Builder {
         let store = self.store;
         let catalog = self.registry.finish(self.payload_limit)?;
         let read_only = store.read_only();
-        let log = if read_only { None } else { Some(store.log()?) };
         let mut reader = store.reader()?;
         catalog.claim(&reader.types()?)?;
         let mut checkpoints = match store.checkpoints() {
@@ -152,7 +151,9 @@ impl Builder {
             other => other?,
         };
         opened.catch_up(&catalog, &mut *reader, head)?;
-        let Opened { slots, rebuilt, sums, saved, mut loaded } = opened;
+        // Once everything that could be refused was not: with this, the log's file may change.
+        let log = if read_only { None } else { Some(store.log()?) };
+        let Opened { slots, rebuilt, sums, saved, witnessed, mut loaded } = opened;
         if let Some(checkpoints) = checkpoints.as_deref_mut().filter(|_| !read_only) {
             forget_old(&catalog, &rebuilt, checkpoints);
         }
@@ -186,7 +187,7 @@ impl Builder {
         let rebuild_reader = rebuilding.then(|| store.reader()).transpose()?;
         let (mut saver_end, mut saver_thread) = (None, None);
         if let Some(checkpoints) = checkpoints.filter(|_| !read_only) {
-            let (end, thread) = saver(&core, checkpoints, sums, saved, self.pace, head.position);
+            let (end, thread) = saver(&core, checkpoints, sums, saved, witnessed, self.pace, head.position);
             (saver_end, saver_thread) = (Some(end), Some(thread));
         }
         let mut threads = Threads { fold: Some(fold.clone()), ..Threads::default() };
@@ -240,6 +241,8 @@ struct Opened {
     rebuilt: Vec<Slot>,
     sums: Vec<Sums>,
     saved: Vec<Saved>,
+    /// Where the log ended when it was last witnessed.
+    witnessed: Option<u64>,
     /// Positions of the checkpoints that were loaded.
     loaded: Vec<Option<u64>>,
 }
@@ -254,10 +257,19 @@ impl Opened {
     ) -> Result<(Self, Head), StartError> {
         // The head is read after the checkpoints: a writer in another process may add to both.
         let saved = checkpoints.as_mut().map_or(Ok(Vec::new()), |checkpoints| checkpoints.views())?;
+        let witness = checkpoints.as_mut().map_or(Ok(None), |checkpoints| checkpoints.witness())?;
         let head = reader.head()?;
         // Those of views that are not registered too: they tell as much about the log, and SQL shows them.
-        saved.iter().try_for_each(|saved| check(store, reader, head, saved))?;
-        let mut opened = Self::default();
+        for saved in &saved {
+            let SavedView { store: of, position, log_checksum: checksum, .. } = *saved;
+            let seen = Witness { store: of, head: Head { position, checksum } };
+            check(store, reader, head, seen, Some(&saved.name))?;
+        }
+        if let Some(witness) = witness {
+            check(store, reader, head, witness, None)?;
+        }
+        let witnessed = witness.map(|witness| witness.head.position);
+        let mut opened = Self { witnessed, ..Self::default() };
         for (number, ty) in catalog.views.iter().enumerate() {
             let mut saved = saved.iter().find(|saved| saved.name == ty.name()).cloned();
             let resumed = match &mut checkpoints {
@@ -331,23 +343,24 @@ fn forget_old(catalog: &Catalog, rebuilt: &[Slot], checkpoints: &mut dyn Checkpo
     }
 }
 
-/// Refuses a checkpoint that was not made from this log.
-fn check(
+/// Refuses a checkpoint, a view's or its witness, that was not made from this log.
+pub(super) fn check(
     store: &dyn Store,
     reader: &mut dyn LogReader,
     head: Head,
-    saved: &SavedView,
+    seen: Witness,
+    view: Option<&str>,
 ) -> Result<(), StartError> {
-    let SavedView { name, position, log_checksum, .. } = saved;
-    let view = name.clone();
-    if saved.store != store.id() {
-        return Err(StartError::OtherLog { view, expected: store.id(), found: saved.store });
+    let Head { position, checksum } = seen.head;
+    let view = view.map(str::to_owned);
+    if seen.store != store.id() {
+        return Err(StartError::OtherLog { view, expected: store.id(), found: seen.store });
     }
-    if *position > head.position {
-        return Err(StartError::LogTooShort { view, position: *position, head: head.position });
+    if position > head.position {
+        return Err(StartError::LogTooShort { view, position, head: head.position });
     }
-    if reader.checksum_at(*position)? != Some(*log_checksum) {
-        return Err(StartError::LogDiffers { view, position: *position });
+    if reader.checksum_at(position)? != Some(checksum) {
+        return Err(StartError::LogDiffers { view, position });
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::shared::Core;
 use super::slot::{AnyView, Slot, ViewType};
 use crate::error::StoreFailure;
-use crate::store::{Checkpoints, SavedView, StoreError, ViewCheckpoint, row_checksum};
+use crate::store::{Checkpoints, Head, SavedView, StoreError, ViewCheckpoint, Witness, row_checksum};
 use crate::sync::{ReplyTo, lock};
 
 /// How many rows that the store never had go into one checkpoint: a view that was rebuilt is saved a stretch at a time, so that the fold
@@ -38,6 +38,8 @@ pub(crate) struct Saver {
     outcomes: Receiver<Outcome>,
     pace: Pace,
     views: Vec<Saved>,
+    /// The position at which the log's end was witnessed; `None` if it is to be witnessed anew.
+    witnessed: Option<u64>,
     busy: bool,
     failing: bool,
     last: Instant,
@@ -57,6 +59,7 @@ pub(crate) struct Saved {
 }
 
 struct Job {
+    witness: Witness,
     views: Vec<(usize, ViewCheckpoint)>,
 }
 
@@ -80,6 +83,7 @@ pub(crate) fn saver(
     store: Box<dyn Checkpoints>,
     sums: Vec<Sums>,
     views: Vec<Saved>,
+    witnessed: Option<u64>,
     pace: Pace,
     position: u64,
 ) -> (Saver, SaverThread) {
@@ -90,6 +94,7 @@ pub(crate) fn saver(
         outcomes,
         pace,
         views,
+        witnessed,
         busy: false,
         failing: false,
         last: Instant::now(),
@@ -111,19 +116,20 @@ impl Saver {
         self.views[view] = Saved { position: 0, reset: true, complete: false, fault: false };
     }
 
-    fn needed(&self, slots: &[Slot]) -> bool {
+    /// The log's end counts as much as the views: it is witnessed also where there is no view.
+    fn needed(&self, slots: &[Slot], head: Head) -> bool {
         let unlike = |(slot, saved): (&Slot, &Saved)| {
             slot.view.is_some()
                 && (slot.at.position != saved.position
                     || !saved.complete
                     || slot.fault.is_some() != saved.fault)
         };
-        slots.iter().zip(&self.views).any(unlike)
+        self.witnessed != Some(head.position) || slots.iter().zip(&self.views).any(unlike)
     }
 
     /// How long the fold may sleep before the next [`tick`](Self::tick).
-    pub(crate) fn sleep(&self, slots: &[Slot]) -> Option<Duration> {
-        (!self.busy && self.needed(slots)).then(|| {
+    pub(crate) fn sleep(&self, slots: &[Slot], head: Head) -> Option<Duration> {
+        (!self.busy && self.needed(slots, head)).then(|| {
             let unfinished =
                 !self.failing && self.views.iter().zip(slots).any(|(v, s)| !v.complete && s.view.is_some());
             if unfinished || !self.waiting.is_empty() {
@@ -135,7 +141,8 @@ impl Saver {
     }
 
     /// Looks at what became of the last checkpoint, and begins the next if it is time.
-    pub(crate) fn tick(&mut self, core: &Core, slots: &mut [Slot], position: u64) {
+    pub(crate) fn tick(&mut self, core: &Core, slots: &mut [Slot], head: Head) {
+        let position = head.position;
         self.collect(slots);
         if self.busy && position - self.last_position >= self.pace.events.saturating_mul(2) {
             // The store is slower than the fold: the promised bound is kept by waiting for it.
@@ -144,25 +151,25 @@ impl Saver {
         if self.busy {
             return;
         }
-        if !self.needed(slots) {
+        if !self.needed(slots, head) {
             for reply in self.waiting.drain(..) {
                 reply.send(Ok(()));
             }
             return;
         }
-        let due = self.sleep(slots) == Some(Duration::ZERO)
+        let due = self.sleep(slots, head) == Some(Duration::ZERO)
             || (!self.failing && position - self.last_position >= self.pace.events);
         if due {
-            self.begin(core, slots, position);
+            self.begin(core, slots, head);
         }
     }
 
     /// Saves everything, and waits for it: the last checkpoint.
-    pub(crate) fn finish(mut self, core: &Core, slots: &mut [Slot], position: u64) {
+    pub(crate) fn finish(mut self, core: &Core, slots: &mut [Slot], head: Head) {
         self.collect(slots);
         self.wait(slots);
-        while self.needed(slots) {
-            self.begin(core, slots, position);
+        while self.needed(slots, head) {
+            self.begin(core, slots, head);
             self.wait(slots);
             if self.failing {
                 break;
@@ -173,7 +180,7 @@ impl Saver {
         }
     }
 
-    fn begin(&mut self, core: &Core, slots: &mut [Slot], position: u64) {
+    fn begin(&mut self, core: &Core, slots: &mut [Slot], head: Head) {
         let mut views = Vec::new();
         for (number, (slot, saved)) in slots.iter_mut().zip(&mut self.views).enumerate() {
             let Some(view) = &mut slot.view else { continue };
@@ -206,8 +213,10 @@ impl Saver {
         }
         self.in_flight.append(&mut self.waiting);
         self.last = Instant::now();
-        self.last_position = position;
-        self.busy = self.jobs.send(Job { views }).is_ok();
+        self.last_position = head.position;
+        self.witnessed = Some(head.position);
+        let witness = Witness { store: core.store_id, head };
+        self.busy = self.jobs.send(Job { witness, views }).is_ok();
         self.failing = !self.busy;
     }
 
@@ -254,6 +263,7 @@ impl Saver {
             Ok(()) => self.waiting.append(&mut self.in_flight),
             Err(error) => {
                 self.last = Instant::now();
+                self.witnessed = None;
                 for (number, reset, ids) in outcome.views {
                     let saved = &mut self.views[number];
                     // No position is this one, so the view is tried again.
@@ -295,7 +305,7 @@ impl SaverThread {
         }
         let begun = Instant::now();
         let rows: usize = checkpoints.iter().map(|checkpoint| checkpoint.changed.len()).sum();
-        let result = self.store.save(&checkpoints).map_err(Arc::new);
+        let result = self.store.save(job.witness, &checkpoints).map_err(Arc::new);
         let failed = result.is_err();
         let mut views = Vec::with_capacity(numbers.len());
         for (number, checkpoint) in numbers.iter().zip(&checkpoints) {
@@ -373,7 +383,7 @@ pub(crate) fn load(
         let due = sums.rows.len() as u64;
         if u64::from(row.id) != due {
             damage = Some(format!("row {due} is missing"));
-        } else if row_checksum(row.id, row.key, row.state) != row.checksum {
+        } else if row_checksum(row.id, row.shown, row.key, row.state) != row.checksum {
             damage = Some(format!("the checksum of row {due} does not match it"));
         } else if !view.restore(row.id, row.key, row.state) {
             damage = Some(format!("row {due} is no row of this projection"));

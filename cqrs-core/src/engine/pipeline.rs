@@ -62,7 +62,7 @@ impl Pipeline {
             self.saver = None;
         }
         if let Some(saver) = self.saver.take() {
-            let last = || saver.finish(&self.core, &mut self.slots, self.head.position);
+            let last = || saver.finish(&self.core, &mut self.slots, self.head);
             if let Err(panic) = catch_unwind(AssertUnwindSafe(last)) {
                 self.core.break_down(format!("the last checkpoint panicked: {}", said(&*panic)));
             }
@@ -76,9 +76,10 @@ impl Pipeline {
                 self.obey(control);
             }
             if let Some(saver) = &mut self.saver {
-                saver.tick(&self.core, &mut self.slots, self.head.position);
+                saver.tick(&self.core, &mut self.slots, self.head);
             }
-            let sleep = self.saver.as_ref().and_then(|saver| saver.sleep(&self.slots)).or(self.follow);
+            let sleep =
+                self.saver.as_ref().and_then(|saver| saver.sleep(&self.slots, self.head)).or(self.follow);
             let message = match sleep {
                 Some(sleep) => self.messages.recv_timeout(sleep),
                 None => self.messages.recv().map_err(RecvTimeoutError::from),

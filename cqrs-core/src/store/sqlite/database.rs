@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::schema::{FORMAT, Kind};
+use super::schema::Kind;
 use crate::store::StoreError;
 
 /// How long a write waits for a foreign process that holds a lock.
@@ -45,6 +46,8 @@ impl Database {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(fault)?;
         connection.busy_timeout(PATIENCE).map_err(fault)?;
+        // Whoever looks and goes again leaves the write-ahead log as it is: where its end is damaged, it is what there is to be looked at.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fault)?;
         // For macOS, where a plain fsync does not reach the disk; elsewhere without effect.
         connection.execute_batch("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON").map_err(fault)?;
         if self.is_blank(&connection).map_err(fault)? {
@@ -111,14 +114,15 @@ impl Database {
                 ),
             });
         }
+        let file = || self.path.display().to_string();
+        let (oldest, newest) = (self.kind.oldest_format(), self.kind.format());
         match format {
             0 => Err(self.corrupt("its format version is missing")),
-            1..=FORMAT => Ok(()),
-            found => Err(StoreError::NewerFormat {
-                file: self.path.display().to_string(),
-                found,
-                supported: FORMAT,
-            }),
+            found if found < oldest => Err(StoreError::OlderFormat { file: file(), found, oldest }),
+            found if found > newest => {
+                Err(StoreError::NewerFormat { file: file(), found, supported: newest })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -133,9 +137,10 @@ impl Database {
     /// opening, so that a crash between the two is made good by the next.
     fn create(&self, connection: &Connection) -> rusqlite::Result<()> {
         let sql = format!(
-            "BEGIN IMMEDIATE; {} PRAGMA application_id = {}; PRAGMA user_version = {FORMAT}; COMMIT",
+            "BEGIN IMMEDIATE; {} PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT",
             self.kind.tables(),
-            self.kind.application_id()
+            self.kind.application_id(),
+            self.kind.format()
         );
         connection.execute_batch(&sql)
     }
@@ -159,6 +164,16 @@ impl Database {
         let busy =
             rusqlite::ffi::Error { code: ErrorCode::DatabaseBusy, extended_code: rusqlite::ffi::SQLITE_BUSY };
         Err(rusqlite::Error::SqliteFailure(busy, Some(format!("the journal mode is {mode} and not wal"))))
+    }
+
+    /// Folds the write-ahead log into the file and takes it away, as far as readers of other processes permit.
+    pub(super) fn close(&self) -> Result<(), StoreError> {
+        let connection = self.open()?;
+        // A reader of another process may be in the way; then the next one folds it.
+        let folded = self
+            .fold(&connection)
+            .and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false));
+        folded.map(drop).map_err(|error| self.fault("folding the write-ahead log", error))
     }
 
     /// Folds the write-ahead log into the file and empties it, as far as readers of other processes permit.

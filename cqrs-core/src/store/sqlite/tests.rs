@@ -13,7 +13,7 @@ use super::log::SqliteLog;
 use super::schema::Kind;
 use super::wal::WalWatch;
 use crate::sql::SqlType;
-use crate::store::suite::{append, checkpoint, columns, events, grow, read_all, rows};
+use crate::store::suite::{WITNESS, append, checkpoint, columns, events, grow, read_all, rows};
 use crate::store::{AppendFailure, Head, Log, Store, StoreError, StoredType};
 
 /// The path of a folder that does not exist yet, and what removes it in the end.
@@ -34,7 +34,7 @@ fn filled() -> (TempDir, PathBuf) {
     grow(&mut *store.log().expect("the log"), 10);
     let view =
         checkpoint(&store, "totals", &[(0, "a", 1.0, true), (1, "b", 2.0, false), (2, "c", 3.0, true)]);
-    store.checkpoints().expect("the keeper").save(&[view]).expect("saved");
+    store.checkpoints().expect("the keeper").save(WITNESS, &[view]).expect("saved");
     store.close().expect("closed");
     (parent, path)
 }
@@ -104,16 +104,16 @@ fn a_read_only_store_follows_and_writes_nothing() {
     let mut keeper = reading.checkpoints().expect("the keeper");
     assert_eq!(keeper.views().expect("views"), []);
     let view = checkpoint(&store, "v", &[(0, "a", 1.0, true)]);
-    assert!(matches!(keeper.save(std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
+    assert!(matches!(keeper.save(WITNESS, std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
     assert!(matches!(keeper.forget("v"), Err(StoreError::ReadOnly)));
     assert!(!path.join("views.db").exists());
 
     // A keeper that reads sees one state: its rows are those that its views speak of.
     let mut writing = store.checkpoints().expect("the keeper");
-    writing.save(std::slice::from_ref(&view)).expect("saved");
+    writing.save(WITNESS, std::slice::from_ref(&view)).expect("saved");
     let mut keeper = reading.checkpoints().expect("the keeper");
-    assert!(matches!(keeper.save(std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
-    writing.save(&[checkpoint(&store, "v", &[(1, "b", 1.0, true)])]).expect("saved");
+    assert!(matches!(keeper.save(WITNESS, std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
+    writing.save(WITNESS, &[checkpoint(&store, "v", &[(1, "b", 1.0, true)])]).expect("saved");
     assert_eq!(keeper.views().expect("views")[0].rows, 1);
     assert_eq!(rows(&mut *keeper, "v").len(), 1);
     assert_eq!(rows(&mut *reading.checkpoints().expect("the keeper"), "v").len(), 2);
@@ -280,7 +280,7 @@ fn a_creation_that_was_cut_short_is_finished() {
 fn unreadable_views_are_set_aside() {
     let spoil: [fn(&Path); 5] = [
         |views| fs::write(views, b"garbage").expect("written"),
-        |views| plain(views).execute_batch("PRAGMA user_version = 2").expect("marked"),
+        |views| plain(views).execute_batch("PRAGMA user_version = 3").expect("marked"),
         |views| plain(views).execute_batch("PRAGMA application_id = 7").expect("marked"),
         |views| plain(views).execute_batch("DROP TABLE _views").expect("dropped"),
         |views| {
@@ -299,7 +299,7 @@ fn unreadable_views_are_set_aside() {
         assert_eq!(keeper.views().expect("views"), [], "{number}");
         let aside = fs::read(path.join(format!("views.db.damaged-{}", number + 1))).expect("set aside");
         assert!(aside == spoiled, "{number}");
-        keeper.save(&[checkpoint(&store, "v", &[(0, "a", 1.0, true)])]).expect("saved");
+        keeper.save(WITNESS, &[checkpoint(&store, "v", &[(0, "a", 1.0, true)])]).expect("saved");
         drop(keeper);
         store.close().expect("closed");
         assert_eq!(rows(&mut *store.checkpoints().expect("the keeper"), "v").len(), 1, "{number}");
@@ -339,14 +339,14 @@ fn sql_shows_the_real_columns_of_shown_rows() {
     assert_eq!(names, "customer,total");
     assert_eq!(rows, [("a".into(), Some(1.0)), ("c".into(), Some(3.0))]);
     keeper
-        .save(&[checkpoint(&store, "totals", &[(0, "a", f64::NAN, true), (2, "c", 3.0, false)])])
+        .save(WITNESS, &[checkpoint(&store, "totals", &[(0, "a", f64::NAN, true), (2, "c", 3.0, false)])])
         .expect("saved");
     assert_eq!(shown("SELECT * FROM totals").1, [("a".into(), None)]);
     assert_eq!(shown("SELECT state, position FROM _views").1, [("live".into(), Some(42.0))]);
 
     let mut renamed = checkpoint(&store, "totals", &[(9, "z", 9.0, true)]);
     renamed.columns = columns(&[("select", SqlType::Text), ("_id", SqlType::Real)]);
-    keeper.save(&[renamed]).expect("saved");
+    keeper.save(WITNESS, &[renamed]).expect("saved");
     assert_eq!(shown("SELECT * FROM totals"), ("select,_id".into(), vec![("z".into(), Some(9.0))]));
     keeper.forget("totals").expect("forgotten");
     let left: i64 = plain(&path.join("views.db"))
@@ -361,20 +361,21 @@ fn names_that_sql_cannot_hold_are_refused() {
     let store = open(&path);
     let mut keeper = store.checkpoints().expect("the keeper");
     for (name, word) in [("Totals", "ignores case"), ("sqlite_stats", "reserved"), ("_views", "reserved")] {
-        let why = keeper.save(&[checkpoint(&store, name, &[])]).expect_err("refused").to_string();
+        let why = keeper.save(WITNESS, &[checkpoint(&store, name, &[])]).expect_err("refused").to_string();
         assert!(why.contains(word) && why.contains("rename"), "{why}");
     }
-    let why =
-        keeper.save(&[checkpoint(&store, "a", &[]), checkpoint(&store, "A", &[])]).expect_err("refused");
+    let why = keeper
+        .save(WITNESS, &[checkpoint(&store, "a", &[]), checkpoint(&store, "A", &[])])
+        .expect_err("refused");
     assert!(why.to_string().contains("ignores case"), "{why}");
     let mut twice = checkpoint(&store, "b", &[]);
     twice.columns = columns(&[("n", SqlType::Integer), ("N", SqlType::Integer)]);
-    let why = keeper.save(&[twice]).expect_err("refused");
+    let why = keeper.save(WITNESS, &[twice]).expect_err("refused");
     assert!(why.to_string().contains("ignores case"), "{why}");
     assert_eq!(keeper.views().expect("views").len(), 1);
     let mut none = checkpoint(&store, "no_columns", &[]);
     none.columns = Vec::new();
-    keeper.save(&[none, checkpoint(&store, "table", &[(0, "a", 1.0, true)])]).expect("saved");
+    keeper.save(WITNESS, &[none, checkpoint(&store, "table", &[(0, "a", 1.0, true)])]).expect("saved");
     assert_eq!(rows(&mut *keeper, "table").len(), 1);
 }
 
@@ -391,7 +392,7 @@ fn a_long_reader_elsewhere_is_no_error_and_is_warned_of() {
     assert!(!watch.look(&views, &connection));
     let long = "k".repeat(150_000);
     let save = |keeper: &mut dyn crate::store::Checkpoints, n| {
-        keeper.save(&[checkpoint(&store, "totals", &[(n, &long, 1.0, true)])]).expect("saved");
+        keeper.save(WITNESS, &[checkpoint(&store, "totals", &[(n, &long, 1.0, true)])]).expect("saved");
     };
     save(&mut *keeper, 3);
     assert!(watch.look(&views, &connection), "large, and the reader is in the way");
@@ -421,7 +422,7 @@ fn a_backup_of_a_busy_store_opens_as_a_store() {
                 let position = log.head().expect("the head").position;
                 let mut view = checkpoint(&store, "totals", &[(0, "a", position as f64, true)]);
                 view.view.position = position;
-                keeper.save(&[view]).expect("saved");
+                keeper.save(WITNESS, &[view]).expect("saved");
             }
         });
         while head(&store).position < 200 {
@@ -459,7 +460,7 @@ fn a_save_that_fails_half_way_is_undone() {
     let (_parent, path) = filled();
     let store = open(&path);
     let mut keeper = store.checkpoints().expect("the keeper");
-    keeper.save(&[checkpoint(&store, "other", &[(0, "a", 1.0, true)])]).expect("saved");
+    keeper.save(WITNESS, &[checkpoint(&store, "other", &[(0, "a", 1.0, true)])]).expect("saved");
     plain(&path.join("views.db"))
         .execute_batch(
             "CREATE TRIGGER spoil BEFORE INSERT ON \"rows$other\" BEGIN SELECT raise(FAIL, 'spoiled'); END",
@@ -470,11 +471,11 @@ fn a_save_that_fails_half_way_is_undone() {
     first.view.position = 99;
     first.reset = true;
     let second = checkpoint(&store, "other", &[(1, "a", 1.0, true)]);
-    let why = keeper.save(&[first.clone(), second]).expect_err("spoiled").to_string();
+    let why = keeper.save(WITNESS, &[first.clone(), second]).expect_err("spoiled").to_string();
     assert!(why.contains("spoiled"), "{why}");
     assert_eq!(keeper.views().expect("views"), before);
     assert_eq!(rows(&mut *keeper, "totals").len(), 3);
-    keeper.save(&[first]).expect("saved after a failure");
+    keeper.save(WITNESS, &[first]).expect("saved after a failure");
     assert_eq!(rows(&mut *keeper, "totals").len(), 1);
 }
 
