@@ -58,7 +58,7 @@ pub enum StartError {
     /// The checkpoints were made from another log.
     #[error(
         "{of} was made from the log {found}, and this log is {expected}: views.db belongs to another \
-         events.db. Put the right pair of files together; or delete views.db: it is rebuilt from events.db",
+         events.db (or the identity in one of them is damaged). Put the right pair of files together; or delete views.db: it is rebuilt from events.db",
         of = checkpoint(view)
     )]
     OtherLog {

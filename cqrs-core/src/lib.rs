@@ -38,6 +38,7 @@
 //! | append and read | [`Engine`], [`View`], [`Changes`], [`Events`] |
 //! | know what can go wrong | [`error`] |
 //! | know how it is doing | [`health`] |
+//! | know whether a store is whole | [`Builder::verify`], [`verify`](mod@verify) |
 //! | put another store behind it | [`store`] |
 //!
 //! # Features
@@ -64,6 +65,7 @@ mod sync;
 pub mod table;
 mod timestamp;
 pub mod value;
+pub mod verify;
 mod view;
 
 #[doc(hidden)]

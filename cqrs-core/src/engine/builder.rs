@@ -21,6 +21,7 @@ use crate::event::Event;
 use crate::projection::Projection;
 use crate::store::{Checkpoints, Head, LogReader, SavedView, Store, StoreError, Witness};
 use crate::sync::lock;
+use crate::verify::Verified;
 
 /// An engine to be: which views it keeps, which events it knows, and how it goes about it.
 #[must_use = "it is started with `.start()`"]
@@ -113,6 +114,41 @@ impl Builder {
     pub fn follow_every(mut self, interval: Duration) -> Self {
         self.follow = interval.max(Duration::from_millis(1));
         self
+    }
+
+    /// Checks the whole store and tells everything that does not hold, not only the first: SQLite's own check of both files; that every event
+    /// is there, in the chain of checksums; that its types are counted right, and each payload of a registered type can be read; every
+    /// checkpoint against the log and its own checksums; and of each registered view every row, and what SQL shows of it, against a fold of
+    /// the log from its beginning.
+    ///
+    /// Nothing is started, and nothing in the store is changed. It reads the log twice, a page at a time, and has the rows of the registered views in memory
+    /// once. With [`Engine::open_read_only`] it checks a store that is in use elsewhere.
+    ///
+    /// ```
+    /// # use cqrs_core::prelude::*;
+    /// # #[event]
+    /// # pub struct Purchased { pub customer: String, pub qty: i32 }
+    /// # #[projection(from = Purchased, group_by = customer)]
+    /// # pub struct Customer { pub customer: String, #[sum(qty)] pub total_qty: i64 }
+    /// # let parent = tempfile::tempdir()?;
+    /// # let shop = parent.path().join("shop");
+    /// # let engine = Engine::open(&shop)?.view::<Customer>().start()?;
+    /// # engine.append(Purchased { customer: "jsmith".into(), qty: 2 }).wait()?;
+    /// # drop(engine);
+    /// let verified = Engine::open(&shop)?.view::<Customer>().verify()?;
+    /// if !verified.is_whole() {
+    ///     eprintln!("{verified}"); // every finding, and what to do
+    /// }
+    /// assert!(verified.is_whole() && verified.views[0].folded);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], if what is registered contradicts itself, or there is nothing to be read at all. Damage is no error here.
+    pub fn verify(self) -> Result<Verified, StartError> {
+        let _span = tracing::info_span!("verify").entered();
+        super::verify::verify(&*self.store, &self.registry.finish(self.payload_limit)?)
     }
 
     /// Starts the engine: checks that every stored event is claimed, resumes the views that have a checkpoint, and rebuilds those that
@@ -261,9 +297,7 @@ impl Opened {
         let head = reader.head()?;
         // Those of views that are not registered too: they tell as much about the log, and SQL shows them.
         for saved in &saved {
-            let SavedView { store: of, position, log_checksum: checksum, .. } = *saved;
-            let seen = Witness { store: of, head: Head { position, checksum } };
-            check(store, reader, head, seen, Some(&saved.name))?;
+            check(store, reader, head, saved.witness(), Some(&saved.name))?;
         }
         if let Some(witness) = witness {
             check(store, reader, head, witness, None)?;

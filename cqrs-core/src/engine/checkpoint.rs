@@ -15,6 +15,9 @@ use crate::sync::{ReplyTo, lock};
 /// is not held up.
 const STRETCH: usize = 65_536;
 
+/// How many rows of SQL's are looked at before a checkpoint gets its turn.
+const LOOK: usize = 4096;
+
 /// The fingerprint of a checkpoint that does not have all rows yet: no projection's, so a start that finds it rebuilds the view.
 const INCOMPLETE: u128 = 0;
 
@@ -35,13 +38,15 @@ pub(crate) struct Sums {
 /// The fold's end: gathers what is to be saved.
 pub(crate) struct Saver {
     jobs: SyncSender<Job>,
-    outcomes: Receiver<Outcome>,
+    news: Receiver<News>,
     pace: Pace,
     views: Vec<Saved>,
     /// The position at which the log's end was witnessed; `None` if it is to be witnessed anew.
     witnessed: Option<u64>,
     busy: bool,
     failing: bool,
+    /// Whether what SQL shows is still being looked through.
+    looking: bool,
     last: Instant,
     last_position: u64,
     waiting: Vec<ReplyTo<Result<(), StoreFailure>>>,
@@ -63,6 +68,15 @@ struct Job {
     views: Vec<(usize, ViewCheckpoint)>,
 }
 
+/// What the checkpoint thread has to say.
+enum News {
+    Outcome(Outcome),
+    /// What SQL shows of these rows of a view is not what was written.
+    Faded(usize, Vec<u32>),
+    /// What SQL shows has been looked through.
+    Looked,
+}
+
 /// How a job went: for each view its number, whether it was a reset, and, if the job failed, the rows that are unsaved.
 struct Outcome {
     views: Vec<(usize, bool, Vec<u32>)>,
@@ -75,7 +89,10 @@ pub(crate) struct SaverThread {
     store: Box<dyn Checkpoints>,
     sums: Vec<Sums>,
     jobs: Receiver<Job>,
-    outcomes: Sender<Outcome>,
+    news: Sender<News>,
+    /// The views whose rows SQL shows since before this start, and are yet to be looked at; of the last of them, from this row on.
+    unseen: Vec<usize>,
+    from: u32,
 }
 
 pub(crate) fn saver(
@@ -88,21 +105,24 @@ pub(crate) fn saver(
     position: u64,
 ) -> (Saver, SaverThread) {
     let (jobs, jobs_end) = sync_channel(1);
-    let (outcomes_end, outcomes) = channel();
+    let (news_end, news) = channel();
+    let unseen: Vec<usize> = (0..views.len()).filter(|view| views[*view].complete).collect();
     let saver = Saver {
         jobs,
-        outcomes,
+        news,
         pace,
         views,
         witnessed,
         busy: false,
         failing: false,
+        looking: !unseen.is_empty(),
         last: Instant::now(),
         last_position: position,
         waiting: Vec::new(),
         in_flight: Vec::new(),
     };
-    (saver, SaverThread { core: core.clone(), store, sums, jobs: jobs_end, outcomes: outcomes_end })
+    let core = core.clone();
+    (saver, SaverThread { core, store, sums, jobs: jobs_end, news: news_end, unseen, from: 0 })
 }
 
 impl Saver {
@@ -152,6 +172,9 @@ impl Saver {
             return;
         }
         if !self.needed(slots, head) {
+            if self.looking {
+                return;
+            }
             for reply in self.waiting.drain(..) {
                 reply.send(Ok(()));
             }
@@ -222,25 +245,40 @@ impl Saver {
 
     /// Takes in what has come back, without waiting.
     fn collect(&mut self, slots: &mut [Slot]) {
-        match self.outcomes.try_recv() {
-            Ok(outcome) => self.settle(outcome, slots),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => self.lost(),
+        loop {
+            match self.news.try_recv() {
+                Ok(news) => self.hear(news, slots),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.lost(),
+            }
         }
     }
 
     fn wait(&mut self, slots: &mut [Slot]) {
-        if self.busy {
-            match self.outcomes.recv() {
-                Ok(outcome) => self.settle(outcome, slots),
+        while self.busy {
+            match self.news.recv() {
+                Ok(news) => self.hear(news, slots),
                 Err(_) => self.lost(),
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News, slots: &mut [Slot]) {
+        match news {
+            News::Outcome(outcome) => self.settle(outcome, slots),
+            News::Looked => self.looking = false,
+            News::Faded(number, rows) => {
+                if let Some(view) = &mut slots[number].view {
+                    view.unsaved(&rows);
+                    self.views[number].position = u64::MAX;
+                }
             }
         }
     }
 
     /// The checkpoint thread is gone: nothing more is saved.
     fn lost(&mut self) {
-        (self.busy, self.failing) = (false, true);
+        (self.busy, self.failing, self.looking) = (false, true, false);
         self.in_flight.clear();
         self.waiting.clear();
     }
@@ -250,11 +288,12 @@ impl Saver {
         self.failing = outcome.result.is_err();
         match outcome.result {
             Ok(())
-                if self
-                    .views
-                    .iter()
-                    .zip(&*slots)
-                    .all(|(saved, slot)| saved.complete || slot.view.is_none()) =>
+                if !self.looking
+                    && self
+                        .views
+                        .iter()
+                        .zip(&*slots)
+                        .all(|(saved, slot)| saved.complete || slot.view.is_none()) =>
             {
                 for reply in self.in_flight.drain(..) {
                     reply.send(Ok(()));
@@ -283,13 +322,60 @@ impl Saver {
 
 impl SaverThread {
     pub(crate) fn run(mut self) {
-        while let Ok(job) = self.jobs.recv() {
+        while let Some(job) = self.next() {
             let outcome = self.save(job);
-            if self.outcomes.send(outcome).is_err() {
+            if !self.tell(News::Outcome(outcome)) {
                 return;
             }
-            self.core.nudge();
         }
+    }
+
+    /// The next job. What SQL shows is looked through until one comes.
+    fn next(&mut self) -> Option<Job> {
+        while let Some(view) = self.unseen.last() {
+            match self.jobs.try_recv() {
+                Ok(job) => return Some(job),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => self.look(*view),
+            }
+        }
+        self.jobs.recv().ok()
+    }
+
+    /// Looks at some rows as SQL shows them: nothing else reads them back, so a start would not notice that they are not what was written.
+    /// Those that are not are written anew.
+    fn look(&mut self, view: usize) {
+        let name = self.core.catalog.views[view].name();
+        let (mut seen, mut faded, mut last) = (0, Vec::new(), self.from);
+        let read = self.store.renderings(name, self.from, LOOK, &mut |row| {
+            (seen, last) = (seen + 1, row.id);
+            if !row.whole {
+                faded.push(row.id);
+            }
+        });
+        if let Err(error) = &read {
+            tracing::warn!(view = name, %error, "what SQL shows of the view could not be looked through");
+        }
+        self.from = last.saturating_add(1);
+        if read.is_err() || seen < LOOK {
+            self.unseen.pop();
+            self.from = 0;
+        }
+        if !faded.is_empty() {
+            let rows = faded.len();
+            tracing::warn!(view = name, rows, "what SQL shows of the view was damaged, and is written anew");
+            self.tell(News::Faded(view, faded));
+        }
+        if self.unseen.is_empty() {
+            self.tell(News::Looked);
+        }
+    }
+
+    /// Whether there is still someone to be told.
+    fn tell(&self, news: News) -> bool {
+        let told = self.news.send(news).is_ok();
+        self.core.nudge();
+        told
     }
 
     fn save(&mut self, job: Job) -> Outcome {

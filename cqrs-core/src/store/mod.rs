@@ -288,6 +288,13 @@ pub struct SavedView {
     pub state: String,
 }
 
+impl SavedView {
+    /// What it saw of the log.
+    pub(crate) fn witness(&self) -> Witness {
+        Witness { store: self.store, head: Head { position: self.position, checksum: self.log_checksum } }
+    }
+}
+
 /// Changed rows of one view, flat in memory, on their way into a checkpoint.
 #[derive(Clone, Debug, Default)]
 pub struct RowImages {
@@ -444,6 +451,30 @@ pub trait Checkpoints: Send {
     fn forget(&mut self, view: &str) -> Result<(), StoreError>;
 }
 
+/// What a store has found by checking itself.
+#[derive(Default)]
+pub struct Checked {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// What does not hold in the log.
+    pub log: Vec<String>,
+    /// What does not hold in the checkpoints.
+    pub checkpoints: Vec<String>,
+    /// A keeper that only reads, and sees one state; `None` where there are no checkpoints that can be read.
+    pub keeper: Option<Box<dyn Checkpoints>>,
+}
+
+impl fmt::Debug for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, log, checkpoints, .. } = self;
+        f.debug_struct("Checked")
+            .field("bytes", bytes)
+            .field("log", log)
+            .field("checkpoints", checkpoints)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A store: hands out the ends of one log and the keeper of its checkpoints.
 pub trait Store: Send + Sync + 'static {
     /// The log's identity.
@@ -464,6 +495,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Copies a consistent image of the store into `folder`, which must not exist or be empty, while it is in use.
     fn backup(&self, folder: &std::path::Path) -> Result<(), StoreError>;
+
+    /// Checks what only the store itself can check, and changes nothing: unlike [`checkpoints`](Self::checkpoints), it sets nothing aside.
+    ///
+    /// What is stored above it (the chain, the checksums of rows) is not checked here. A store that has nothing to check leaves this as it is.
+    fn check(&self) -> Result<Checked, StoreError> {
+        Ok(Checked { keeper: Some(self.checkpoints()?), ..Checked::default() })
+    }
 
     /// Tidies up after a clean close, when every end handed out has been dropped: folds write-ahead logs into their files.
     fn close(&self) -> Result<(), StoreError>;

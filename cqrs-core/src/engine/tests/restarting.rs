@@ -277,7 +277,7 @@ fn a_checkpoint_of_another_log_is_refused_with_a_remedy() {
         let right = saved(place);
         let start = || place.engine().view::<Has>().start();
 
-        tamper(place, |view| view.store = crate::store::StoreId([9; 16]));
+        tamper(place, |view| view.store = StoreId([9; 16]));
         let error = start().unwrap_err();
         assert!(
             matches!(error, StartError::OtherLog { .. }) && error.to_string().contains("delete views.db"),
@@ -405,7 +405,7 @@ fn a_broken_chain_is_found() {
             payload: &payload,
             checksum: 17,
         };
-        log.append(crate::store::Head::default(), &[event]).unwrap();
+        log.append(Head::default(), &[event]).unwrap();
         drop((log, store));
         let engine = place.engine().view::<Has>().start().unwrap();
         let error = engine.wait_ready().wait().unwrap_err();

@@ -35,25 +35,24 @@ impl SqliteCheckpoints {
         if folder.read_only() { Self::open_read_only(folder) } else { Self::open_or_replace(folder) }
     }
 
-    /// A reader sees one state for as long as it lives, so that the rows it reads are those its views speak of.
+    /// One that cannot be read is none.
     fn open_read_only(folder: &Arc<Folder>) -> Result<Self, StoreError> {
+        let none = || Self::with(folder, None, BTreeMap::new());
         if !folder.views.path.exists() {
-            return Ok(Self::with(folder, None, BTreeMap::new()));
+            return Ok(none());
         }
-        let open = || {
-            let connection = folder.views.open_read_only()?;
-            connection.execute_batch("BEGIN").map_err(|e| folder.views.fault("reading checkpoints", e))?;
-            let declared = declared(folder, &connection)?;
-            Ok((connection, declared))
-        };
-        match open() {
-            Ok((connection, declared)) => Ok(Self::with(folder, Some(connection), declared)),
-            Err(why) => {
-                let why: StoreError = why;
-                tracing::warn!(%why, "the checkpoints cannot be read; views are folded from the beginning of the log");
-                Ok(Self::with(folder, None, BTreeMap::new()))
-            }
-        }
+        Ok(Self::open_to_read(folder).unwrap_or_else(|why| {
+            tracing::warn!(%why, "the checkpoints cannot be read; views are folded from the beginning of the log");
+            none()
+        }))
+    }
+
+    /// A reader sees one state for as long as it lives, so that the rows it reads are those its views speak of.
+    pub(super) fn open_to_read(folder: &Arc<Folder>) -> Result<Self, StoreError> {
+        let connection = folder.views.open_read_only()?;
+        connection.execute_batch("BEGIN").map_err(|e| folder.views.fault("reading checkpoints", e))?;
+        let declared = declared(folder, &connection)?;
+        Ok(Self::with(folder, Some(connection), declared))
     }
 
     fn open_or_replace(folder: &Arc<Folder>) -> Result<Self, StoreError> {
@@ -163,7 +162,9 @@ impl Seal {
         seal.add(name.as_bytes());
         seal.add(&fingerprint.to_le_bytes());
         seal.add(&store.0);
-        [*position, *log_checksum, *rows, *digest, declared.schema].map(|n| seal.add(&n.to_le_bytes()));
+        for number in [*position, *log_checksum, *rows, *digest, declared.schema] {
+            seal.add(&number.to_le_bytes());
+        }
         seal.add(state.as_bytes());
         seal.add(declared.columns.as_bytes());
         seal
@@ -172,7 +173,8 @@ impl Seal {
     fn of_witness(witness: &Witness) -> Self {
         let mut seal = Self::default();
         seal.add(&witness.store.0);
-        [witness.head.position, witness.head.checksum].map(|n| seal.add(&n.to_le_bytes()));
+        seal.add(&witness.head.position.to_le_bytes());
+        seal.add(&witness.head.checksum.to_le_bytes());
         seal
     }
 

@@ -181,6 +181,29 @@ impl Database {
         connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
     }
 
+    /// What SQLite's own check of the whole file finds.
+    pub(super) fn integrity(&self) -> Vec<String> {
+        let check = || {
+            let connection = self.open_read_only()?;
+            let run = || {
+                let mut check = connection.prepare("PRAGMA integrity_check(100)")?;
+                let found = check.query_map([], |row| row.get(0))?;
+                found.collect::<rusqlite::Result<Vec<String>>>()
+            };
+            run().map_err(|error| self.fault("checking it", error))
+        };
+        match check() {
+            Ok(found) => {
+                found.into_iter().filter(|found| found != "ok").map(|found| self.tell(&found)).collect()
+            }
+            Err(why) => vec![why.to_string()],
+        }
+    }
+
+    fn tell(&self, found: &str) -> String {
+        format!("SQLite finds in {}: {found}", self.kind.file_name())
+    }
+
     /// What does not hold in this file.
     pub(super) fn corrupt(&self, what: impl fmt::Display) -> StoreError {
         StoreError::Corrupt {

@@ -24,7 +24,7 @@ use self::database::Database;
 use self::folder::{Folder, sync_folder};
 use self::log::SqliteLog;
 use self::reader::SqliteReader;
-use super::{Checkpoints, Log, LogReader, Store, StoreError, StoreId};
+use super::{Checked, Checkpoints, Log, LogReader, Store, StoreError, StoreId};
 
 /// A store in a folder. One process may write to it; any number may read it, also with plain SQLite tools.
 ///
@@ -97,6 +97,19 @@ impl Store for SqliteStore {
 
     fn backup(&self, folder: &Path) -> Result<(), StoreError> {
         backup::backup(&self.folder, folder)
+    }
+
+    fn check(&self) -> Result<Checked, StoreError> {
+        let mut checked = Checked { bytes: self.folder.bytes(), ..Checked::default() };
+        checked.log = self.folder.events.integrity();
+        if self.folder.views.path.exists() {
+            checked.checkpoints = self.folder.views.integrity();
+            match SqliteCheckpoints::open_to_read(&self.folder) {
+                Ok(keeper) => checked.keeper = Some(Box::new(keeper)),
+                Err(why) => checked.checkpoints.push(why.to_string()),
+            }
+        }
+        Ok(checked)
     }
 
     fn close(&self) -> Result<(), StoreError> {
