@@ -10,7 +10,7 @@ use super::catalog::{Catalog, Registry};
 use super::checkpoint::{Pace, Saved, Sums, Unloadable, load, saver};
 use super::pipeline::Pipeline;
 use super::rebuild::rebuild;
-use super::replay::{Halt, replay};
+use super::replay::{Halt, count_types, replay};
 use super::request::Consistency;
 use super::shared::{Core, Published, Shown, Start};
 use super::slot::Slot;
@@ -163,7 +163,7 @@ impl Builder {
         let catalog = self.registry.finish(self.payload_limit)?;
         let read_only = store.read_only();
         let mut reader = store.reader()?;
-        catalog.claim(&reader.types()?)?;
+        claim(&catalog, &mut *reader)?;
         let mut checkpoints = match store.checkpoints() {
             Ok(checkpoints) => Some(checkpoints),
             Err(error) if read_only => {
@@ -364,6 +364,22 @@ impl Opened {
         }
         Ok(())
     }
+}
+
+/// Refuses history that nobody claims. The counts of types are kept beside the events: before they refuse a start, they are held against them.
+fn claim(catalog: &Catalog, reader: &mut dyn LogReader) -> Result<(), StartError> {
+    let kept = reader.types()?;
+    let Err(refusal) = catalog.claim(&kept) else { return Ok(()) };
+    let counted = count_types(reader)?;
+    if counted == kept {
+        return Err(refusal);
+    }
+    tracing::warn!(
+        ?kept,
+        ?counted,
+        "the log's types are counted wrong: the log is damaged, and best copied by a salvage"
+    );
+    catalog.claim(&counted)
 }
 
 /// Takes out of SQL what it shows of views that are being rebuilt: old rows would look like new ones.

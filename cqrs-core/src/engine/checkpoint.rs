@@ -73,6 +73,8 @@ enum News {
     Outcome(Outcome),
     /// What SQL shows of these rows of a view is not what was written.
     Faded(usize, Vec<u32>),
+    /// What SQL shows of a view cannot be read.
+    Illegible(usize),
     /// What SQL shows has been looked through.
     Looked,
 }
@@ -266,6 +268,12 @@ impl Saver {
     fn hear(&mut self, news: News, slots: &mut [Slot]) {
         match news {
             News::Outcome(outcome) => self.settle(outcome, slots),
+            News::Illegible(number) => {
+                if let Some(view) = &mut slots[number].view {
+                    view.save_all();
+                    self.rebuilt(number);
+                }
+            }
             News::Looked => self.looking = false,
             News::Faded(number, rows) => {
                 if let Some(view) = &mut slots[number].view {
@@ -353,15 +361,20 @@ impl SaverThread {
                 faded.push(row.id);
             }
         });
-        if let Err(error) = &read {
-            tracing::warn!(view = name, %error, "what SQL shows of the view could not be looked through");
+        match &read {
+            Ok(()) => {}
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::warn!(view = name, %error, "what SQL shows of the view is damaged: it is written anew");
+                self.tell(News::Illegible(view));
+            }
+            Err(error) => tracing::warn!(view = name, %error, "what SQL shows could not be looked through"),
         }
         self.from = last.saturating_add(1);
         if read.is_err() || seen < LOOK {
             self.unseen.pop();
             self.from = 0;
         }
-        if !faded.is_empty() {
+        if read.is_ok() && !faded.is_empty() {
             let rows = faded.len();
             tracing::warn!(view = name, rows, "what SQL shows of the view was damaged, and is written anew");
             self.tell(News::Faded(view, faded));

@@ -1,6 +1,5 @@
 //! A whole store, checked: nothing is started or changed, and everything that does not hold is told, not only the first.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use super::builder::check;
@@ -13,7 +12,7 @@ use crate::event::Metadata;
 use crate::sql::SqlValue;
 use crate::store::{
     Checked, Checkpoints, Head, LogEvent, LogReader, RowImages, SavedRow, SavedView, SqlColumn, Store,
-    StoreError, StoredType, Witness, chain, row_checksum,
+    StoreError, StoredType, TypeCounts, Witness, chain, row_checksum,
 };
 use crate::verify::{Finding, Place, Verified, VerifiedView};
 
@@ -94,7 +93,7 @@ fn read_log(reader: &mut dyn LogReader, catalog: &Catalog, report: &mut Report) 
         at: Head::default(),
         gap: false,
         events: 0,
-        counts: BTreeMap::new(),
+        counts: TypeCounts::default(),
         whole: true,
     };
     let mut to = 0;
@@ -124,7 +123,7 @@ struct Reading<'a> {
     /// Whether events right after it could not be read, so that nothing is known of the next one's predecessor.
     gap: bool,
     events: u64,
-    counts: BTreeMap<String, BTreeMap<u32, u64>>,
+    counts: TypeCounts,
     /// Whether all of it could be read.
     whole: bool,
 }
@@ -166,22 +165,13 @@ impl Reading<'_> {
         // Those behind an event that was changed are held against what is stored of it, so that each is told for itself.
         self.at = Head { position: event.position, checksum: event.checksum };
         self.events += 1;
-        self.count(event);
+        self.counts.add(&[*event]);
         let wrong = if follows { self.unreadable(event) } else { Some(NOT_AS_WRITTEN.to_owned()) };
         if let Some(what) = wrong {
             let what = format!("the event at position {}, `{}`: {what}", event.position, event.name);
             self.report.add(Place::Log, what);
         }
         true
-    }
-
-    fn count(&mut self, event: &LogEvent<'_>) {
-        if !self.counts.contains_key(event.name) {
-            self.counts.insert(event.name.to_owned(), BTreeMap::new());
-        }
-        if let Some(versions) = self.counts.get_mut(event.name) {
-            *versions.entry(event.version).or_default() += 1;
-        }
     }
 
     /// Why an event that is as it was written cannot be read as its type.
@@ -204,15 +194,7 @@ impl Reading<'_> {
         {
             self.report.add(Place::Log, error.to_string());
         }
-        let of = |(name, versions): (&String, &BTreeMap<u32, u64>)| {
-            let of = |(version, count): (&u32, &u64)| StoredType {
-                name: name.clone(),
-                version: *version,
-                count: *count,
-            };
-            versions.iter().map(of).collect::<Vec<_>>()
-        };
-        let read: Vec<StoredType> = self.counts.iter().flat_map(of).collect();
+        let read = self.counts.list();
         if self.whole && read != types {
             let list = |types: &[StoredType]| {
                 let one = |ty: &StoredType| format!("{} of `{}` version {}", ty.count, ty.name, ty.version);

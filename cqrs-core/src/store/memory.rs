@@ -215,10 +215,10 @@ impl Events {
 
 /// How many events there are of each name and version.
 #[derive(Debug, Default)]
-pub(super) struct TypeCounts(BTreeMap<String, BTreeMap<u32, u64>>);
+pub(crate) struct TypeCounts(BTreeMap<String, BTreeMap<u32, u64>>);
 
 impl TypeCounts {
-    pub(super) fn add(&mut self, events: &[LogEvent<'_>]) {
+    pub(crate) fn add(&mut self, events: &[LogEvent<'_>]) {
         // By the run, and with a key of its own only for a new name: most events are of the type before them.
         for run in events.chunk_by(|a, b| a.version == b.version && a.name == b.name) {
             if !self.0.contains_key(run[0].name) {
@@ -238,7 +238,7 @@ impl TypeCounts {
         self.0.iter().map(|(name, versions)| (name.as_str(), versions)).flat_map(of)
     }
 
-    fn list(&self) -> Vec<StoredType> {
+    pub(crate) fn list(&self) -> Vec<StoredType> {
         let of = |(name, version, count): (&str, u32, u64)| StoredType { name: name.into(), version, count };
         self.iter().map(of).collect()
     }

@@ -17,6 +17,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryStore;
+pub(crate) use memory::TypeCounts;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 

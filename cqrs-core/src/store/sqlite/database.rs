@@ -247,7 +247,8 @@ impl Database {
                 "another program holds a lock on the file; end its transaction and try again"
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                "see that this user may write to the file and its folder, or open the store read-only"
+                "see that this user may write to the file and its folder, or open the store read-only; if it may be written, its \
+                 header is damaged"
             }
             Some(ErrorCode::CannotOpen) => {
                 "see that it exists and that this user may read and write it and its folder (reading, too, needs \
