@@ -99,8 +99,8 @@ pub enum StartError {
     },
     /// The log's chain of checksums is broken.
     #[error(
-        "the log is damaged at position {position}: {what}. Put back a backup of events.db that is whole (and delete views.db); events \
-         from this position on cannot be trusted"
+        "the log is damaged at position {position}: {what}. Put back a backup of events.db that is whole (and delete views.db), or \
+         have `SqliteStore::salvage` copy the events before this position into a new folder; those from it on cannot be trusted"
     )]
     Damaged {
         /// The first event that is not as it was written.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use memory::MemoryStore;
 pub(crate) use memory::TypeCounts;
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStore;
+pub use sqlite::{Salvaged, SqliteStore};
 
 use crate::Timestamp;
 use crate::sql::{SqlType, SqlValue};

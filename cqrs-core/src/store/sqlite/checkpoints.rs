@@ -59,11 +59,6 @@ impl SqliteCheckpoints {
         let open = || {
             let connection = folder.views.open()?;
             let declared = declared(folder, &connection)?;
-            if connection.is_readonly(rusqlite::MAIN_DB).is_ok_and(|readonly| readonly) {
-                return Err(folder
-                    .views
-                    .corrupt("it cannot be written, because of its permissions or its header"));
-            }
             Ok(Self::with(folder, Some(connection), declared))
         };
         if folder.views_damaged.swap(false, Ordering::AcqRel) {

@@ -54,6 +54,9 @@ impl Database {
             self.create(&connection).map_err(fault)?;
         }
         self.check(&connection)?;
+        if connection.is_readonly(rusqlite::MAIN_DB).map_err(fault)? {
+            return Err(self.unwritable());
+        }
         self.tune(&connection).map_err(fault)?;
         Ok(connection)
     }
@@ -96,6 +99,19 @@ impl Database {
         let (application, format) =
             marks(&connection).map_err(|error| self.fault("reading its header", error))?;
         if application == 0 && format == 0 { Ok(()) } else { self.check_marks(application, format) }
+    }
+
+    /// SQLite opens what it may not write, or what bears a mark in its header that it does not know, for reading only.
+    fn unwritable(&self) -> StoreError {
+        match self.kind {
+            Kind::Events => {
+                let code = ErrorCode::ReadOnly;
+                let error = rusqlite::ffi::Error { code, extended_code: rusqlite::ffi::SQLITE_READONLY };
+                self.fault("opening it for writing", rusqlite::Error::SqliteFailure(error, None))
+            }
+            // Whatever the cause, another takes its place.
+            Kind::Views => self.corrupt("it cannot be written, because of its permissions or its header"),
+        }
     }
 
     fn check(&self, connection: &Connection) -> Result<(), StoreError> {
@@ -181,10 +197,10 @@ impl Database {
         connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
     }
 
-    /// What SQLite's own check of the whole file finds.
-    pub(super) fn integrity(&self) -> Vec<String> {
+    /// What SQLite's own check of the whole file finds, and whether it can be opened as the store was.
+    pub(super) fn integrity(&self, read_only: bool) -> Vec<String> {
         let check = || {
-            let connection = self.open_read_only()?;
+            let connection = if read_only { self.open_read_only() } else { self.open() }?;
             let run = || {
                 let mut check = connection.prepare("PRAGMA integrity_check(100)")?;
                 let found = check.query_map([], |row| row.get(0))?;

@@ -56,8 +56,9 @@ impl Kind {
     pub(super) const fn remedy(self) -> &'static str {
         match self {
             Self::Events => {
-                "Restore the folder from a backup; `sqlite3 events.db 'PRAGMA integrity_check'` shows how far the \
-                 damage goes, and `sqlite3 events.db .recover` saves what can be read"
+                "Restore the folder from a backup; or have `SqliteStore::salvage` copy the beginning that is whole into a \
+                 new folder. `Builder::verify` shows how far the damage goes, and `sqlite3 events.db .recover` what can \
+                 be read behind it"
             }
             Self::Views => {
                 "Delete views.db, views.db-wal and views.db-shm while no engine has the folder open: they are rebuilt \

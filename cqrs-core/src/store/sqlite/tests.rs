@@ -606,3 +606,90 @@ fn a_write_ahead_log_stays_small() {
     }
     assert!(largest < 16 << 20, "{largest} bytes for 120 MB of events");
 }
+
+#[test]
+fn a_salvage_copies_the_beginning_that_is_whole() {
+    for (damage, whole, lost, word) in [
+        ("", 10, 0, ""),
+        ("UPDATE events SET payload = x'00' WHERE position = 7", 6, 4, "position 7 is not as it was written"),
+        ("DELETE FROM events WHERE position = 3", 2, 8, "position 3 is missing"),
+        ("DELETE FROM events WHERE position > 8", 8, 2, "traces of events behind it"),
+        (
+            "DELETE FROM events WHERE position > 8; DELETE FROM event_types",
+            8,
+            34,
+            "traces of events behind it",
+        ),
+        ("UPDATE events SET checksum = 0 WHERE position = 1", 0, 10, "position 1 is not as it was written"),
+    ] {
+        let (parent, path) = filled();
+        let written = read_all(&mut *open(&path).reader().expect("a reader"), 0, 100);
+        if !damage.contains("event_types") {
+            fs::remove_file(path.join("views.db")).expect("removed");
+        }
+        plain(&path.join("events.db")).execute_batch(damage).expect("damaged");
+        let to = parent.path().join("mended");
+        let salvaged = SqliteStore::salvage(&path, &to).expect("salvaged");
+        assert_eq!((salvaged.events, salvaged.lost), (whole, lost), "{damage}: {salvaged}");
+        assert_eq!(salvaged.why.is_none(), damage.is_empty());
+        assert!(salvaged.to_string().contains(word), "{salvaged}");
+        assert_eq!(names_in(&to).expect("names"), ["events.db", "lock"]);
+        let mended = open(&to);
+        assert_eq!(mended.id(), salvaged.store);
+        let read = read_all(&mut *mended.reader().expect("a reader"), 0, 100);
+        assert_eq!(read, written[..whole as usize]);
+        assert!(mended.check().expect("checked").log.is_empty());
+        grow(&mut *mended.log().expect("the log"), 3);
+    }
+}
+
+#[test]
+fn a_salvage_stops_before_an_id_that_comes_twice() {
+    let (parent, path) = place();
+    let store = open(&path);
+    let mut log = store.log().expect("the log");
+    let mut batch = events(Head::default(), 4);
+    let mut checksum = 0;
+    for event in &mut batch {
+        event.event_id = (event.position != 3).then(|| event.position.to_string());
+        checksum = crate::store::chain(checksum, &event.borrow());
+        event.checksum = checksum;
+    }
+    append(&mut *log, &batch).expect("appended");
+    drop(log);
+    drop(store);
+    // As a damaged index lets it happen: the chain holds, and the id is there twice.
+    let other = plain(&path.join("events.db"));
+    other.execute_batch("DROP INDEX events_event_id").expect("dropped");
+    let mut twice = batch[3].clone();
+    twice.event_id = Some("2".into());
+    twice.checksum = crate::store::chain(batch[2].checksum, &twice.borrow());
+    other
+        .execute(
+            "UPDATE events SET event_id = '2', checksum = ? WHERE position = 4",
+            [twice.checksum.cast_signed()],
+        )
+        .expect("changed");
+    let salvaged = SqliteStore::salvage(&path, parent.path().join("mended")).expect("salvaged");
+    assert_eq!((salvaged.events, salvaged.lost), (3, 1), "{salvaged}");
+    assert!(salvaged.to_string().contains("the event id \"2\" is already taken"), "{salvaged}");
+}
+
+#[test]
+fn a_salvage_changes_nothing_that_is_there() {
+    let (parent, path) = filled();
+    let to = parent.path().join("taken");
+    fs::create_dir(&to).expect("made");
+    fs::write(to.join("thesis.txt"), b"text").expect("written");
+    let why = SqliteStore::salvage(&path, &to).expect_err("refused").to_string();
+    assert!(why.contains("it is not empty"), "{why}");
+    assert_eq!(names_in(&to).expect("names"), ["thesis.txt"]);
+    let to = parent.path().join("mended");
+    assert!(SqliteStore::salvage(parent.path().join("nowhere"), &to).is_err() && !to.exists());
+    let before = fs::read(path.join("events.db")).expect("read");
+    // It need not be left alone for that.
+    let busy = open(&path);
+    SqliteStore::salvage(&path, &to).expect("salvaged");
+    drop(busy);
+    assert!(before == fs::read(path.join("events.db")).expect("read"));
+}
