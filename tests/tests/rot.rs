@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use cqrs_core::Builder;
 use cqrs_core::prelude::*;
+use cqrs_core::store::SqliteStore;
 use cqrs_core::verify::Verified;
 use tempfile::TempDir;
 
@@ -221,6 +222,8 @@ fn closed(events: u64) -> (TempDir, PathBuf) {
     let engine = open(&folder).unwrap();
     append(&engine, 1..=events);
     engine.close().wait().unwrap();
+    // A clean close leaves no write-ahead log.
+    assert_eq!(Files::of(&folder).0.into_keys().collect::<Vec<_>>(), ["events.db", "lock", "views.db"]);
     (parent, folder)
 }
 
@@ -316,7 +319,7 @@ fn says_so(text: &str) {
 #[test]
 fn a_flipped_byte_of_the_log_is_found() {
     let (right, files) = Right::of(6);
-    let [same, refused, told, doubled] = [const { AtomicUsize::new(0) }; 4];
+    let [same, refused, told, doubled, salvages] = [const { AtomicUsize::new(0) }; 5];
     let count = |counter: &AtomicUsize| {
         counter.fetch_add(1, Ordering::Relaxed);
     };
@@ -351,19 +354,45 @@ fn a_flipped_byte_of_the_log_is_found() {
                 });
             }
         }
-        // A fold from the beginning: the same rows, or a fault.
+        if !found {
+            return;
+        }
+        // Where there is damage, a fold from the beginning makes the same rows, or a fault; and what is salvaged is a beginning.
         flipped.clone().without(&["views.db"]).put(folder);
         if let Ok(engine) = open(folder) {
             match rows(&engine) {
                 Ok(rows) => assert_eq!(rows, spent(right.events), "byte {offset}"),
-                Err(error) => {
-                    says_so(&error);
-                    assert!(found, "byte {offset}: {error}, and verify finds nothing");
-                }
+                Err(error) => says_so(&error),
             }
         }
+        if offset % 13 != 0 {
+            return;
+        }
+        let mended = place();
+        match SqliteStore::salvage(folder, mended.path()) {
+            Ok(salvaged) => {
+                let engine = open(mended.path()).unwrap();
+                assert_eq!(rows(&engine), Ok(spent(salvaged.events)), "byte {offset}");
+                let (lines, error) = log(&engine);
+                assert_eq!(
+                    (&lines[..], error),
+                    (&right.history[..salvaged.events as usize], None),
+                    "byte {offset}"
+                );
+                assert_eq!(
+                    salvaged.why.is_none(),
+                    salvaged.events == right.events,
+                    "byte {offset}: {salvaged}"
+                );
+                assert!(salvaged.events + salvaged.lost >= right.events, "byte {offset}: {salvaged}");
+                count(&salvages);
+            }
+            Err(error) => says_so(&error.to_string()),
+        }
     });
-    eprintln!("same {same:?}, refused {refused:?}, told by reads {told:?}, ids not known {doubled:?}");
+    eprintln!(
+        "same {same:?}, refused {refused:?}, told by reads {told:?}, ids not known {doubled:?}, salvaged {salvages:?}"
+    );
 }
 
 #[test]
@@ -406,24 +435,26 @@ fn a_flipped_byte_of_the_checkpoints_changes_no_answer() {
     eprintln!("same {same:?}, rebuilt {rebuilt:?}, SQL mended {mended:?}, saved the second time {unsaved:?}");
 }
 
-/// A store as a process leaves it that is killed: three events in the files, two in the write-ahead logs and witnessed, one more.
-fn killed() -> Files {
+/// A store as a process leaves it that is killed: three events in the files, two in the write-ahead logs and witnessed, one more. With how long the
+/// log's write-ahead log was when it was witnessed.
+fn killed() -> (Files, usize) {
     let (_parent, folder) = closed(3);
     let engine = open(&folder).unwrap();
     append(&engine, 4..=5);
     engine.checkpoint().wait().unwrap();
+    let witnessed = fs::metadata(folder.join("events.db-wal")).unwrap().len() as usize;
     append(&engine, [6]);
     let files = Files::of(&folder);
     assert!(["events.db-wal", "views.db-wal"].iter().all(|name| !files.0[name].is_empty()));
-    files
+    (files, witnessed)
 }
 
 /// How many events were witnessed.
-const WITNESSED: usize = 5;
+const WITNESSED: u64 = 5;
 
 #[test]
 fn a_flipped_byte_of_the_logs_write_ahead_log_costs_at_most_what_was_not_witnessed() {
-    let files = killed();
+    let (files, witnessed) = killed();
     let folder = place();
     files.put(folder.path());
     let right = Right::in_folder(folder.path(), 6);
@@ -438,14 +469,17 @@ fn a_flipped_byte_of_the_logs_write_ahead_log_costs_at_most_what_was_not_witness
                 assert!(["events.db", "events.db-wal"].iter().all(|name| left.0[name] == flipped.0[name]));
                 let found = !verify(folder).is_ok_and(|verified| verified.is_whole());
                 assert!(found, "byte {offset}: refused, and verify finds nothing: {error}");
+                assert!(offset < witnessed, "byte {offset}: {error}");
                 refused.fetch_add(1, Ordering::Relaxed);
                 return;
             }
         };
         let (lines, error) = log(&engine);
         assert_eq!(error, None, "byte {offset}");
-        assert!(lines.len() >= WITNESSED && right.history.starts_with(&lines), "byte {offset}: {lines:?}");
+        // Only what was appended after the witness is gone, and only if it is what was flipped.
         let events = lines.len() as u64;
+        assert!(events >= WITNESSED && right.history.starts_with(&lines), "byte {offset}: {lines:?}");
+        assert!(events == right.events || offset >= witnessed, "byte {offset}");
         assert_eq!(rows(&engine), Ok(spent(events)), "byte {offset}");
         append(&engine, [events + 1]);
         engine.close().wait().unwrap();
@@ -457,7 +491,7 @@ fn a_flipped_byte_of_the_logs_write_ahead_log_costs_at_most_what_was_not_witness
 
 #[test]
 fn a_flipped_byte_of_the_checkpoints_write_ahead_log_changes_no_answer() {
-    let files = killed();
+    let (files, _) = killed();
     let moments: Vec<_> = [3, 5].into_iter().map(|events| Ok(spent(events))).collect();
     every_flip(&files, "views.db-wal", |folder, _, offset| {
         // SQL shows some checkpoint, as it was.
@@ -472,7 +506,7 @@ fn a_flipped_byte_of_the_checkpoints_write_ahead_log_changes_no_answer() {
 
 #[test]
 fn what_coordinates_readers_and_writers_says_nothing() {
-    let mut files = killed();
+    let (mut files, _) = killed();
     files.0.insert("lock", b"garbage".to_vec());
     let look = |folder: &Path, offset: usize| {
         let engine = open(folder).unwrap_or_else(|error| panic!("byte {offset}: {error}"));

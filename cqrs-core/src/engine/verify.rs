@@ -42,7 +42,12 @@ pub(crate) fn verify(store: &dyn Store, catalog: &Catalog) -> Result<Verified, S
     let mut sound = |seen: Witness, view: Option<&str>| match check(store, &mut *reader, head, seen, view) {
         Ok(()) => true,
         Err(error) => {
-            let place = view.map_or(Place::Checkpoints, |view| Place::View(view.to_owned()));
+            // What checkpoints say is under checksums of its own: where the log has less, or another event, the log is at fault.
+            let place = match (&error, view) {
+                (StartError::OtherLog { .. }, Some(view)) => Place::View(view.to_owned()),
+                (StartError::OtherLog { .. }, None) => Place::Checkpoints,
+                _ => Place::Log,
+            };
             report.add(place, error.to_string());
             false
         }
@@ -109,7 +114,7 @@ fn read_log(reader: &mut dyn LogReader, catalog: &Catalog, report: &mut Report) 
         }
     };
     // Counts and events are from one moment: what is counted is what is read, or else it is said.
-    let counted = types.iter().flatten().map(|ty| ty.count).sum();
+    let counted = types.iter().flatten().fold(0_u64, |sum, ty| sum.saturating_add(ty.count));
     reading.run(reader, to.max(counted));
     reading.compare(types.unwrap_or_default());
     (reading.at, reading.events)

@@ -98,10 +98,11 @@ fn every_event_that_is_damaged_is_named_and_not_only_the_first() {
 fn a_log_that_lost_its_end_is_found_by_what_was_witnessed() {
     let lost = "DELETE FROM events WHERE position > 60; DELETE FROM event_types";
     let found = found("events.db", lost);
-    let wanted = [At::Checkpoints, At::View("has".into()), At::View("owners".into())];
-    for place in wanted {
-        let there = |(at, what): &(At, String)| *at == place && what.contains("the log ends at 60");
-        assert!(found.iter().any(there), "{place} {found:#?}");
+    for of in ["the last checkpoint", "view `has`", "view `owners`"] {
+        let there = |(at, what): &(At, String)| {
+            *at == At::Log && what.contains(of) && what.contains("the log ends at 60")
+        };
+        assert!(found.iter().any(there), "{of}: {found:#?}");
     }
 }
 

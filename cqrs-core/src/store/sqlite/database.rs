@@ -245,7 +245,9 @@ impl Database {
             E::SqlInputError { msg, .. } | E::SqliteFailure(_, Some(msg))
                 if msg.starts_with("no such")
                     || msg.contains("has no column")
-                    || msg.starts_with("unsupported file format") =>
+                    || msg.starts_with("unsupported file format")
+                    // Of the counts of types, which are as many as the events.
+                    || msg == "integer overflow" =>
             {
                 return self.corrupt(msg);
             }

@@ -141,7 +141,8 @@ fn taken(events: &[LogEvent<'_>], error: &StoreError) -> bool {
 fn known_end(from: &Arc<Folder>, reader: &mut SqliteReader) -> u64 {
     let witnessed = || SqliteCheckpoints::open_to_read(from).ok()?.witness().ok()?;
     let witnessed = witnessed().map_or(0, |witness| witness.head.position);
-    let counted = reader.types().map_or(0, |types| types.iter().map(|ty| ty.count).sum());
+    let counted =
+        reader.types().map_or(0, |types| types.iter().fold(0_u64, |sum, ty| sum.saturating_add(ty.count)));
     witnessed.max(counted).max(reader.last_position())
 }
 

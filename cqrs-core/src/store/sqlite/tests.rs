@@ -278,10 +278,21 @@ fn a_creation_that_was_cut_short_is_finished() {
 
 #[test]
 fn unreadable_views_are_set_aside() {
-    let spoil: [fn(&Path); 5] = [
+    let spoil: [fn(&Path); 8] = [
         |views| fs::write(views, b"garbage").expect("written"),
         |views| plain(views).execute_batch("PRAGMA user_version = 3").expect("marked"),
+        // Of the version before, whose tables were others.
+        |views| plain(views).execute_batch("PRAGMA user_version = 1").expect("marked"),
         |views| plain(views).execute_batch("PRAGMA application_id = 7").expect("marked"),
+        |views| {
+            // SQLite takes this mark for that of a file which it must not write.
+            let mut bytes = fs::read(views).expect("read");
+            bytes[18] = 3;
+            fs::write(views, bytes).expect("written");
+        },
+        |views| {
+            plain(views).execute_batch("DROP TABLE _witness; CREATE TABLE _witness (x)").expect("changed")
+        },
         |views| plain(views).execute_batch("DROP TABLE _views").expect("dropped"),
         |views| {
             let mut bytes = fs::read(views).expect("read");
