@@ -368,6 +368,7 @@ fn a_flipped_byte_of_the_log_is_found() {
         if offset % 13 != 0 {
             return;
         }
+        flipped.put(folder);
         let mended = place();
         match SqliteStore::salvage(folder, mended.path()) {
             Ok(salvaged) => {

@@ -278,7 +278,7 @@ fn a_creation_that_was_cut_short_is_finished() {
 
 #[test]
 fn unreadable_views_are_set_aside() {
-    let spoil: [fn(&Path); 8] = [
+    let spoil: [fn(&Path); 7] = [
         |views| fs::write(views, b"garbage").expect("written"),
         |views| plain(views).execute_batch("PRAGMA user_version = 3").expect("marked"),
         // Of the version before, whose tables were others.
@@ -289,9 +289,6 @@ fn unreadable_views_are_set_aside() {
             let mut bytes = fs::read(views).expect("read");
             bytes[18] = 3;
             fs::write(views, bytes).expect("written");
-        },
-        |views| {
-            plain(views).execute_batch("DROP TABLE _witness; CREATE TABLE _witness (x)").expect("changed")
         },
         |views| plain(views).execute_batch("DROP TABLE _views").expect("dropped"),
         |views| {
@@ -703,4 +700,23 @@ fn a_salvage_changes_nothing_that_is_there() {
     SqliteStore::salvage(&path, &to).expect("salvaged");
     drop(busy);
     assert!(before == fs::read(path.join("events.db")).expect("read"));
+}
+
+#[test]
+fn what_was_seen_of_the_log_is_under_a_checksum() {
+    for damage in [
+        "UPDATE _witness SET position = position + 1",
+        "UPDATE _witness SET log_checksum = '00000000000000aa'",
+        "UPDATE _witness SET store = replace(store, '7', '6')",
+        "DELETE FROM _witness",
+        "DROP TABLE _witness",
+    ] {
+        let (_parent, path) = filled();
+        plain(&path.join("views.db")).execute_batch(damage).expect("damaged");
+        let store = open(&path);
+        let why = store.checkpoints().expect("the keeper").witness().expect_err("damaged");
+        assert!(matches!(why, StoreError::Corrupt { .. }), "{damage}: {why}");
+        assert_eq!(store.checkpoints().expect("a fresh keeper").witness().expect("none"), None, "{damage}");
+        assert!(path.join("views.db.damaged-1").exists());
+    }
 }
