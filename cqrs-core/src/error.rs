@@ -57,12 +57,13 @@ pub enum StartError {
     UnknownEvents(Vec<UnknownEvent>),
     /// The checkpoints were made from another log.
     #[error(
-        "the checkpoint of the view `{view}` was made from the log {found}, and this log is {expected}: views.db belongs to another \
-         events.db. Put the right pair of files together; or delete views.db: it is rebuilt from events.db"
+        "{of} was made from the log {found}, and this log is {expected}: views.db belongs to another \
+         events.db (or the identity in one of them is damaged). Put the right pair of files together; or delete views.db: it is rebuilt from events.db",
+        of = checkpoint(view)
     )]
     OtherLog {
-        /// The view's stored name.
-        view: String,
+        /// The view's stored name; `None` if it is what the checkpoint as a whole saw of the log.
+        view: Option<String>,
         /// The log's identity.
         expected: StoreId,
         /// The identity in the checkpoint.
@@ -70,13 +71,14 @@ pub enum StartError {
     },
     /// A checkpoint stands for events that the log does not have.
     #[error(
-        "the checkpoint of the view `{view}` stands at position {position}, and the log ends at {head}: events.db was truncated, \
-         or replaced by an older copy, and events are missing from it. Put the right events.db back; or, if losing them is intended, \
-         delete views.db: it is rebuilt from events.db"
+        "{of} stands at position {position}, and the log ends at {head}: events.db was truncated, replaced by an older copy, or lost the \
+         end of its write-ahead log (events.db-wal), and events are missing from it. Put the right events.db back, and the events.db-wal \
+         that belongs to it; or, if losing them is intended, delete views.db: it is rebuilt from events.db",
+        of = checkpoint(view)
     )]
     LogTooShort {
-        /// The view's stored name.
-        view: String,
+        /// The view's stored name; `None` if it is what the checkpoint as a whole saw of the log.
+        view: Option<String>,
         /// Where the checkpoint stands.
         position: u64,
         /// Where the log ends.
@@ -84,20 +86,21 @@ pub enum StartError {
     },
     /// A checkpoint was made from other events than the log has.
     #[error(
-        "the checkpoint of the view `{view}` was made from another event at position {position} than the log has there: events.db was \
-         restored from a backup and appended to since, or replaced. Put the right events.db back; or, if losing its events is \
-         intended, delete views.db: it is rebuilt from events.db"
+        "{of} was made from another event at position {position} than the log has there: events.db was restored from a backup and appended \
+         to since, or replaced, or is damaged there. Put the right events.db back; or, if losing its events is intended, delete views.db: it \
+         is rebuilt from events.db",
+        of = checkpoint(view)
     )]
     LogDiffers {
-        /// The view's stored name.
-        view: String,
+        /// The view's stored name; `None` if it is what the checkpoint as a whole saw of the log.
+        view: Option<String>,
         /// Where the checkpoint stands.
         position: u64,
     },
     /// The log's chain of checksums is broken.
     #[error(
-        "the log is damaged at position {position}: {what}. Put back a backup of events.db that is whole (and delete views.db); events \
-         from this position on cannot be trusted"
+        "the log is damaged at position {position}: {what}. Put back a backup of events.db that is whole (and delete views.db), or \
+         have `SqliteStore::salvage` copy the events before this position into a new folder; those from it on cannot be trusted"
     )]
     Damaged {
         /// The first event that is not as it was written.
@@ -114,6 +117,11 @@ impl fmt::Debug for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+fn checkpoint(view: &Option<String>) -> String {
+    view.as_ref()
+        .map_or_else(|| "the last checkpoint".into(), |view| format!("the checkpoint of the view `{view}`"))
 }
 
 /// Events in the log that no registered type claims.

@@ -39,6 +39,7 @@
 //! | feed it a file, a channel or a broker | [`Engine::feed`], [`FeedItem`], [`stream()`] |
 //! | know what can go wrong | [`error`] |
 //! | know how it is doing | [`health`] |
+//! | know whether a store is whole | [`Builder::verify`], [`verify`](mod@verify) |
 //! | put another store behind it | [`store`] |
 //!
 //! # Features
@@ -66,6 +67,7 @@ mod sync;
 pub mod table;
 mod timestamp;
 pub mod value;
+pub mod verify;
 mod view;
 
 #[doc(hidden)]

@@ -11,7 +11,7 @@ use super::checkpoint::{Pace, Saved, Sums, Unloadable, load, saver};
 use super::desk::Desk;
 use super::pipeline::{Fold, Pipeline};
 use super::rebuild::rebuild;
-use super::replay::{Halt, replay};
+use super::replay::{Halt, count_types, replay};
 use super::request::Consistency;
 use super::shared::{Core, Published, Shown, Start};
 use super::slot::Slot;
@@ -20,8 +20,9 @@ use super::{Engine, Handle, Threads};
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
 use crate::projection::Projection;
-use crate::store::{Checkpoints, Head, LogReader, SavedView, Store, StoreError};
+use crate::store::{Checkpoints, Head, LogReader, SavedView, Store, StoreError, Witness};
 use crate::sync::{Inside, lock};
+use crate::verify::Verified;
 
 /// An engine to be: which views it keeps, which events it knows, and how it goes about it.
 #[must_use = "it is started with `.start()`"]
@@ -125,6 +126,41 @@ impl Builder {
         self
     }
 
+    /// Checks the whole store and tells everything that does not hold, not only the first: SQLite's own check of both files; that every event
+    /// is there, in the chain of checksums; that its types are counted right, and each payload of a registered type can be read; every
+    /// checkpoint against the log and its own checksums; and of each registered view every row, and what SQL shows of it, against a fold of
+    /// the log from its beginning.
+    ///
+    /// Nothing is started, and nothing in the store is changed. It reads the log twice, a page at a time, and has the rows of the registered views in memory
+    /// once. With [`Engine::open_read_only`] it checks a store that is in use elsewhere.
+    ///
+    /// ```
+    /// # use cqrs_core::prelude::*;
+    /// # #[event]
+    /// # pub struct Purchased { pub customer: String, pub qty: i32 }
+    /// # #[projection(from = Purchased, group_by = customer)]
+    /// # pub struct Customer { pub customer: String, #[sum(qty)] pub total_qty: i64 }
+    /// # let parent = tempfile::tempdir()?;
+    /// # let shop = parent.path().join("shop");
+    /// # let engine = Engine::open(&shop)?.view::<Customer>().start()?;
+    /// # engine.append(Purchased { customer: "jsmith".into(), qty: 2 }).wait()?;
+    /// # drop(engine);
+    /// let verified = Engine::open(&shop)?.view::<Customer>().verify()?;
+    /// if !verified.is_whole() {
+    ///     eprintln!("{verified}"); // every finding, and what to do
+    /// }
+    /// assert!(verified.is_whole() && verified.views[0].folded);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], if what is registered contradicts itself, or there is nothing to be read at all. Damage is no error here.
+    pub fn verify(self) -> Result<Verified, StartError> {
+        let _span = tracing::info_span!("verify").entered();
+        super::verify::verify(&*self.store, &self.registry.finish(self.payload_limit)?)
+    }
+
     /// Starts the engine: checks that every stored event is claimed, resumes the views that have a checkpoint, and rebuilds those that
     /// are new or have changed in the background ([`Engine::wait_ready`]).
     ///
@@ -136,9 +172,8 @@ impl Builder {
         let store = self.store;
         let catalog = self.registry.finish(self.payload_limit)?;
         let read_only = store.read_only();
-        let log = if read_only { None } else { Some(store.log()?) };
         let mut reader = store.reader()?;
-        catalog.claim(&reader.types()?)?;
+        claim(&catalog, &mut *reader)?;
         let mut checkpoints = match store.checkpoints() {
             Ok(checkpoints) => Some(checkpoints),
             Err(error) if read_only => {
@@ -162,7 +197,9 @@ impl Builder {
             other => other?,
         };
         opened.catch_up(&catalog, &mut *reader, head)?;
-        let Opened { slots, rebuilt, sums, saved, mut loaded } = opened;
+        // Once everything that could be refused was not: with this, the log's file may change.
+        let log = if read_only { None } else { Some(store.log()?) };
+        let Opened { slots, rebuilt, sums, saved, witnessed, mut loaded } = opened;
         if let Some(checkpoints) = checkpoints.as_deref_mut().filter(|_| !read_only) {
             forget_old(&catalog, &rebuilt, checkpoints);
         }
@@ -197,7 +234,7 @@ impl Builder {
         let rebuild_readers = (0..readers).map(|_| store.reader()).collect::<Result<Vec<_>, _>>()?;
         let (mut saver_end, mut saver_thread) = (None, None);
         if let Some(checkpoints) = checkpoints.filter(|_| !read_only) {
-            let (end, thread) = saver(&core, checkpoints, sums, saved, self.pace, head.position);
+            let (end, thread) = saver(&core, checkpoints, sums, saved, witnessed, self.pace, head.position);
             (saver_end, saver_thread) = (Some(end), Some(thread));
         }
         let fold = Arc::new(Fold::new(fold));
@@ -252,6 +289,8 @@ struct Opened {
     rebuilt: Vec<Slot>,
     sums: Vec<Sums>,
     saved: Vec<Saved>,
+    /// Where the log ended when it was last witnessed.
+    witnessed: Option<u64>,
     /// Positions of the checkpoints that were loaded.
     loaded: Vec<Option<u64>>,
 }
@@ -266,10 +305,17 @@ impl Opened {
     ) -> Result<(Self, Head), StartError> {
         // The head is read after the checkpoints: a writer in another process may add to both.
         let saved = checkpoints.as_mut().map_or(Ok(Vec::new()), |checkpoints| checkpoints.views())?;
+        let witness = checkpoints.as_mut().map_or(Ok(None), |checkpoints| checkpoints.witness())?;
         let head = reader.head()?;
         // Those of views that are not registered too: they tell as much about the log, and SQL shows them.
-        saved.iter().try_for_each(|saved| check(store, reader, head, saved))?;
-        let mut opened = Self::default();
+        for saved in &saved {
+            check(store, reader, head, saved.witness(), Some(&saved.name))?;
+        }
+        if let Some(witness) = witness {
+            check(store, reader, head, witness, None)?;
+        }
+        let witnessed = witness.map(|witness| witness.head.position);
+        let mut opened = Self { witnessed, ..Self::default() };
         for (number, ty) in catalog.views.iter().enumerate() {
             let mut saved = saved.iter().find(|saved| saved.name == ty.name()).cloned();
             let resumed = match &mut checkpoints {
@@ -332,6 +378,22 @@ impl Opened {
     }
 }
 
+/// Refuses history that nobody claims. The counts of types are kept beside the events: before they refuse a start, they are held against them.
+fn claim(catalog: &Catalog, reader: &mut dyn LogReader) -> Result<(), StartError> {
+    let kept = reader.types()?;
+    let Err(refusal) = catalog.claim(&kept) else { return Ok(()) };
+    let counted = count_types(reader)?;
+    if counted == kept {
+        return Err(refusal);
+    }
+    tracing::warn!(
+        ?kept,
+        ?counted,
+        "the log's types are counted wrong: the log is damaged, and best copied by a salvage"
+    );
+    catalog.claim(&counted)
+}
+
 /// Takes out of SQL what it shows of views that are being rebuilt: old rows would look like new ones.
 fn forget_old(catalog: &Catalog, rebuilt: &[Slot], checkpoints: &mut dyn Checkpoints) {
     for (ty, slot) in catalog.views.iter().zip(rebuilt) {
@@ -343,23 +405,24 @@ fn forget_old(catalog: &Catalog, rebuilt: &[Slot], checkpoints: &mut dyn Checkpo
     }
 }
 
-/// Refuses a checkpoint that was not made from this log.
-fn check(
+/// Refuses a checkpoint, a view's or its witness, that was not made from this log.
+pub(super) fn check(
     store: &dyn Store,
     reader: &mut dyn LogReader,
     head: Head,
-    saved: &SavedView,
+    seen: Witness,
+    view: Option<&str>,
 ) -> Result<(), StartError> {
-    let SavedView { name, position, log_checksum, .. } = saved;
-    let view = name.clone();
-    if saved.store != store.id() {
-        return Err(StartError::OtherLog { view, expected: store.id(), found: saved.store });
+    let Head { position, checksum } = seen.head;
+    let view = view.map(str::to_owned);
+    if seen.store != store.id() {
+        return Err(StartError::OtherLog { view, expected: store.id(), found: seen.store });
     }
-    if *position > head.position {
-        return Err(StartError::LogTooShort { view, position: *position, head: head.position });
+    if position > head.position {
+        return Err(StartError::LogTooShort { view, position, head: head.position });
     }
-    if reader.checksum_at(*position)? != Some(*log_checksum) {
-        return Err(StartError::LogDiffers { view, position: *position });
+    if reader.checksum_at(position)? != Some(checksum) {
+        return Err(StartError::LogDiffers { view, position });
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 
-use super::route::{Route, TypedRoute};
+use super::route::{Route, TypedRoute, decode};
 use super::slot::{TypedView, ViewType};
+use crate::codec::DecodeError;
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
 use crate::projection::{Projection, Reads, SourceVisitor};
@@ -24,6 +25,15 @@ pub(crate) struct StoredKind {
     pub(crate) claims: Vec<(usize, usize)>,
     /// Kinds that travel by the same routes have the same number; 0: by none.
     pub(crate) course: usize,
+    /// Reads a payload, to see whether it can be.
+    trial: Trial,
+}
+
+/// Reads a payload of the type at an index, within a limit of bytes.
+type Trial = (fn(usize, &[u8], usize) -> Result<(), DecodeError>, usize);
+
+fn read<E: Event>(type_index: usize, payload: &[u8], limit: usize) -> Result<(), DecodeError> {
+    decode::<E>(type_index, payload, limit).map(drop)
 }
 
 /// Everything that is registered. Does not change once the engine runs.
@@ -57,14 +67,14 @@ impl Registry {
 
     /// Adds the stored types of `E`; its kinds, one for each of [`Event::TYPES`].
     pub(crate) fn event<E: Event>(&mut self) -> Vec<Kind> {
-        E::TYPES.iter().map(|schema| self.kind(schema)).collect()
+        E::TYPES.iter().enumerate().map(|(index, schema)| self.kind(schema, (read::<E>, index))).collect()
     }
 
-    fn kind(&mut self, schema: &Schema) -> Kind {
+    fn kind(&mut self, schema: &Schema, trial: Trial) -> Kind {
         let known = self.kinds.iter().position(|kind| kind.schema.rust == schema.rust);
         let kind = known.unwrap_or(self.kinds.len()) as Kind;
         if known.is_none() {
-            self.kinds.push(StoredKind { schema: *schema, claims: Vec::new(), course: 0 });
+            self.kinds.push(StoredKind { schema: *schema, claims: Vec::new(), course: 0, trial });
         }
         for &name in std::iter::once(&schema.name).chain(schema.aliases) {
             let holder = *self.names.entry(name).or_insert(kind);
@@ -179,6 +189,19 @@ impl Catalog {
         let kind = *self.names.get(schema.name)?;
         let known = &self.kinds[kind as usize].schema;
         (known.rust == schema.rust && known.name == schema.name).then_some(kind)
+    }
+
+    /// Whether a payload can be read as its kind.
+    pub(crate) fn read(&self, kind: Kind, payload: &[u8]) -> Result<(), DecodeError> {
+        let Some(StoredKind { trial: (read, type_index), .. }) = self.kinds.get(kind as usize) else {
+            return Ok(());
+        };
+        read(*type_index, payload, self.payload_limit)
+    }
+
+    /// Whether anything is registered at all.
+    pub(crate) fn knows_any(&self) -> bool {
+        !self.kinds.is_empty() || !self.allowed.is_empty()
     }
 
     pub(crate) fn course(&self, kind: Kind) -> usize {

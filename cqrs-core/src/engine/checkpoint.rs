@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use super::shared::Core;
 use super::slot::{AnyView, Slot, ViewType};
 use crate::error::StoreFailure;
-use crate::store::{Checkpoints, SavedView, StoreError, ViewCheckpoint, row_checksum};
+use crate::store::{Checkpoints, Head, SavedView, StoreError, ViewCheckpoint, Witness, row_checksum};
 use crate::sync::{ReplyTo, lock};
 
 /// How many rows that the store never had go into one checkpoint: a view that was rebuilt is saved a stretch at a time, so that the fold
 /// is not held up.
 const STRETCH: usize = 65_536;
+
+/// How many rows of SQL's are looked at before a checkpoint gets its turn.
+const LOOK: usize = 4096;
 
 /// The fingerprint of a checkpoint that does not have all rows yet: no projection's, so a start that finds it rebuilds the view.
 const INCOMPLETE: u128 = 0;
@@ -35,11 +38,15 @@ pub(crate) struct Sums {
 /// The fold's end: gathers what is to be saved.
 pub(crate) struct Saver {
     jobs: SyncSender<Job>,
-    outcomes: Receiver<Outcome>,
+    news: Receiver<News>,
     pace: Pace,
     views: Vec<Saved>,
+    /// The position at which the log's end was witnessed; `None` if it is to be witnessed anew.
+    witnessed: Option<u64>,
     busy: bool,
     failing: bool,
+    /// Whether what SQL shows is still being looked through.
+    looking: bool,
     last: Instant,
     last_position: u64,
     waiting: Vec<ReplyTo<Result<(), StoreFailure>>>,
@@ -57,7 +64,19 @@ pub(crate) struct Saved {
 }
 
 struct Job {
+    witness: Witness,
     views: Vec<(usize, ViewCheckpoint)>,
+}
+
+/// What the checkpoint thread has to say.
+enum News {
+    Outcome(Outcome),
+    /// What SQL shows of these rows of a view is not what was written.
+    Faded(usize, Vec<u32>),
+    /// What SQL shows of a view cannot be read.
+    Illegible(usize),
+    /// What SQL shows has been looked through.
+    Looked,
 }
 
 /// How a job went: for each view its number, whether it was a reset, and, if the job failed, the rows that are unsaved.
@@ -72,7 +91,10 @@ pub(crate) struct SaverThread {
     store: Box<dyn Checkpoints>,
     sums: Vec<Sums>,
     jobs: Receiver<Job>,
-    outcomes: Sender<Outcome>,
+    news: Sender<News>,
+    /// The views whose rows SQL shows since before this start, and are yet to be looked at; of the last of them, from this row on.
+    unseen: Vec<usize>,
+    from: u32,
 }
 
 pub(crate) fn saver(
@@ -80,24 +102,29 @@ pub(crate) fn saver(
     store: Box<dyn Checkpoints>,
     sums: Vec<Sums>,
     views: Vec<Saved>,
+    witnessed: Option<u64>,
     pace: Pace,
     position: u64,
 ) -> (Saver, SaverThread) {
     let (jobs, jobs_end) = sync_channel(1);
-    let (outcomes_end, outcomes) = channel();
+    let (news_end, news) = channel();
+    let unseen: Vec<usize> = (0..views.len()).filter(|view| views[*view].complete).collect();
     let saver = Saver {
         jobs,
-        outcomes,
+        news,
         pace,
         views,
+        witnessed,
         busy: false,
         failing: false,
+        looking: !unseen.is_empty(),
         last: Instant::now(),
         last_position: position,
         waiting: Vec::new(),
         in_flight: Vec::new(),
     };
-    (saver, SaverThread { core: core.clone(), store, sums, jobs: jobs_end, outcomes: outcomes_end })
+    let core = core.clone();
+    (saver, SaverThread { core, store, sums, jobs: jobs_end, news: news_end, unseen, from: 0 })
 }
 
 impl Saver {
@@ -111,19 +138,20 @@ impl Saver {
         self.views[view] = Saved { position: 0, reset: true, complete: false, fault: false };
     }
 
-    fn needed(&self, slots: &[Slot]) -> bool {
+    /// The log's end counts as much as the views: it is witnessed also where there is no view.
+    fn needed(&self, slots: &[Slot], head: Head) -> bool {
         let unlike = |(slot, saved): (&Slot, &Saved)| {
             slot.view.is_some()
                 && (slot.at.position != saved.position
                     || !saved.complete
                     || slot.fault.is_some() != saved.fault)
         };
-        slots.iter().zip(&self.views).any(unlike)
+        self.witnessed != Some(head.position) || slots.iter().zip(&self.views).any(unlike)
     }
 
     /// How long the fold may sleep before the next [`tick`](Self::tick).
-    pub(crate) fn sleep(&self, slots: &[Slot]) -> Option<Duration> {
-        (!self.busy && self.needed(slots)).then(|| {
+    pub(crate) fn sleep(&self, slots: &[Slot], head: Head) -> Option<Duration> {
+        (!self.busy && self.needed(slots, head)).then(|| {
             let unfinished =
                 !self.failing && self.views.iter().zip(slots).any(|(v, s)| !v.complete && s.view.is_some());
             if unfinished || !self.waiting.is_empty() {
@@ -140,7 +168,8 @@ impl Saver {
     }
 
     /// Looks at what became of the last checkpoint, and begins the next if it is time.
-    pub(crate) fn tick(&mut self, core: &Core, slots: &mut [Slot], position: u64) {
+    pub(crate) fn tick(&mut self, core: &Core, slots: &mut [Slot], head: Head) {
+        let position = head.position;
         self.collect(slots);
         if self.busy && position - self.last_position >= self.pace.events.saturating_mul(2) {
             // The store is slower than the fold: the promised bound is kept by waiting for it.
@@ -149,24 +178,27 @@ impl Saver {
         if self.busy {
             return;
         }
-        if !self.needed(slots) {
+        if !self.needed(slots, head) {
+            if self.looking {
+                return;
+            }
             for reply in self.waiting.drain(..) {
                 reply.send(Ok(()));
             }
             return;
         }
-        let due = self.sleep(slots) == Some(Duration::ZERO) || self.due(position);
+        let due = self.sleep(slots, head) == Some(Duration::ZERO) || self.due(position);
         if due {
-            self.begin(core, slots, position);
+            self.begin(core, slots, head);
         }
     }
 
     /// Saves everything, and waits for it: the last checkpoint.
-    pub(crate) fn finish(mut self, core: &Core, slots: &mut [Slot], position: u64) {
+    pub(crate) fn finish(mut self, core: &Core, slots: &mut [Slot], head: Head) {
         self.collect(slots);
         self.wait(slots);
-        while self.needed(slots) {
-            self.begin(core, slots, position);
+        while self.needed(slots, head) {
+            self.begin(core, slots, head);
             self.wait(slots);
             if self.failing {
                 break;
@@ -177,7 +209,7 @@ impl Saver {
         }
     }
 
-    fn begin(&mut self, core: &Core, slots: &mut [Slot], position: u64) {
+    fn begin(&mut self, core: &Core, slots: &mut [Slot], head: Head) {
         let mut views = Vec::new();
         for (number, (slot, saved)) in slots.iter_mut().zip(&mut self.views).enumerate() {
             let Some(view) = &mut slot.view else { continue };
@@ -210,32 +242,55 @@ impl Saver {
         }
         self.in_flight.append(&mut self.waiting);
         self.last = Instant::now();
-        self.last_position = position;
-        self.busy = self.jobs.send(Job { views }).is_ok();
+        self.last_position = head.position;
+        self.witnessed = Some(head.position);
+        let witness = Witness { store: core.store_id, head };
+        self.busy = self.jobs.send(Job { witness, views }).is_ok();
         self.failing = !self.busy;
     }
 
     /// Takes in what has come back, without waiting.
     fn collect(&mut self, slots: &mut [Slot]) {
-        match self.outcomes.try_recv() {
-            Ok(outcome) => self.settle(outcome, slots),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => self.lost(),
+        loop {
+            match self.news.try_recv() {
+                Ok(news) => self.hear(news, slots),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.lost(),
+            }
         }
     }
 
     fn wait(&mut self, slots: &mut [Slot]) {
-        if self.busy {
-            match self.outcomes.recv() {
-                Ok(outcome) => self.settle(outcome, slots),
+        while self.busy {
+            match self.news.recv() {
+                Ok(news) => self.hear(news, slots),
                 Err(_) => self.lost(),
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News, slots: &mut [Slot]) {
+        match news {
+            News::Outcome(outcome) => self.settle(outcome, slots),
+            News::Illegible(number) => {
+                if let Some(view) = &mut slots[number].view {
+                    view.save_all();
+                    self.rebuilt(number);
+                }
+            }
+            News::Looked => self.looking = false,
+            News::Faded(number, rows) => {
+                if let Some(view) = &mut slots[number].view {
+                    view.unsaved(&rows);
+                    self.views[number].position = u64::MAX;
+                }
             }
         }
     }
 
     /// The checkpoint thread is gone: nothing more is saved.
     fn lost(&mut self) {
-        (self.busy, self.failing) = (false, true);
+        (self.busy, self.failing, self.looking) = (false, true, false);
         self.in_flight.clear();
         self.waiting.clear();
     }
@@ -245,11 +300,12 @@ impl Saver {
         self.failing = outcome.result.is_err();
         match outcome.result {
             Ok(())
-                if self
-                    .views
-                    .iter()
-                    .zip(&*slots)
-                    .all(|(saved, slot)| saved.complete || slot.view.is_none()) =>
+                if !self.looking
+                    && self
+                        .views
+                        .iter()
+                        .zip(&*slots)
+                        .all(|(saved, slot)| saved.complete || slot.view.is_none()) =>
             {
                 for reply in self.in_flight.drain(..) {
                     reply.send(Ok(()));
@@ -258,6 +314,7 @@ impl Saver {
             Ok(()) => self.waiting.append(&mut self.in_flight),
             Err(error) => {
                 self.last = Instant::now();
+                self.witnessed = None;
                 for (number, reset, ids) in outcome.views {
                     let saved = &mut self.views[number];
                     // No position is this one, so the view is tried again.
@@ -277,13 +334,65 @@ impl Saver {
 
 impl SaverThread {
     pub(crate) fn run(mut self) {
-        while let Ok(job) = self.jobs.recv() {
+        while let Some(job) = self.next() {
             let outcome = self.save(job);
-            if self.outcomes.send(outcome).is_err() {
+            if !self.tell(News::Outcome(outcome)) {
                 return;
             }
-            self.core.nudge();
         }
+    }
+
+    /// The next job. What SQL shows is looked through until one comes.
+    fn next(&mut self) -> Option<Job> {
+        while let Some(view) = self.unseen.last() {
+            match self.jobs.try_recv() {
+                Ok(job) => return Some(job),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => self.look(*view),
+            }
+        }
+        self.jobs.recv().ok()
+    }
+
+    /// Looks at some rows as SQL shows them: nothing else reads them back, so a start would not notice that they are not what was written.
+    /// Those that are not are written anew.
+    fn look(&mut self, view: usize) {
+        let name = self.core.catalog.views[view].name();
+        let (mut seen, mut faded, mut last) = (0, Vec::new(), self.from);
+        let read = self.store.renderings(name, self.from, LOOK, &mut |row| {
+            (seen, last) = (seen + 1, row.id);
+            if !row.whole {
+                faded.push(row.id);
+            }
+        });
+        match &read {
+            Ok(()) => {}
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::warn!(view = name, %error, "what SQL shows of the view is damaged: it is written anew");
+                self.tell(News::Illegible(view));
+            }
+            Err(error) => tracing::warn!(view = name, %error, "what SQL shows could not be looked through"),
+        }
+        self.from = last.saturating_add(1);
+        if read.is_err() || seen < LOOK {
+            self.unseen.pop();
+            self.from = 0;
+        }
+        if read.is_ok() && !faded.is_empty() {
+            let rows = faded.len();
+            tracing::warn!(view = name, rows, "what SQL shows of the view was damaged, and is written anew");
+            self.tell(News::Faded(view, faded));
+        }
+        if self.unseen.is_empty() {
+            self.tell(News::Looked);
+        }
+    }
+
+    /// Whether there is still someone to be told.
+    fn tell(&self, news: News) -> bool {
+        let told = self.news.send(news).is_ok();
+        self.core.nudge();
+        told
     }
 
     fn save(&mut self, job: Job) -> Outcome {
@@ -299,7 +408,7 @@ impl SaverThread {
         }
         let begun = Instant::now();
         let rows: usize = checkpoints.iter().map(|checkpoint| checkpoint.changed.len()).sum();
-        let result = self.store.save(&checkpoints).map_err(Arc::new);
+        let result = self.store.save(job.witness, &checkpoints).map_err(Arc::new);
         let failed = result.is_err();
         let mut views = Vec::with_capacity(numbers.len());
         for (number, checkpoint) in numbers.iter().zip(&checkpoints) {
@@ -377,7 +486,7 @@ pub(crate) fn load(
         let due = sums.rows.len() as u64;
         if u64::from(row.id) != due {
             damage = Some(format!("row {due} is missing"));
-        } else if row_checksum(row.id, row.key, row.state) != row.checksum {
+        } else if row_checksum(row.id, row.shown, row.key, row.state) != row.checksum {
             damage = Some(format!("the checksum of row {due} does not match it"));
         } else if !view.restore(row.id, row.key, row.state) {
             damage = Some(format!("row {due} is no row of this projection"));

@@ -26,6 +26,7 @@ pub(crate) mod shared;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 use std::path::PathBuf;

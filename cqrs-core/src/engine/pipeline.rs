@@ -188,13 +188,13 @@ impl Pipeline {
             self.obey(control);
         }
         if let Some(saver) = &mut self.saver {
-            saver.tick(&self.core, &mut self.slots, self.head.position);
+            saver.tick(&self.core, &mut self.slots, self.head);
         }
     }
 
     /// How long there is nothing to do, unless something comes.
     fn sleep(&self) -> Option<Duration> {
-        self.saver.as_ref().and_then(|saver| saver.sleep(&self.slots)).or(self.follow)
+        self.saver.as_ref().and_then(|saver| saver.sleep(&self.slots, self.head)).or(self.follow)
     }
 
     /// Folds a batch, and those that wait behind it, then shows them.
@@ -383,7 +383,7 @@ impl Pipeline {
     /// The last checkpoint, and the end.
     fn finish(mut self) {
         if let Some(saver) = self.saver.take() {
-            let last = || saver.finish(&self.core, &mut self.slots, self.head.position);
+            let last = || saver.finish(&self.core, &mut self.slots, self.head);
             if let Err(panic) = catch_unwind(AssertUnwindSafe(last)) {
                 self.core.break_down(format!("the last checkpoint panicked: {}", said(&*panic)));
             }

@@ -4,7 +4,7 @@ use super::batch::{Flaw, Page, StoredEvent};
 use super::catalog::Catalog;
 use super::slot::Slot;
 use crate::projection::FoldError;
-use crate::store::{LogReader, StoreError};
+use crate::store::{LogReader, StoreError, StoredType, TypeCounts};
 
 /// Why a replay did not come to its end.
 #[derive(Debug)]
@@ -65,6 +65,22 @@ pub(crate) fn replay(
         if let Some(flaw) = page.flaw.take() {
             return Err(Halt::Flaw(flaw));
         }
+    }
+}
+
+/// Counts the events of each type by reading them all, ordered as a store orders its own counts.
+pub(crate) fn count_types(reader: &mut dyn LogReader) -> Result<Vec<StoredType>, StoreError> {
+    let mut counts = TypeCounts::default();
+    let mut after = 0;
+    loop {
+        let read = reader.read(after, Page::EVENTS, &mut |event| {
+            counts.add(&[event]);
+            true
+        })?;
+        if read == 0 {
+            return Ok(counts.list());
+        }
+        after += read as u64;
     }
 }
 

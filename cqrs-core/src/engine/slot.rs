@@ -95,6 +95,8 @@ pub(crate) trait AnyView: Send {
     fn save_all(&mut self);
     /// The rows to be saved next, at most about `stretch` of those that were never saved, and whether the store has all of them then.
     fn images(&mut self, stretch: usize) -> (RowImages, bool);
+    /// Adds a row's image.
+    fn image(&self, row: u32, images: &mut RowImages);
     /// Takes back rows whose saving failed.
     fn unsaved(&mut self, ids: &[u32]);
 }
@@ -189,25 +191,6 @@ impl<P: Projection> ViewRows<P> {
         }
         self.back = back;
         self.lag.clear();
-    }
-
-    /// The row's image. A panic in an expression of the user's costs the rendering, not the checkpoint.
-    fn image(&self, row: u32, images: &mut RowImages) {
-        let mut columns = Vec::with_capacity(P::COLUMNS.len());
-        let shown = catch_unwind(AssertUnwindSafe(|| match self.front.render(row) {
-            Some(rendered) => {
-                rendered.sql(&mut columns);
-                rendered.visible()
-            }
-            None => false,
-        }));
-        let shown = shown.unwrap_or_else(|panic| {
-            tracing::warn!(view = P::NAME, row, "rendering a row for SQL panicked: {}", said(&*panic));
-            false
-        });
-        columns.resize(P::COLUMNS.len(), SqlValue::Null);
-        let key = self.front.keys().key(row);
-        images.push(row, shown, key, |out| self.front.write_state(row, out), |out| out.append(&mut columns));
     }
 
     fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
@@ -330,6 +313,25 @@ impl<P: Projection> AnyView for ViewRows<P> {
         }
         self.saved = end;
         (images, end == self.front.keys().end())
+    }
+
+    fn image(&self, row: u32, images: &mut RowImages) {
+        // A panic in an expression of the user's costs the rendering, not the checkpoint.
+        let mut columns = Vec::with_capacity(P::COLUMNS.len());
+        let shown = catch_unwind(AssertUnwindSafe(|| match self.front.render(row) {
+            Some(rendered) => {
+                rendered.sql(&mut columns);
+                rendered.visible()
+            }
+            None => false,
+        }));
+        let shown = shown.unwrap_or_else(|panic| {
+            tracing::warn!(view = P::NAME, row, "rendering a row for SQL panicked: {}", said(&*panic));
+            false
+        });
+        columns.resize(P::COLUMNS.len(), SqlValue::Null);
+        let key = self.front.keys().key(row);
+        images.push(row, shown, key, |out| self.front.write_state(row, out), |out| out.append(&mut columns));
     }
 
     fn unsaved(&mut self, ids: &[u32]) {

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{
     Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, SqlColumn,
-    Store, StoreError, StoreId, StoredType, ViewCheckpoint,
+    Store, StoreError, StoreId, StoredType, ViewCheckpoint, Witness,
 };
 use crate::Timestamp;
 
@@ -22,7 +22,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Shared {
     log: RwLock<Events>,
-    views: RwLock<BTreeMap<String, KeptView>>,
+    checkpoint: RwLock<Checkpoint>,
 }
 
 impl MemoryStore {
@@ -220,10 +220,10 @@ impl Events {
 
 /// How many events there are of each name and version.
 #[derive(Debug, Default)]
-pub(super) struct TypeCounts(BTreeMap<String, BTreeMap<u32, u64>>);
+pub(crate) struct TypeCounts(BTreeMap<String, BTreeMap<u32, u64>>);
 
 impl TypeCounts {
-    pub(super) fn add(&mut self, events: &[LogEvent<'_>]) {
+    pub(crate) fn add(&mut self, events: &[LogEvent<'_>]) {
         // By the run, and with a key of its own only for a new name: most events are of the type before them.
         for run in events.chunk_by(|a, b| a.version == b.version && a.name == b.name) {
             if !self.0.contains_key(run[0].name) {
@@ -243,7 +243,7 @@ impl TypeCounts {
         self.0.iter().map(|(name, versions)| (name.as_str(), versions)).flat_map(of)
     }
 
-    fn list(&self) -> Vec<StoredType> {
+    pub(crate) fn list(&self) -> Vec<StoredType> {
         let of = |(name, version, count): (&str, u32, u64)| StoredType { name: name.into(), version, count };
         self.iter().map(of).collect()
     }
@@ -275,12 +275,12 @@ impl Shared {
         self.log.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn views(&self) -> RwLockReadGuard<'_, BTreeMap<String, KeptView>> {
-        self.views.read().unwrap_or_else(PoisonError::into_inner)
+    fn checkpoint(&self) -> RwLockReadGuard<'_, Checkpoint> {
+        self.checkpoint.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn views_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, KeptView>> {
-        self.views.write().unwrap_or_else(PoisonError::into_inner)
+    fn checkpoint_mut(&self) -> RwLockWriteGuard<'_, Checkpoint> {
+        self.checkpoint.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -373,6 +373,12 @@ impl LogReader for MemoryReader {
     }
 }
 
+#[derive(Debug, Default)]
+struct Checkpoint {
+    witness: Option<Witness>,
+    views: BTreeMap<String, KeptView>,
+}
+
 #[derive(Debug)]
 struct KeptView {
     view: SavedView,
@@ -392,11 +398,11 @@ struct MemoryCheckpoints(Arc<Shared>);
 
 impl Checkpoints for MemoryCheckpoints {
     fn views(&mut self) -> Result<Vec<SavedView>, StoreError> {
-        Ok(self.0.views().values().map(|kept| kept.view.clone()).collect())
+        Ok(self.0.checkpoint().views.values().map(|kept| kept.view.clone()).collect())
     }
 
     fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError> {
-        if let Some(kept) = self.0.views().get(view) {
+        if let Some(kept) = self.0.checkpoint().views.get(view) {
             for (&id, row) in &kept.rows {
                 visit(SavedRow {
                     id,
@@ -411,14 +417,19 @@ impl Checkpoints for MemoryCheckpoints {
         Ok(())
     }
 
-    fn save(&mut self, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
+    fn witness(&mut self) -> Result<Option<Witness>, StoreError> {
+        Ok(self.0.checkpoint().witness)
+    }
+
+    fn save(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
         // Everything that can fail comes before the first change.
         for saved in views {
             check_width(saved)?;
         }
-        let mut kept_views = self.0.views_mut();
+        let mut checkpoint = self.0.checkpoint_mut();
+        checkpoint.witness = Some(witness);
         for saved in views {
-            let kept = kept_views.entry(saved.view.name.clone()).or_insert_with(|| KeptView {
+            let kept = checkpoint.views.entry(saved.view.name.clone()).or_insert_with(|| KeptView {
                 view: saved.view.clone(),
                 columns: saved.columns.clone(),
                 rows: BTreeMap::new(),
@@ -442,7 +453,7 @@ impl Checkpoints for MemoryCheckpoints {
     }
 
     fn forget(&mut self, view: &str) -> Result<(), StoreError> {
-        self.0.views_mut().remove(view);
+        self.0.checkpoint_mut().views.remove(view);
         Ok(())
     }
 }

@@ -18,8 +18,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use memory::MemoryStore;
+pub(crate) use memory::TypeCounts;
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStore;
+pub use sqlite::{Salvaged, SqliteStore};
 
 use crate::Timestamp;
 use crate::sql::{SqlType, SqlValue};
@@ -65,6 +66,18 @@ pub struct Head {
     pub position: u64,
     /// The last event's checksum.
     pub checksum: u64,
+}
+
+/// The log as a checkpoint saw it: whose it is, and where it ended.
+///
+/// A log can lose its last events in ways that look like a proper end: damage to the last of a write-ahead log looks like a power cut. What was
+/// seen of it is kept apart from it, and tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The log's identity.
+    pub store: StoreId,
+    /// Its end, as of then: whatever comes later, the log has this event.
+    pub head: Head,
 }
 
 /// One row of the log.
@@ -187,6 +200,16 @@ pub enum StoreError {
         /// The newest that is understood.
         supported: u32,
     },
+    /// The file was written by an older version of this library. Only checkpoints are refused for that, and are rebuilt.
+    #[error("{file} has format version {found}, and this version of the library reads from {oldest} on")]
+    OlderFormat {
+        /// The file.
+        file: String,
+        /// Its format version.
+        found: u32,
+        /// The oldest that is understood.
+        oldest: u32,
+    },
     /// Another engine has the folder open for writing.
     #[error(
         "{path} is already open for writing, in this process or another; close that engine first, or open the folder \
@@ -299,6 +322,13 @@ pub struct SavedView {
     pub state: String,
 }
 
+impl SavedView {
+    /// What it saw of the log.
+    pub(crate) fn witness(&self) -> Witness {
+        Witness { store: self.store, head: Head { position: self.position, checksum: self.log_checksum } }
+    }
+}
+
 /// Changed rows of one view, flat in memory, on their way into a checkpoint.
 #[derive(Clone, Debug, Default)]
 pub struct RowImages {
@@ -326,19 +356,31 @@ pub struct SavedRow<'a> {
     pub key: &'a [u8],
     /// The exact state of its columns.
     pub state: &'a [u8],
-    /// [`row_checksum`] of the three above.
-    pub checksum: u64,
     /// Whether readers see it (`having`).
     pub shown: bool,
+    /// [`row_checksum`] of the four above.
+    pub checksum: u64,
     /// What SQL shows, one value a column. Empty when read back: it is a rendering.
     pub columns: &'a [SqlValue],
 }
 
+/// What SQL shows of a row, read back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rendering<'a> {
+    /// The row's number in its view.
+    pub id: u32,
+    /// One value a column.
+    pub columns: &'a [SqlValue],
+    /// Whether it is what was written, by its checksum.
+    pub whole: bool,
+}
+
 /// The checksum of a row in a checkpoint; its definition is part of the file format.
 #[must_use]
-pub fn row_checksum(id: u32, key: &[u8], state: &[u8]) -> u64 {
+pub fn row_checksum(id: u32, shown: bool, key: &[u8], state: &[u8]) -> u64 {
     use xxhash_rust::xxh3::xxh3_64_with_seed as xxh3;
-    xxh3(state, xxh3(key, u64::from(id) << 32 | key.len() as u64 & 0xffff_ffff))
+    // No key is so long that the bit is one of its length's.
+    xxh3(state, xxh3(key, u64::from(id) << 32 | u64::from(shown) << 31 | key.len() as u64 & 0x7fff_ffff))
 }
 
 impl RowImages {
@@ -368,7 +410,7 @@ impl RowImages {
         let key_end = self.bytes.len();
         state(&mut self.bytes);
         columns(&mut self.columns);
-        let checksum = row_checksum(id, &self.bytes[start..key_end], &self.bytes[key_end..]);
+        let checksum = row_checksum(id, shown, &self.bytes[start..key_end], &self.bytes[key_end..]);
         self.images.push(RowImage {
             id,
             shown,
@@ -420,11 +462,51 @@ pub trait Checkpoints: Send {
     /// Visits every row of a view, by ascending id. Checksums are not verified here.
     fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError>;
 
-    /// Saves all views or none. Need not be durable when it returns, but never half.
-    fn save(&mut self, views: &[ViewCheckpoint]) -> Result<(), StoreError>;
+    /// Visits what SQL shows of up to `limit` rows of a view, by ascending id, beginning with `from`. A store that shows nothing to SQL
+    /// visits nothing.
+    fn renderings(
+        &mut self,
+        view: &str,
+        from: u32,
+        limit: usize,
+        visit: &mut dyn FnMut(Rendering<'_>),
+    ) -> Result<(), StoreError> {
+        let _ = (view, from, limit, visit);
+        Ok(())
+    }
+
+    /// What the last checkpoint saw of the log; `None` before the first.
+    fn witness(&mut self) -> Result<Option<Witness>, StoreError>;
+
+    /// Saves the witness and all views, or nothing. Need not be durable when it returns, but never half. There may be no view to save.
+    fn save(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError>;
 
     /// Forgets a view and drops what SQL showed of it.
     fn forget(&mut self, view: &str) -> Result<(), StoreError>;
+}
+
+/// What a store has found by checking itself.
+#[derive(Default)]
+pub struct Checked {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// What does not hold in the log.
+    pub log: Vec<String>,
+    /// What does not hold in the checkpoints.
+    pub checkpoints: Vec<String>,
+    /// A keeper that only reads, and sees one state; `None` where there are no checkpoints that can be read.
+    pub keeper: Option<Box<dyn Checkpoints>>,
+}
+
+impl fmt::Debug for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, log, checkpoints, .. } = self;
+        f.debug_struct("Checked")
+            .field("bytes", bytes)
+            .field("log", log)
+            .field("checkpoints", checkpoints)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A store: hands out the ends of one log and the keeper of its checkpoints.
@@ -447,6 +529,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Copies a consistent image of the store into `folder`, which must not exist or be empty, while it is in use.
     fn backup(&self, folder: &std::path::Path) -> Result<(), StoreError>;
+
+    /// Checks what only the store itself can check, and changes nothing: unlike [`checkpoints`](Self::checkpoints), it sets nothing aside.
+    ///
+    /// What is stored above it (the chain, the checksums of rows) is not checked here. A store that has nothing to check leaves this as it is.
+    fn check(&self) -> Result<Checked, StoreError> {
+        Ok(Checked { keeper: Some(self.checkpoints()?), ..Checked::default() })
+    }
 
     /// Tidies up after a clean close, when every end handed out has been dropped: folds write-ahead logs into their files.
     fn close(&self) -> Result<(), StoreError>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, RowImages, SavedView,
-    SqlColumn, Store, StoreId, StoredType, ViewCheckpoint, chain,
+    SqlColumn, Store, StoreId, StoredType, ViewCheckpoint, Witness, chain,
 };
 use crate::Timestamp;
 use crate::sql::{SqlType, SqlValue};
@@ -328,6 +328,10 @@ fn a_reader_follows_the_writer(store: &dyn Store) {
     });
 }
 
+/// What a checkpoint saw of the log, where that does not matter.
+pub(super) const WITNESS: Witness =
+    Witness { store: StoreId([7; 16]), head: Head { position: 42, checksum: u64::MAX } };
+
 pub(super) fn columns(names: &[(&str, SqlType)]) -> Vec<SqlColumn> {
     names.iter().map(|(name, ty)| SqlColumn { name: (*name).into(), ty: *ty }).collect()
 }
@@ -364,7 +368,7 @@ pub(super) fn checkpoint(store: &dyn Store, name: &str, rows: &[(u32, &str, f64,
 pub(super) fn rows(keeper: &mut dyn Checkpoints, view: &str) -> Vec<(u32, Vec<u8>, Vec<u8>, bool)> {
     let mut rows = Vec::new();
     let read = keeper.rows(view, &mut |row| {
-        assert_eq!(row.checksum, super::row_checksum(row.id, row.key, row.state));
+        assert_eq!(row.checksum, super::row_checksum(row.id, row.shown, row.key, row.state));
         assert!(row.columns.is_empty());
         rows.push((row.id, row.key.to_vec(), row.state.to_vec(), row.shown));
     });
@@ -387,7 +391,7 @@ fn a_checkpoint_comes_back(store: &dyn Store) {
         &[(2, &long, f64::NAN, true), (0, "", -0.0, false), (1, "\u{e4}\0b", f64::INFINITY, true)],
     );
     let other = checkpoint(store, "customers", &[]);
-    keeper.save(&[saved.clone(), other.clone()]).expect("saved");
+    keeper.save(WITNESS, &[saved.clone(), other.clone()]).expect("saved");
     drop(keeper);
     let mut keeper = store.checkpoints().expect("the keeper");
     assert_eq!(keeper.views().expect("views"), [other.view, saved.view]);
@@ -401,11 +405,13 @@ fn a_checkpoint_comes_back(store: &dyn Store) {
 
 fn a_changed_row_replaces_its_own(store: &dyn Store) {
     let mut keeper = store.checkpoints().expect("the keeper");
-    keeper.save(&[checkpoint(store, "v", &[(0, "a", 1.0, true), (1, "b", 2.0, true)])]).expect("saved");
+    keeper
+        .save(WITNESS, &[checkpoint(store, "v", &[(0, "a", 1.0, true), (1, "b", 2.0, true)])])
+        .expect("saved");
     let mut next = checkpoint(store, "v", &[(1, "b", 3.0, false), (2, "c", 4.0, true)]);
     next.view.position = 43;
     next.view.state = "faulted".into();
-    keeper.save(std::slice::from_ref(&next)).expect("saved");
+    keeper.save(WITNESS, std::slice::from_ref(&next)).expect("saved");
     let kept = rows(&mut *keeper, "v");
     assert_eq!(kept.iter().map(|row| (row.0, row.3)).collect::<Vec<_>>(), [(0, true), (1, false), (2, true)]);
     assert_eq!(kept[1].2, 3.0_f64.to_bits().to_le_bytes());
@@ -414,10 +420,12 @@ fn a_changed_row_replaces_its_own(store: &dyn Store) {
 
 fn a_reset_or_new_columns_forget_the_rows(store: &dyn Store) {
     let mut keeper = store.checkpoints().expect("the keeper");
-    keeper.save(&[checkpoint(store, "v", &[(0, "a", 1.0, true), (1, "b", 2.0, true)])]).expect("saved");
+    keeper
+        .save(WITNESS, &[checkpoint(store, "v", &[(0, "a", 1.0, true), (1, "b", 2.0, true)])])
+        .expect("saved");
     let mut again = checkpoint(store, "v", &[(5, "a", 1.0, true)]);
     again.reset = true;
-    keeper.save(&[again.clone(), checkpoint(store, "w", &[(0, "x", 0.0, true)])]).expect("saved");
+    keeper.save(WITNESS, &[again.clone(), checkpoint(store, "w", &[(0, "x", 0.0, true)])]).expect("saved");
     assert_eq!(ids(&mut *keeper, "v"), [5]);
     // The same names in the other order, then another type: both are other columns.
     again.reset = false;
@@ -426,7 +434,7 @@ fn a_reset_or_new_columns_forget_the_rows(store: &dyn Store) {
     for (id, columns) in [(6, by_type), (7, by_order)] {
         let mut changed = checkpoint(store, "v", &[(id, "a", 1.0, true)]);
         changed.columns = columns;
-        keeper.save(&[changed]).expect("saved");
+        keeper.save(WITNESS, &[changed]).expect("saved");
         assert_eq!(ids(&mut *keeper, "v"), [id]);
     }
     assert_eq!(ids(&mut *keeper, "w"), [0]);
@@ -435,12 +443,12 @@ fn a_reset_or_new_columns_forget_the_rows(store: &dyn Store) {
 fn a_forgotten_view_is_gone(store: &dyn Store) {
     let mut keeper = store.checkpoints().expect("the keeper");
     let kept = checkpoint(store, "kept", &[(0, "a", 1.0, true)]);
-    keeper.save(&[kept.clone(), checkpoint(store, "gone", &[(0, "a", 1.0, true)])]).expect("saved");
+    keeper.save(WITNESS, &[kept.clone(), checkpoint(store, "gone", &[(0, "a", 1.0, true)])]).expect("saved");
     keeper.forget("gone").expect("forgotten");
     keeper.forget("never there").expect("nothing to forget");
     assert_eq!(keeper.views().expect("views"), [kept.view]);
     assert_eq!(ids(&mut *keeper, "gone"), []);
-    keeper.save(&[checkpoint(store, "gone", &[(3, "b", 1.0, true)])]).expect("saved");
+    keeper.save(WITNESS, &[checkpoint(store, "gone", &[(3, "b", 1.0, true)])]).expect("saved");
     assert_eq!(ids(&mut *keeper, "gone"), [3]);
     assert_eq!(ids(&mut *keeper, "kept"), [0]);
 }
@@ -448,17 +456,37 @@ fn a_forgotten_view_is_gone(store: &dyn Store) {
 fn a_checkpoint_is_all_or_none(store: &dyn Store) {
     let mut keeper = store.checkpoints().expect("the keeper");
     let before = checkpoint(store, "a", &[(0, "x", 1.0, true)]);
-    keeper.save(std::slice::from_ref(&before)).expect("saved");
+    keeper.save(WITNESS, std::slice::from_ref(&before)).expect("saved");
     let mut good = checkpoint(store, "a", &[(0, "x", 2.0, true), (1, "y", 2.0, true)]);
     good.view.position = 99;
     good.reset = true;
     let mut bad = checkpoint(store, "b", &[(0, "x", 1.0, true)]);
     bad.changed.push(1, true, b"short", |_| {}, |columns| columns.push(SqlValue::Null));
-    keeper.save(&[good, bad]).expect_err("a row without all its columns");
+    keeper.save(WITNESS, &[good, bad]).expect_err("a row without all its columns");
     assert_eq!(keeper.views().expect("views"), [before.view]);
     assert_eq!(ids(&mut *keeper, "a"), [0]);
     assert_eq!(ids(&mut *keeper, "b"), []);
-    keeper.save(&[checkpoint(store, "b", &[(0, "x", 1.0, true)])]).expect("saved after a failure");
+    keeper.save(WITNESS, &[checkpoint(store, "b", &[(0, "x", 1.0, true)])]).expect("saved after a failure");
+}
+
+fn what_a_checkpoint_saw_of_the_log_comes_back(store: &dyn Store) {
+    let mut keeper = store.checkpoints().expect("the keeper");
+    assert_eq!(keeper.witness().expect("the witness"), None);
+    keeper.save(WITNESS, &[]).expect("saved without a view");
+    let head = Head { position: u64::MAX >> 1, checksum: 1 << 63 };
+    let next = Witness { store: store.id(), head };
+    let view = checkpoint(store, "v", &[(0, "a", 1.0, true)]);
+    keeper.save(next, std::slice::from_ref(&view)).expect("saved");
+    drop(keeper);
+    let mut keeper = store.checkpoints().expect("the keeper");
+    assert_eq!(keeper.witness().expect("the witness"), Some(next));
+    // It is of the checkpoint: what is not saved is not witnessed.
+    let mut bad = checkpoint(store, "w", &[]);
+    bad.changed.push(0, true, b"short", |_| {}, |columns| columns.push(SqlValue::Null));
+    keeper.save(WITNESS, &[bad]).expect_err("a row without all its columns");
+    assert_eq!(keeper.witness().expect("the witness"), Some(next));
+    keeper.forget("v").expect("forgotten");
+    assert_eq!(keeper.witness().expect("the witness"), Some(next));
 }
 
 macro_rules! suite {
@@ -492,6 +520,7 @@ suite! {
     a_reset_or_new_columns_forget_the_rows
     a_forgotten_view_is_gone
     a_checkpoint_is_all_or_none
+    what_a_checkpoint_saw_of_the_log_comes_back
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::*;
 use crate::store::{
     Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError,
-    StoreId, StoredType, ViewCheckpoint, chain,
+    StoreId, StoredType, ViewCheckpoint, Witness, chain,
 };
 use crate::{FeedError, Refusal, StoreFailure, stream};
 
@@ -111,14 +111,17 @@ impl Checkpoints for UnrulyCheckpoints {
     fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError> {
         self.0.rows(view, visit)
     }
-    fn save(&mut self, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
+    fn witness(&mut self) -> Result<Option<Witness>, StoreError> {
+        self.0.witness()
+    }
+    fn save(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
         if self.1.slow_save.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(20));
         }
         if self.1.refuse_save.load(Ordering::SeqCst) {
             return Err(broken());
         }
-        self.0.save(views)
+        self.0.save(witness, views)
     }
     fn forget(&mut self, view: &str) -> Result<(), StoreError> {
         self.0.forget(view)

@@ -7,6 +7,7 @@ mod faulting;
 mod restarting;
 mod streaming;
 mod subscribing;
+mod verifying;
 mod waiting;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,8 @@
 use super::*;
 use crate::error::StartError;
 use crate::health::ViewState;
-use crate::store::{LogEvent, SavedView, ViewCheckpoint};
+use crate::store::{Head, LogEvent, SavedView, StoreId, ViewCheckpoint, Witness};
+use crate::sync::lock;
 
 /// `Has`, in another version: same name, other columns.
 mod changed {
@@ -64,7 +65,8 @@ fn what_a_checkpoint_lacks_is_folded_at_the_start() {
         if let Place::Memory(store) = place {
             // Only the memory store can be put back in time.
             let mut checkpoints = store.checkpoints().unwrap();
-            checkpoints.save(&saved).unwrap();
+            let witness = checkpoints.witness().unwrap().unwrap();
+            checkpoints.save(witness, &saved).unwrap();
             let engine = place.engine().view::<Has>().start().unwrap();
             assert_eq!(engine.health().views[0].checkpoint.unwrap().position, 300);
             assert_eq!(has(&engine), before);
@@ -261,7 +263,9 @@ fn tamper(place: &Place, change: impl FnOnce(&mut SavedView)) {
     let columns = crate::engine::slot::ViewType::columns(&crate::engine::slot::TypedView::<Has>::default());
     let checkpoint =
         ViewCheckpoint { view, columns, reset: false, changed: crate::store::RowImages::default() };
-    place.store().checkpoints().unwrap().save(&[checkpoint]).unwrap();
+    let mut checkpoints = place.store().checkpoints().unwrap();
+    let witness = checkpoints.witness().unwrap().unwrap();
+    checkpoints.save(witness, &[checkpoint]).unwrap();
 }
 
 #[test]
@@ -273,7 +277,7 @@ fn a_checkpoint_of_another_log_is_refused_with_a_remedy() {
         let right = saved(place);
         let start = || place.engine().view::<Has>().start();
 
-        tamper(place, |view| view.store = crate::store::StoreId([9; 16]));
+        tamper(place, |view| view.store = StoreId([9; 16]));
         let error = start().unwrap_err();
         assert!(
             matches!(error, StartError::OtherLog { .. }) && error.to_string().contains("delete views.db"),
@@ -290,6 +294,79 @@ fn a_checkpoint_of_another_log_is_refused_with_a_remedy() {
 
         tamper(place, |view| view.log_checksum = right.log_checksum);
         assert_eq!(has(&start().unwrap()).values().map(|row| row.1).sum::<u64>(), 100);
+    });
+}
+
+fn witnessed(place: &Place) -> Option<Head> {
+    place.store().checkpoints().unwrap().witness().unwrap().map(|witness| witness.head)
+}
+
+fn head(place: &Place) -> Head {
+    place.store().reader().unwrap().head().unwrap()
+}
+
+#[test]
+fn the_end_of_the_log_is_witnessed_without_any_view() {
+    everywhere(|place| {
+        let engine = place.engine().event::<Noted>().start().unwrap();
+        engine.append(Noted { text: "a".into() }).wait().unwrap();
+        engine.checkpoint().wait().unwrap();
+        let store = lock(&engine.handle.core.store).clone().unwrap();
+        let witness = || store.checkpoints().unwrap().witness().unwrap().unwrap().head.position;
+        assert_eq!(witness(), 1);
+        // At the usual pace, too.
+        engine.append(Noted { text: "b".into() }).wait().unwrap();
+        soon("the second is witnessed", || witness() == 2);
+        engine.append(Noted { text: "c".into() }).wait().unwrap();
+        drop(store);
+        engine.close().wait().unwrap();
+        assert_eq!(witnessed(place), Some(head(place)));
+        assert_eq!(head(place).position, 3);
+    });
+}
+
+#[test]
+fn the_end_of_the_log_is_witnessed_where_every_view_has_stopped() {
+    everywhere(|place| {
+        let engine = place.engine().view::<Tiny>().start().unwrap();
+        for _ in 0..5 {
+            engine.append(bought("ann", "hats", 100)).wait().unwrap();
+        }
+        assert!(matches!(engine.view::<Tiny>().get("hats"), Err(ReadError::Faulted(_))));
+        engine.close().wait().unwrap();
+        assert_eq!((saved(place).position, witnessed(place)), (1, Some(head(place))));
+        // A stopped view resumes where it stopped, and what is witnessed goes on.
+        let engine = place.engine().view::<Tiny>().start().unwrap();
+        engine.append(bought("ann", "hats", 1)).wait().unwrap();
+        engine.close().wait().unwrap();
+        assert_eq!((head(place).position, witnessed(place)), (6, Some(head(place))));
+    });
+}
+
+#[test]
+fn a_log_that_is_not_the_one_last_seen_is_refused_with_a_remedy() {
+    everywhere(|place| {
+        let engine = place.engine().event::<Noted>().start().unwrap();
+        for text in ["a", "b"] {
+            engine.append(Noted { text: text.into() }).wait().unwrap();
+        }
+        engine.close().wait().unwrap();
+        let store = place.store().id();
+        let right = Witness { store, head: head(place) };
+        let refused = |witness| {
+            place.store().checkpoints().unwrap().save(witness, &[]).unwrap();
+            let error = place.engine().event::<Noted>().start().unwrap_err();
+            assert!(error.to_string().starts_with("the last checkpoint "), "{error}");
+            error
+        };
+        let error = refused(Witness { store: StoreId([9; 16]), ..right });
+        assert!(matches!(error, StartError::OtherLog { view: None, .. }), "{error}");
+        let error = refused(Witness { head: Head { position: 3, ..right.head }, ..right });
+        assert!(matches!(error, StartError::LogTooShort { head: 2, position: 3, view: None }), "{error}");
+        let error = refused(Witness { head: Head { position: 1, ..right.head }, ..right });
+        assert!(matches!(error, StartError::LogDiffers { position: 1, view: None }), "{error}");
+        place.store().checkpoints().unwrap().save(right, &[]).unwrap();
+        place.engine().event::<Noted>().start().unwrap();
     });
 }
 
@@ -328,7 +405,7 @@ fn a_broken_chain_is_found() {
             payload: &payload,
             checksum: 17,
         };
-        log.append(crate::store::Head::default(), &[event], &[]).unwrap();
+        log.append(Head::default(), &[event], &[]).unwrap();
         drop((log, store));
         let engine = place.engine().view::<Has>().start().unwrap();
         let error = engine.wait_ready().wait().unwrap_err();

@@ -28,9 +28,10 @@ pub(super) fn backup(folder: &Folder, into: &Path) -> Result<(), StoreError> {
     copied
 }
 
-fn prepare(into: &Path) -> Result<(), StoreError> {
+/// Refuses a folder that is not empty, and makes one that is not there.
+pub(super) fn prepare(into: &Path) -> Result<(), StoreError> {
     let refuse = |why: &str| {
-        Err(StoreError::Io { action: format!("the backup into {}", into.display()), source: why.into() })
+        Err(StoreError::Io { action: format!("copying into {}", into.display()), source: why.into() })
     };
     if !into.exists() {
         fs::create_dir_all(into).map_err(|e| io_failure("creating the folder", into, e))?;

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Row, ToSql};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::folder::{Folder, io_failure};
 use super::schema;
 use super::wal::WalWatch;
 use crate::sql::SqlValue;
 use crate::store::memory::check_width;
-use crate::store::{Checkpoints, SavedRow, SavedView, StoreError, ViewCheckpoint};
+use crate::store::{
+    Checkpoints, Head, Rendering, SavedRow, SavedView, StoreError, StoreId, ViewCheckpoint, Witness,
+};
 
 /// Statements that are kept prepared: one a view, and a handful.
 const STATEMENTS: usize = 1024;
@@ -22,8 +25,8 @@ pub(super) struct SqliteCheckpoints {
     folder: Arc<Folder>,
     /// `None` where a read-only store has no readable checkpoints, which is the same as having none.
     connection: Option<Connection>,
-    /// The columns that each saved view's table was created with.
-    declared: BTreeMap<String, String>,
+    /// What each saved view was created with.
+    declared: BTreeMap<String, Declared>,
     wal: WalWatch,
 }
 
@@ -32,25 +35,24 @@ impl SqliteCheckpoints {
         if folder.read_only() { Self::open_read_only(folder) } else { Self::open_or_replace(folder) }
     }
 
-    /// A reader sees one state for as long as it lives, so that the rows it reads are those its views speak of.
+    /// One that cannot be read is none.
     fn open_read_only(folder: &Arc<Folder>) -> Result<Self, StoreError> {
+        let none = || Self::with(folder, None, BTreeMap::new());
         if !folder.views.path.exists() {
-            return Ok(Self::with(folder, None, BTreeMap::new()));
+            return Ok(none());
         }
-        let open = || {
-            let connection = folder.views.open_read_only()?;
-            connection.execute_batch("BEGIN").map_err(|e| folder.views.fault("reading checkpoints", e))?;
-            let declared = declared(folder, &connection)?;
-            Ok((connection, declared))
-        };
-        match open() {
-            Ok((connection, declared)) => Ok(Self::with(folder, Some(connection), declared)),
-            Err(why) => {
-                let why: StoreError = why;
-                tracing::warn!(%why, "the checkpoints cannot be read; views are folded from the beginning of the log");
-                Ok(Self::with(folder, None, BTreeMap::new()))
-            }
-        }
+        Ok(Self::open_to_read(folder).unwrap_or_else(|why| {
+            tracing::warn!(%why, "the checkpoints cannot be read; views are folded from the beginning of the log");
+            none()
+        }))
+    }
+
+    /// A reader sees one state for as long as it lives, so that the rows it reads are those its views speak of.
+    pub(super) fn open_to_read(folder: &Arc<Folder>) -> Result<Self, StoreError> {
+        let connection = folder.views.open_read_only()?;
+        connection.execute_batch("BEGIN").map_err(|e| folder.views.fault("reading checkpoints", e))?;
+        let declared = declared(folder, &connection)?;
+        Ok(Self::with(folder, Some(connection), declared))
     }
 
     fn open_or_replace(folder: &Arc<Folder>) -> Result<Self, StoreError> {
@@ -67,6 +69,7 @@ impl SqliteCheckpoints {
             Err(
                 why @ (StoreError::Corrupt { .. }
                 | StoreError::NotAStore { .. }
+                | StoreError::OlderFormat { .. }
                 | StoreError::NewerFormat { .. }),
             ) => {
                 set_aside(folder, &why)?;
@@ -79,7 +82,7 @@ impl SqliteCheckpoints {
     fn with(
         folder: &Arc<Folder>,
         connection: Option<Connection>,
-        declared: BTreeMap<String, String>,
+        declared: BTreeMap<String, Declared>,
     ) -> Self {
         if let Some(connection) = &connection {
             connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -90,7 +93,7 @@ impl SqliteCheckpoints {
     /// Runs `change` in a transaction: all of it or nothing.
     fn change(
         &mut self,
-        change: impl FnOnce(&Connection, &Folder, &BTreeMap<String, String>) -> Result<(), StoreError>,
+        change: impl FnOnce(&Connection, &Folder, &BTreeMap<String, Declared>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let Some(connection) = self.connection.as_ref().filter(|_| !self.folder.read_only()) else {
             return Err(StoreError::ReadOnly);
@@ -121,11 +124,93 @@ fn noted<T>(folder: &Folder, result: Result<T, StoreError>) -> Result<T, StoreEr
     result
 }
 
-fn declared(folder: &Folder, connection: &Connection) -> Result<BTreeMap<String, String>, StoreError> {
+/// What a view's table was created with.
+#[derive(Clone, Debug)]
+struct Declared {
+    columns: String,
+    /// The checksum of the SQL that made what shows it.
+    schema: u64,
+}
+
+/// The checksum of what SQLite has on record about a view's table and the SQL view over it.
+fn schema_of(connection: &Connection, view: &str) -> rusqlite::Result<u64> {
+    let mut select = connection.prepare_cached(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name IN (?1, ?2) ORDER BY name",
+    )?;
+    let mut objects = select.query(schema::made(view))?;
+    let mut seal = Seal::default();
+    while let Some(object) = objects.next()? {
+        for column in 0..4 {
+            seal.add(object.get_ref(column)?.as_bytes().map_err(|error| wrong(column, error))?);
+        }
+    }
+    Ok(seal.0)
+}
+
+/// A checksum over several fields, lengths included.
+#[derive(Clone, Copy, Default)]
+struct Seal(u64);
+
+impl Seal {
+    fn add(&mut self, field: &[u8]) {
+        self.0 = xxh3_64_with_seed(field, self.0 ^ field.len() as u64);
+    }
+
+    fn of_view(view: &SavedView, declared: &Declared) -> Self {
+        let SavedView { name, fingerprint, store, position, log_checksum, rows, digest, state } = view;
+        let mut seal = Self::default();
+        seal.add(name.as_bytes());
+        seal.add(&fingerprint.to_le_bytes());
+        seal.add(&store.0);
+        for number in [*position, *log_checksum, *rows, *digest, declared.schema] {
+            seal.add(&number.to_le_bytes());
+        }
+        seal.add(state.as_bytes());
+        seal.add(declared.columns.as_bytes());
+        seal
+    }
+
+    fn of_witness(witness: &Witness) -> Self {
+        let mut seal = Self::default();
+        seal.add(&witness.store.0);
+        seal.add(&witness.head.position.to_le_bytes());
+        seal.add(&witness.head.checksum.to_le_bytes());
+        seal
+    }
+
+    /// As it is stored.
+    fn text(self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+/// The checksum of what SQL shows of a row; of the values as SQLite gives them back, which knows no NaN and no negative zero.
+fn rendered<'v>(values: impl Iterator<Item = ValueRef<'v>>, scratch: &mut Vec<u8>) -> i64 {
+    scratch.clear();
+    for value in values {
+        let (tag, bytes) = match value {
+            ValueRef::Integer(value) => (1, &value.to_le_bytes()[..]),
+            ValueRef::Real(value) if !value.is_nan() => (2, &(value + 0.0).to_le_bytes()[..]),
+            ValueRef::Null | ValueRef::Real(_) => (0, &[][..]),
+            ValueRef::Text(text) => (3, text),
+            ValueRef::Blob(blob) => (4, blob),
+        };
+        scratch.push(tag);
+        scratch.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        scratch.extend_from_slice(bytes);
+    }
+    xxh3_64_with_seed(scratch, 0).cast_signed()
+}
+
+fn declared(folder: &Folder, connection: &Connection) -> Result<BTreeMap<String, Declared>, StoreError> {
     let read = || {
         let mut select = connection.prepare("SELECT name, columns FROM _views")?;
-        let views = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        views.collect::<Result<BTreeMap<String, String>, _>>()
+        let views = select.query_map([], |row| {
+            let name: String = row.get(0)?;
+            let declared = Declared { columns: row.get(1)?, schema: schema_of(connection, &name)? };
+            Ok((name, declared))
+        })?;
+        views.collect::<Result<BTreeMap<String, Declared>, _>>()
     };
     read().map_err(|error| folder.views.fault("reading checkpoints", error))
 }
@@ -156,12 +241,75 @@ impl Checkpoints for SqliteCheckpoints {
         let Some(connection) = &self.connection else { return Ok(Vec::new()) };
         let read = || {
             let mut select = connection.prepare_cached(
-                "SELECT name, fingerprint, store, position, log_checksum, rows, digest, state FROM _views ORDER BY name",
+                "SELECT name, fingerprint, store, position, log_checksum, rows, digest, state, checksum FROM _views ORDER BY name",
             )?;
-            let views = select.query_map([], saved_view)?;
-            views.collect::<Result<Vec<_>, _>>()
+            let views = select.query_map([], |row| Ok((saved_view(row)?, row.get(8)?)))?;
+            views.collect::<Result<Vec<(SavedView, String)>, _>>()
         };
-        noted(&self.folder, read().map_err(|error| self.folder.views.fault("reading checkpoints", error)))
+        let read = read().map_err(|error| self.folder.views.fault("reading checkpoints", error));
+        let whole = read.and_then(|views| {
+            let whole = |(view, checksum): (SavedView, String)| match self.declared.get(&view.name) {
+                Some(declared) if Seal::of_view(&view, declared).text() == checksum => Ok(view),
+                _ => {
+                    let what =
+                        format!("what it says about the view {} does not match its checksum", view.name);
+                    Err(self.folder.views.corrupt(what))
+                }
+            };
+            views.into_iter().map(whole).collect()
+        });
+        noted(&self.folder, whole)
+    }
+
+    fn witness(&mut self) -> Result<Option<Witness>, StoreError> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        let read = || {
+            let mut select =
+                connection.prepare_cached("SELECT store, position, log_checksum, checksum FROM _witness")?;
+            select.query_row([], |row| Ok((saved_witness(row)?, row.get::<_, String>(3)?))).optional()
+        };
+        let damaged = |what: &str| Err(self.folder.views.corrupt(what));
+        let witness = match read() {
+            Ok(Some((witness, checksum))) if Seal::of_witness(&witness).text() == checksum => {
+                Ok(Some(witness))
+            }
+            Ok(Some(_)) => damaged("what it says about the log's end does not match its checksum"),
+            // Every checkpoint has one.
+            Ok(None) if !self.declared.is_empty() => {
+                damaged("it has views, and does not say where the log ended")
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(self.folder.views.fault("reading checkpoints", error)),
+        };
+        noted(&self.folder, witness)
+    }
+
+    fn renderings(
+        &mut self,
+        view: &str,
+        from: u32,
+        limit: usize,
+        visit: &mut dyn FnMut(Rendering<'_>),
+    ) -> Result<(), StoreError> {
+        let Some(connection) = self.connection.as_ref().filter(|_| self.declared.contains_key(view)) else {
+            return Ok(());
+        };
+        let (mut columns, mut scratch) = (Vec::new(), Vec::new());
+        let mut read = || {
+            let mut select = connection.prepare_cached(&schema::select_all(view))?;
+            let width = select.column_count();
+            let mut rows = select.query((from, i64::try_from(limit).unwrap_or(i64::MAX)))?;
+            while let Some(row) = rows.next()? {
+                let values = (schema::OWN_FROM..width).map(|column| row.get_ref_unwrap(column));
+                columns.clear();
+                columns.extend(values.clone().map(sql_value));
+                let whole = row.get::<_, i64>(3)? == rendered(values, &mut scratch);
+                visit(Rendering { id: row.get(0)?, columns: &columns, whole });
+            }
+            Ok(())
+        };
+        let read = read().map_err(|error| self.folder.views.fault("reading what SQL shows", error));
+        noted(&self.folder, read)
     }
 
     fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError> {
@@ -183,22 +331,24 @@ impl Checkpoints for SqliteCheckpoints {
         )
     }
 
-    fn save(&mut self, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
+    fn save(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
         for (at, saved) in views.iter().enumerate() {
             check_width(saved)?;
             let before = views[..at].iter().map(|other| other.view.name.as_str());
             schema::check_names(saved, self.declared.keys().map(String::as_str).chain(before))?;
         }
+        let mut made = Vec::new();
         self.change(|connection, folder, declared| {
             for saved in views {
-                let before = declared.get(&saved.view.name).map(String::as_str);
-                save_one(connection, saved, before).map_err(|error| {
-                    folder.views.fault(&format!("saving the view {}", saved.view.name), error)
-                })?;
+                let name = &saved.view.name;
+                let of_it = save_one(connection, saved, declared.get(name))
+                    .map_err(|error| folder.views.fault(&format!("saving the view {name}"), error))?;
+                made.push((name.clone(), of_it));
             }
-            Ok(())
+            save_witness(connection, &witness)
+                .map_err(|error| folder.views.fault("saving where the log ends", error))
         })?;
-        self.declared.extend(views.iter().map(|v| (v.view.name.clone(), schema::declared(&v.columns))));
+        self.declared.extend(made);
         Ok(())
     }
 
@@ -218,27 +368,51 @@ impl Checkpoints for SqliteCheckpoints {
     }
 }
 
-fn save_one(connection: &Connection, saved: &ViewCheckpoint, declared: Option<&str>) -> rusqlite::Result<()> {
+fn save_witness(connection: &Connection, witness: &Witness) -> rusqlite::Result<()> {
+    let mut place = connection.prepare_cached(
+        "INSERT OR REPLACE INTO _witness (rowid, store, position, log_checksum, checksum) VALUES (1, ?1, ?2, ?3, ?4)",
+    )?;
+    place.execute((
+        witness.store.to_string(),
+        witness.head.position.cast_signed(),
+        format!("{:016x}", witness.head.checksum),
+        Seal::of_witness(witness).text(),
+    ))?;
+    Ok(())
+}
+
+/// What the view is declared with from now on.
+fn save_one(
+    connection: &Connection,
+    saved: &ViewCheckpoint,
+    declared: Option<&Declared>,
+) -> rusqlite::Result<Declared> {
     let view = &saved.view;
     let columns = schema::declared(&saved.columns);
-    if saved.reset || declared != Some(&columns) {
-        connection.execute_batch(&schema::drop_view(&view.name))?;
-        connection.execute_batch(&schema::create_view(&view.name, &saved.columns))?;
-    }
+    let declared = match declared {
+        Some(declared) if !saved.reset && declared.columns == columns => declared.clone(),
+        _ => {
+            connection.execute_batch(&schema::drop_view(&view.name))?;
+            connection.execute_batch(&schema::create_view(&view.name, &saved.columns))?;
+            Declared { columns, schema: schema_of(connection, &view.name)? }
+        }
+    };
+    let mut scratch = Vec::new();
     let mut upsert = connection.prepare_cached(&schema::upsert_row(&view.name, &saved.columns))?;
     for row in saved.changed.iter() {
         upsert.raw_bind_parameter(1, row.id)?;
         upsert.raw_bind_parameter(2, row.shown)?;
         upsert.raw_bind_parameter(3, row.checksum.cast_signed())?;
-        upsert.raw_bind_parameter(4, row.key)?;
-        upsert.raw_bind_parameter(5, row.state)?;
-        for (value, column) in row.columns.iter().zip(6_usize..) {
+        upsert.raw_bind_parameter(4, rendered(row.columns.iter().map(value_ref), &mut scratch))?;
+        upsert.raw_bind_parameter(5, row.key)?;
+        upsert.raw_bind_parameter(6, row.state)?;
+        for (value, column) in row.columns.iter().zip(schema::OWN_FROM + 1..) {
             upsert.raw_bind_parameter(column, value)?;
         }
         upsert.raw_execute()?;
     }
     let mut place = connection
-        .prepare_cached("INSERT OR REPLACE INTO _views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+        .prepare_cached("INSERT OR REPLACE INTO _views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
     place.execute((
         &view.name,
         format!("{:032x}", view.fingerprint),
@@ -248,30 +422,47 @@ fn save_one(connection: &Connection, saved: &ViewCheckpoint, declared: Option<&s
         view.rows.cast_signed(),
         format!("{:016x}", view.digest),
         &view.state,
-        columns,
+        &declared.columns,
+        Seal::of_view(view, &declared).text(),
     ))?;
-    Ok(())
+    Ok(declared)
 }
 
 fn saved_view(row: &Row<'_>) -> rusqlite::Result<SavedView> {
-    let hex = |column: usize| {
-        let text = row.get_ref(column)?.as_str().map_err(|error| wrong(column, error))?;
-        u128::from_str_radix(text, 16).map_err(|error| wrong(column, FromSqlError::other(error)))
-    };
-    // Written from 64 bits, so that more can only be damage.
-    let hex64 = |column| u64::try_from(hex(column)?).map_err(|e| wrong(column, FromSqlError::other(e)));
-    let number = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)?.cast_unsigned());
-    let store: String = row.get(2)?;
     Ok(SavedView {
         name: row.get(0)?,
-        fingerprint: hex(1)?,
-        store: store.parse().map_err(|error: &str| wrong(2, FromSqlError::Other(error.into())))?,
-        position: number(3)?,
-        log_checksum: hex64(4)?,
-        rows: number(5)?,
-        digest: hex64(6)?,
+        fingerprint: hex(row, 1)?,
+        store: store_id(row, 2)?,
+        position: number(row, 3)?,
+        log_checksum: hex64(row, 4)?,
+        rows: number(row, 5)?,
+        digest: hex64(row, 6)?,
         state: row.get(7)?,
     })
+}
+
+fn saved_witness(row: &Row<'_>) -> rusqlite::Result<Witness> {
+    let head = Head { position: number(row, 1)?, checksum: hex64(row, 2)? };
+    Ok(Witness { store: store_id(row, 0)?, head })
+}
+
+fn store_id(row: &Row<'_>, column: usize) -> rusqlite::Result<StoreId> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error: &str| wrong(column, FromSqlError::Other(error.into())))
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)?.cast_unsigned())
+}
+
+fn hex(row: &Row<'_>, column: usize) -> rusqlite::Result<u128> {
+    let text = row.get_ref(column)?.as_str().map_err(|error| wrong(column, error))?;
+    u128::from_str_radix(text, 16).map_err(|error| wrong(column, FromSqlError::other(error)))
+}
+
+/// Written from 64 bits, so that more can only be damage.
+fn hex64(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    u64::try_from(hex(row, column)?).map_err(|error| wrong(column, FromSqlError::other(error)))
 }
 
 fn saved_row<'row>(row: &'row Row<'_>) -> rusqlite::Result<SavedRow<'row>> {
@@ -292,12 +483,26 @@ fn wrong(column: usize, error: FromSqlError) -> rusqlite::Error {
 
 impl ToSql for SqlValue {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Self::Null => ValueRef::Null,
-            Self::Integer(value) => ValueRef::Integer(*value),
-            Self::Real(value) => ValueRef::Real(*value),
-            Self::Text(value) => ValueRef::Text(value.as_bytes()),
-            Self::Blob(value) => ValueRef::Blob(value),
-        }))
+        Ok(ToSqlOutput::Borrowed(value_ref(self)))
+    }
+}
+
+fn value_ref(value: &SqlValue) -> ValueRef<'_> {
+    match value {
+        SqlValue::Null => ValueRef::Null,
+        SqlValue::Integer(value) => ValueRef::Integer(*value),
+        SqlValue::Real(value) => ValueRef::Real(*value),
+        SqlValue::Text(value) => ValueRef::Text(value.as_bytes()),
+        SqlValue::Blob(value) => ValueRef::Blob(value),
+    }
+}
+
+fn sql_value(value: ValueRef<'_>) -> SqlValue {
+    match value {
+        ValueRef::Null => SqlValue::Null,
+        ValueRef::Integer(value) => SqlValue::Integer(value),
+        ValueRef::Real(value) => SqlValue::Real(value),
+        ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into()),
+        ValueRef::Blob(value) => SqlValue::Blob(value.into()),
     }
 }

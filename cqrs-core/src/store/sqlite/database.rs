@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema::Kind;
@@ -45,12 +46,17 @@ impl Database {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(fault)?;
         connection.busy_timeout(PATIENCE).map_err(fault)?;
+        // Whoever looks and goes again leaves the write-ahead log as it is: where its end is damaged, it is what there is to be looked at.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(fault)?;
         // For macOS, where a plain fsync does not reach the disk; elsewhere without effect.
         connection.execute_batch("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON").map_err(fault)?;
         if self.is_blank(&connection).map_err(fault)? {
             self.create(&connection).map_err(fault)?;
         }
         let format = self.check(&connection)?;
+        if connection.is_readonly(rusqlite::MAIN_DB).map_err(fault)? {
+            return Err(self.unwritable());
+        }
         self.tune(&connection).map_err(fault)?;
         self.upgrade(&connection, format)?;
         Ok(connection)
@@ -104,6 +110,19 @@ impl Database {
         if application == 0 && format == 0 { Ok(()) } else { self.check_marks(application, format) }
     }
 
+    /// SQLite opens what it may not write, or what bears a mark in its header that it does not know, for reading only.
+    fn unwritable(&self) -> StoreError {
+        match self.kind {
+            Kind::Events => {
+                let code = ErrorCode::ReadOnly;
+                let error = rusqlite::ffi::Error { code, extended_code: rusqlite::ffi::SQLITE_READONLY };
+                self.fault("opening it for writing", rusqlite::Error::SqliteFailure(error, None))
+            }
+            // Whatever the cause, another takes its place.
+            Kind::Views => self.corrupt("it cannot be written, because of its permissions or its header"),
+        }
+    }
+
     /// The format of the file, which is ours.
     fn check(&self, connection: &Connection) -> Result<u32, StoreError> {
         let (application, format) =
@@ -121,13 +140,15 @@ impl Database {
                 ),
             });
         }
-        let supported = self.kind.format();
-        if format == 0 {
-            return Err(self.corrupt("its format version is missing"));
-        }
-        if format > supported {
-            let file = self.path.display().to_string();
-            return Err(StoreError::NewerFormat { file, found: format, supported });
+        let file = || self.path.display().to_string();
+        let (oldest, newest) = (self.kind.oldest_format(), self.kind.format());
+        match format {
+            0 => return Err(self.corrupt("its format version is missing")),
+            found if found < oldest => return Err(StoreError::OlderFormat { file: file(), found, oldest }),
+            found if found > newest => {
+                return Err(StoreError::NewerFormat { file: file(), found, supported: newest });
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -192,9 +213,42 @@ impl Database {
         Err(rusqlite::Error::SqliteFailure(busy, Some(format!("the journal mode is {mode} and not wal"))))
     }
 
+    /// Folds the write-ahead log into the file and takes it away, as far as readers of other processes permit.
+    pub(super) fn close(&self) -> Result<(), StoreError> {
+        let connection = self.open()?;
+        // A reader of another process may be in the way; then the next one folds it.
+        let folded = self
+            .fold(&connection)
+            .and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false));
+        folded.map(drop).map_err(|error| self.fault("folding the write-ahead log", error))
+    }
+
     /// Folds the write-ahead log into the file and empties it, as far as readers of other processes permit.
     pub(super) fn fold(&self, connection: &Connection) -> rusqlite::Result<bool> {
         connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
+    }
+
+    /// What SQLite's own check of the whole file finds, and whether it can be opened as the store was.
+    pub(super) fn integrity(&self, read_only: bool) -> Vec<String> {
+        let check = || {
+            let connection = if read_only { self.open_read_only() } else { self.open() }?;
+            let run = || {
+                let mut check = connection.prepare("PRAGMA integrity_check(100)")?;
+                let found = check.query_map([], |row| row.get(0))?;
+                found.collect::<rusqlite::Result<Vec<String>>>()
+            };
+            run().map_err(|error| self.fault("checking it", error))
+        };
+        match check() {
+            Ok(found) => {
+                found.into_iter().filter(|found| found != "ok").map(|found| self.tell(&found)).collect()
+            }
+            Err(why) => vec![why.to_string()],
+        }
+    }
+
+    fn tell(&self, found: &str) -> String {
+        format!("SQLite finds in {}: {found}", self.kind.file_name())
     }
 
     /// What does not hold in this file.
@@ -222,7 +276,9 @@ impl Database {
             E::SqlInputError { msg, .. } | E::SqliteFailure(_, Some(msg))
                 if msg.starts_with("no such")
                     || msg.contains("has no column")
-                    || msg.starts_with("unsupported file format") =>
+                    || msg.starts_with("unsupported file format")
+                    // Of the counts of types, which are as many as the events.
+                    || msg == "integer overflow" =>
             {
                 return self.corrupt(msg);
             }
@@ -242,7 +298,8 @@ impl Database {
                 "another program holds a lock on the file; end its transaction and try again"
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                "see that this user may write to the file and its folder, or open the store read-only"
+                "see that this user may write to the file and its folder, or open the store read-only; if it may be written, its \
+                 header is damaged"
             }
             Some(ErrorCode::CannotOpen) => {
                 "see that it exists and that this user may read and write it and its folder (reading, too, needs \

@@ -72,6 +72,12 @@ impl Folder {
         }
     }
 
+    /// How much the store takes on disk.
+    pub(super) fn bytes(&self) -> u64 {
+        let files = [&self.events, &self.views].map(|file| [file.path.clone(), file.beside("-wal")]);
+        files.iter().flatten().map(|file| fs::metadata(file).map_or(0, |file| file.len())).sum()
+    }
+
     pub(super) fn read_only(&self) -> bool {
         self.lock.is_none()
     }

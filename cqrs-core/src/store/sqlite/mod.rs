@@ -9,6 +9,7 @@ mod database;
 mod folder;
 mod log;
 mod reader;
+mod salvage;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -19,12 +20,14 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+pub use self::salvage::Salvaged;
+
 use self::checkpoints::SqliteCheckpoints;
 use self::database::Database;
 use self::folder::{Folder, sync_folder};
 use self::log::SqliteLog;
 use self::reader::SqliteReader;
-use super::{Checkpoints, Log, LogReader, Store, StoreError, StoreId};
+use super::{Checked, Checkpoints, Log, LogReader, Store, StoreError, StoreId};
 
 /// A store in a folder. One process may write to it; any number may read it, also with plain SQLite tools.
 ///
@@ -62,6 +65,39 @@ impl SqliteStore {
         let id = identify(&folder.events, &folder.events.open_read_only()?)?;
         Ok(Self { id, folder: Arc::new(folder) })
     }
+
+    /// Makes a new store, in the folder `to`, of the longest beginning of a damaged one that is whole: every event up to the first that is missing, cannot
+    /// be read, or is not as it was written. `from` is only read. For when there is no backup that reaches as far.
+    ///
+    /// The new log has an identity of its own, since it is another log: positions behind its end will be given to other events, and a receipt of one
+    /// that was lost must not seem to be fulfilled by them. Old receipts are therefore refused ([`WaitError::OtherLog`](crate::WaitError::OtherLog)),
+    /// and so is the old `views.db`. Views are folded anew.
+    ///
+    /// Events behind the damage are not copied: what they meant may rest on what is lost. They can be looked at with `sqlite3 events.db .recover`,
+    /// and what still holds be appended as events of today.
+    ///
+    /// ```
+    /// # use cqrs_core::prelude::*;
+    /// # use cqrs_core::store::SqliteStore;
+    /// # #[event]
+    /// # pub struct Purchased { pub customer: String, pub qty: i32 }
+    /// # let parent = tempfile::tempdir()?;
+    /// # let (shop, mended) = (parent.path().join("shop"), parent.path().join("mended"));
+    /// # let engine = Engine::open(&shop)?.event::<Purchased>().start()?;
+    /// # engine.append(Purchased { customer: "jsmith".into(), qty: 2 }).wait()?;
+    /// # drop(engine);
+    /// let salvaged = SqliteStore::salvage(&shop, &mended)?;
+    /// println!("{salvaged}"); // events copied: 1, the whole log
+    /// assert_eq!((salvaged.events, salvaged.lost), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: `from` is no store or its file cannot be opened at all, or `to` is not empty or cannot be written. Damage in the log is no error.
+    pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvaged, StoreError> {
+        salvage::salvage(from.as_ref(), to.as_ref())
+    }
 }
 
 /// The log's identity; looks at the log's end as well, so that damage there is said at once.
@@ -95,15 +131,27 @@ impl Store for SqliteStore {
         backup::backup(&self.folder, folder)
     }
 
+    fn check(&self) -> Result<Checked, StoreError> {
+        let mut checked = Checked { bytes: self.folder.bytes(), ..Checked::default() };
+        checked.log = self.folder.events.integrity(self.folder.read_only());
+        if self.folder.views.path.exists() {
+            checked.checkpoints = self.folder.views.integrity(self.folder.read_only());
+            match SqliteCheckpoints::open_to_read(&self.folder) {
+                Ok(keeper) => checked.keeper = Some(Box::new(keeper)),
+                Err(why) => checked.checkpoints.push(why.to_string()),
+            }
+        }
+        Ok(checked)
+    }
+
     fn close(&self) -> Result<(), StoreError> {
         if self.folder.read_only() {
             return Ok(());
         }
-        for database in [&self.folder.events, &self.folder.views] {
+        // The views first: on a disk that is nearly full, that makes room for the log.
+        for database in [&self.folder.views, &self.folder.events] {
             if database.path.exists() {
-                let connection = database.open()?;
-                // A reader of another process may be in the way; then the next one folds it.
-                database.fold(&connection).map_err(|e| database.fault("folding the write-ahead log", e))?;
+                database.close()?;
             }
         }
         Ok(())

@@ -22,6 +22,16 @@ impl SqliteReader {
         let connection = database.open_read_only()?;
         Ok(Self { database: database.clone(), connection })
     }
+
+    /// The last event's position, whatever the counts say; 0 if it cannot be read.
+    pub(super) fn last_position(&self) -> u64 {
+        let read = self.connection.query_row(
+            "SELECT position FROM events ORDER BY position DESC LIMIT 1",
+            [],
+            |row| row.get::<_, i64>(0),
+        );
+        read.map_or(0, i64::cast_unsigned)
+    }
 }
 
 impl LogReader for SqliteReader {

@@ -33,7 +33,15 @@ impl Kind {
     pub(super) const fn format(self) -> u32 {
         match self {
             Self::Events => 2,
-            Self::Views => 1,
+            Self::Views => 2,
+        }
+    }
+
+    /// The oldest format that this version reads. Checkpoints of an older one are set aside: they are rebuilt from the log.
+    pub(super) const fn oldest_format(self) -> u32 {
+        match self {
+            Self::Events => 1,
+            Self::Views => 2,
         }
     }
 
@@ -56,8 +64,9 @@ impl Kind {
     pub(super) const fn remedy(self) -> &'static str {
         match self {
             Self::Events => {
-                "Restore the folder from a backup; `sqlite3 events.db 'PRAGMA integrity_check'` shows how far the \
-                 damage goes, and `sqlite3 events.db .recover` saves what can be read"
+                "Restore the folder from a backup; or have `SqliteStore::salvage` copy the beginning that is whole into a \
+                 new folder. `Builder::verify` shows how far the damage goes, and `sqlite3 events.db .recover` what can \
+                 be read behind it"
             }
             Self::Views => {
                 "Delete views.db, views.db-wal and views.db-shm while no engine has the folder open: they are rebuilt \
@@ -105,7 +114,15 @@ const SOURCES: &str = "
     INSERT INTO sources VALUES ('', 0, 0);
 ";
 
+/// `_witness` has one row. The checksum of a row of either is over all it says, and in `_views` over the SQL by which the view is shown, too: a
+/// position that was changed is not taken for another log's, nor another table shown for the view.
 const VIEWS: &str = "
+    CREATE TABLE _witness (
+        store TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        log_checksum TEXT NOT NULL,
+        checksum TEXT NOT NULL
+    ) STRICT;
     CREATE TABLE _views (
         name TEXT PRIMARY KEY,
         fingerprint TEXT NOT NULL,
@@ -115,13 +132,15 @@ const VIEWS: &str = "
         rows INTEGER NOT NULL,
         digest TEXT NOT NULL,
         state TEXT NOT NULL,
-        columns TEXT NOT NULL
+        columns TEXT NOT NULL,
+        checksum TEXT NOT NULL
     ) STRICT;
 ";
 
-/// The columns that every view's table has beside its own. `$` is in no Rust identifier, so nothing can collide.
+/// The columns that every view's table has beside its own. `$` is in no Rust identifier, so nothing can collide. `$checksum` is the row's own,
+/// `$rendered` that of the columns shown to SQL.
 const ROW: &str = "\"$id\" INTEGER PRIMARY KEY, \"$shown\" INTEGER NOT NULL, \"$checksum\" INTEGER NOT NULL, \
-                   \"$key\" BLOB NOT NULL, \"$state\" BLOB NOT NULL";
+                   \"$rendered\" INTEGER NOT NULL, \"$key\" BLOB NOT NULL, \"$state\" BLOB NOT NULL";
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -161,13 +180,13 @@ pub(super) fn create_view(view: &str, columns: &[SqlColumn]) -> String {
 
 pub(super) fn upsert_row(view: &str, columns: &[SqlColumn]) -> String {
     let mut sql = format!(
-        "INSERT OR REPLACE INTO {} (\"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\"",
+        "INSERT OR REPLACE INTO {} (\"$id\", \"$shown\", \"$checksum\", \"$rendered\", \"$key\", \"$state\"",
         table(view)
     );
     for column in columns {
         let _ = write!(sql, ", {}", quoted(&column.name));
     }
-    sql.push_str(") VALUES (?, ?, ?, ?, ?");
+    sql.push_str(") VALUES (?, ?, ?, ?, ?, ?");
     sql.push_str(&", ?".repeat(columns.len()));
     sql.push(')');
     sql
@@ -178,6 +197,19 @@ pub(super) fn select_rows(view: &str) -> String {
         "SELECT \"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\" FROM {} ORDER BY \"$id\"",
         table(view)
     )
+}
+
+/// How many columns come before a view's own in [`select_all`].
+pub(super) const OWN_FROM: usize = 6;
+
+/// Stretches of whole rows.
+pub(super) fn select_all(view: &str) -> String {
+    format!("SELECT * FROM {} WHERE \"$id\" >= ? ORDER BY \"$id\" LIMIT ?", table(view))
+}
+
+/// The names of what [`create_view`] makes.
+pub(super) fn made(view: &str) -> [String; 2] {
+    [format!("rows${view}"), view.to_owned()]
 }
 
 /// Refuses names that SQL cannot tell apart or that belong to SQLite. `known` are the views saved before.
@@ -193,6 +225,7 @@ pub(super) fn check_names<'a>(
         })
     };
     let reserved = name.eq_ignore_ascii_case("_views")
+        || name.eq_ignore_ascii_case("_witness")
         || name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"));
     if reserved {
         return refuse(format!("the name {name} is reserved in SQL"));

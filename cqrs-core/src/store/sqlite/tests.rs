@@ -13,7 +13,7 @@ use super::log::SqliteLog;
 use super::schema::Kind;
 use super::wal::WalWatch;
 use crate::sql::SqlType;
-use crate::store::suite::{append, checkpoint, columns, events, grow, read_all, rows};
+use crate::store::suite::{WITNESS, append, checkpoint, columns, events, grow, read_all, rows};
 use crate::store::{Advance, AppendFailure, Head, Log, Store, StoreError, StoredType};
 
 /// The path of a folder that does not exist yet, and what removes it in the end.
@@ -34,7 +34,7 @@ fn filled() -> (TempDir, PathBuf) {
     grow(&mut *store.log().expect("the log"), 10);
     let view =
         checkpoint(&store, "totals", &[(0, "a", 1.0, true), (1, "b", 2.0, false), (2, "c", 3.0, true)]);
-    store.checkpoints().expect("the keeper").save(&[view]).expect("saved");
+    store.checkpoints().expect("the keeper").save(WITNESS, &[view]).expect("saved");
     store.close().expect("closed");
     (parent, path)
 }
@@ -104,16 +104,16 @@ fn a_read_only_store_follows_and_writes_nothing() {
     let mut keeper = reading.checkpoints().expect("the keeper");
     assert_eq!(keeper.views().expect("views"), []);
     let view = checkpoint(&store, "v", &[(0, "a", 1.0, true)]);
-    assert!(matches!(keeper.save(std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
+    assert!(matches!(keeper.save(WITNESS, std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
     assert!(matches!(keeper.forget("v"), Err(StoreError::ReadOnly)));
     assert!(!path.join("views.db").exists());
 
     // A keeper that reads sees one state: its rows are those that its views speak of.
     let mut writing = store.checkpoints().expect("the keeper");
-    writing.save(std::slice::from_ref(&view)).expect("saved");
+    writing.save(WITNESS, std::slice::from_ref(&view)).expect("saved");
     let mut keeper = reading.checkpoints().expect("the keeper");
-    assert!(matches!(keeper.save(std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
-    writing.save(&[checkpoint(&store, "v", &[(1, "b", 1.0, true)])]).expect("saved");
+    assert!(matches!(keeper.save(WITNESS, std::slice::from_ref(&view)), Err(StoreError::ReadOnly)));
+    writing.save(WITNESS, &[checkpoint(&store, "v", &[(1, "b", 1.0, true)])]).expect("saved");
     assert_eq!(keeper.views().expect("views")[0].rows, 1);
     assert_eq!(rows(&mut *keeper, "v").len(), 1);
     assert_eq!(rows(&mut *reading.checkpoints().expect("the keeper"), "v").len(), 2);
@@ -278,10 +278,18 @@ fn a_creation_that_was_cut_short_is_finished() {
 
 #[test]
 fn unreadable_views_are_set_aside() {
-    let spoil: [fn(&Path); 5] = [
+    let spoil: [fn(&Path); 7] = [
         |views| fs::write(views, b"garbage").expect("written"),
         |views| plain(views).execute_batch("PRAGMA user_version = 3").expect("marked"),
+        // Of the version before, whose tables were others.
+        |views| plain(views).execute_batch("PRAGMA user_version = 1").expect("marked"),
         |views| plain(views).execute_batch("PRAGMA application_id = 7").expect("marked"),
+        |views| {
+            // SQLite takes this mark for that of a file which it must not write.
+            let mut bytes = fs::read(views).expect("read");
+            bytes[18] = 3;
+            fs::write(views, bytes).expect("written");
+        },
         |views| plain(views).execute_batch("DROP TABLE _views").expect("dropped"),
         |views| {
             let mut bytes = fs::read(views).expect("read");
@@ -299,7 +307,7 @@ fn unreadable_views_are_set_aside() {
         assert_eq!(keeper.views().expect("views"), [], "{number}");
         let aside = fs::read(path.join(format!("views.db.damaged-{}", number + 1))).expect("set aside");
         assert!(aside == spoiled, "{number}");
-        keeper.save(&[checkpoint(&store, "v", &[(0, "a", 1.0, true)])]).expect("saved");
+        keeper.save(WITNESS, &[checkpoint(&store, "v", &[(0, "a", 1.0, true)])]).expect("saved");
         drop(keeper);
         store.close().expect("closed");
         assert_eq!(rows(&mut *store.checkpoints().expect("the keeper"), "v").len(), 1, "{number}");
@@ -339,14 +347,14 @@ fn sql_shows_the_real_columns_of_shown_rows() {
     assert_eq!(names, "customer,total");
     assert_eq!(rows, [("a".into(), Some(1.0)), ("c".into(), Some(3.0))]);
     keeper
-        .save(&[checkpoint(&store, "totals", &[(0, "a", f64::NAN, true), (2, "c", 3.0, false)])])
+        .save(WITNESS, &[checkpoint(&store, "totals", &[(0, "a", f64::NAN, true), (2, "c", 3.0, false)])])
         .expect("saved");
     assert_eq!(shown("SELECT * FROM totals").1, [("a".into(), None)]);
     assert_eq!(shown("SELECT state, position FROM _views").1, [("live".into(), Some(42.0))]);
 
     let mut renamed = checkpoint(&store, "totals", &[(9, "z", 9.0, true)]);
     renamed.columns = columns(&[("select", SqlType::Text), ("_id", SqlType::Real)]);
-    keeper.save(&[renamed]).expect("saved");
+    keeper.save(WITNESS, &[renamed]).expect("saved");
     assert_eq!(shown("SELECT * FROM totals"), ("select,_id".into(), vec![("z".into(), Some(9.0))]));
     keeper.forget("totals").expect("forgotten");
     let left: i64 = plain(&path.join("views.db"))
@@ -361,20 +369,21 @@ fn names_that_sql_cannot_hold_are_refused() {
     let store = open(&path);
     let mut keeper = store.checkpoints().expect("the keeper");
     for (name, word) in [("Totals", "ignores case"), ("sqlite_stats", "reserved"), ("_views", "reserved")] {
-        let why = keeper.save(&[checkpoint(&store, name, &[])]).expect_err("refused").to_string();
+        let why = keeper.save(WITNESS, &[checkpoint(&store, name, &[])]).expect_err("refused").to_string();
         assert!(why.contains(word) && why.contains("rename"), "{why}");
     }
-    let why =
-        keeper.save(&[checkpoint(&store, "a", &[]), checkpoint(&store, "A", &[])]).expect_err("refused");
+    let why = keeper
+        .save(WITNESS, &[checkpoint(&store, "a", &[]), checkpoint(&store, "A", &[])])
+        .expect_err("refused");
     assert!(why.to_string().contains("ignores case"), "{why}");
     let mut twice = checkpoint(&store, "b", &[]);
     twice.columns = columns(&[("n", SqlType::Integer), ("N", SqlType::Integer)]);
-    let why = keeper.save(&[twice]).expect_err("refused");
+    let why = keeper.save(WITNESS, &[twice]).expect_err("refused");
     assert!(why.to_string().contains("ignores case"), "{why}");
     assert_eq!(keeper.views().expect("views").len(), 1);
     let mut none = checkpoint(&store, "no_columns", &[]);
     none.columns = Vec::new();
-    keeper.save(&[none, checkpoint(&store, "table", &[(0, "a", 1.0, true)])]).expect("saved");
+    keeper.save(WITNESS, &[none, checkpoint(&store, "table", &[(0, "a", 1.0, true)])]).expect("saved");
     assert_eq!(rows(&mut *keeper, "table").len(), 1);
 }
 
@@ -391,7 +400,7 @@ fn a_long_reader_elsewhere_is_no_error_and_is_warned_of() {
     assert!(!watch.look(&views, &connection));
     let long = "k".repeat(150_000);
     let save = |keeper: &mut dyn crate::store::Checkpoints, n| {
-        keeper.save(&[checkpoint(&store, "totals", &[(n, &long, 1.0, true)])]).expect("saved");
+        keeper.save(WITNESS, &[checkpoint(&store, "totals", &[(n, &long, 1.0, true)])]).expect("saved");
     };
     save(&mut *keeper, 3);
     assert!(watch.look(&views, &connection), "large, and the reader is in the way");
@@ -421,7 +430,7 @@ fn a_backup_of_a_busy_store_opens_as_a_store() {
                 let position = log.head().expect("the head").position;
                 let mut view = checkpoint(&store, "totals", &[(0, "a", position as f64, true)]);
                 view.view.position = position;
-                keeper.save(&[view]).expect("saved");
+                keeper.save(WITNESS, &[view]).expect("saved");
             }
         });
         while head(&store).position < 200 {
@@ -459,7 +468,7 @@ fn a_save_that_fails_half_way_is_undone() {
     let (_parent, path) = filled();
     let store = open(&path);
     let mut keeper = store.checkpoints().expect("the keeper");
-    keeper.save(&[checkpoint(&store, "other", &[(0, "a", 1.0, true)])]).expect("saved");
+    keeper.save(WITNESS, &[checkpoint(&store, "other", &[(0, "a", 1.0, true)])]).expect("saved");
     plain(&path.join("views.db"))
         .execute_batch(
             "CREATE TRIGGER spoil BEFORE INSERT ON \"rows$other\" BEGIN SELECT raise(FAIL, 'spoiled'); END",
@@ -470,11 +479,11 @@ fn a_save_that_fails_half_way_is_undone() {
     first.view.position = 99;
     first.reset = true;
     let second = checkpoint(&store, "other", &[(1, "a", 1.0, true)]);
-    let why = keeper.save(&[first.clone(), second]).expect_err("spoiled").to_string();
+    let why = keeper.save(WITNESS, &[first.clone(), second]).expect_err("spoiled").to_string();
     assert!(why.contains("spoiled"), "{why}");
     assert_eq!(keeper.views().expect("views"), before);
     assert_eq!(rows(&mut *keeper, "totals").len(), 3);
-    keeper.save(&[first]).expect("saved after a failure");
+    keeper.save(WITNESS, &[first]).expect("saved after a failure");
     assert_eq!(rows(&mut *keeper, "totals").len(), 1);
 }
 
@@ -629,6 +638,42 @@ fn a_log_that_is_folded_in_part_is_not_taken_for_damaged() {
 }
 
 #[test]
+fn a_salvage_copies_the_beginning_that_is_whole() {
+    for (damage, whole, lost, word) in [
+        ("", 10, 0, ""),
+        ("UPDATE events SET payload = x'00' WHERE position = 7", 6, 4, "position 7 is not as it was written"),
+        ("DELETE FROM events WHERE position = 3", 2, 8, "position 3 is missing"),
+        ("DELETE FROM events WHERE position > 8", 8, 2, "traces of events behind it"),
+        (
+            "DELETE FROM events WHERE position > 8; DELETE FROM event_types",
+            8,
+            34,
+            "traces of events behind it",
+        ),
+        ("UPDATE events SET checksum = 0 WHERE position = 1", 0, 10, "position 1 is not as it was written"),
+    ] {
+        let (parent, path) = filled();
+        let written = read_all(&mut *open(&path).reader().expect("a reader"), 0, 100);
+        if !damage.contains("event_types") {
+            fs::remove_file(path.join("views.db")).expect("removed");
+        }
+        plain(&path.join("events.db")).execute_batch(damage).expect("damaged");
+        let to = parent.path().join("mended");
+        let salvaged = SqliteStore::salvage(&path, &to).expect("salvaged");
+        assert_eq!((salvaged.events, salvaged.lost), (whole, lost), "{damage}: {salvaged}");
+        assert_eq!(salvaged.why.is_none(), damage.is_empty());
+        assert!(salvaged.to_string().contains(word), "{salvaged}");
+        assert_eq!(names_in(&to).expect("names"), ["events.db", "lock"]);
+        let mended = open(&to);
+        assert_eq!(mended.id(), salvaged.store);
+        let read = read_all(&mut *mended.reader().expect("a reader"), 0, 100);
+        assert_eq!(read, written[..whole as usize]);
+        assert!(mended.check().expect("checked").log.is_empty());
+        grow(&mut *mended.log().expect("the log"), 3);
+    }
+}
+
+#[test]
 fn a_log_from_before_there_were_sources_is_brought_up_to_date() {
     let (_parent, path) = filled();
     let mark = |format: u32| {
@@ -675,5 +720,75 @@ fn an_offset_that_is_not_what_was_stored_is_named() {
                 "{change}: {why}"
             );
         }
+    }
+}
+
+#[test]
+fn a_salvage_stops_before_an_id_that_comes_twice() {
+    let (parent, path) = place();
+    let store = open(&path);
+    let mut log = store.log().expect("the log");
+    let mut batch = events(Head::default(), 4);
+    let mut checksum = 0;
+    for event in &mut batch {
+        event.event_id = (event.position != 3).then(|| event.position.to_string());
+        checksum = crate::store::chain(checksum, &event.borrow());
+        event.checksum = checksum;
+    }
+    append(&mut *log, &batch).expect("appended");
+    drop(log);
+    drop(store);
+    // As a damaged index lets it happen: the chain holds, and the id is there twice.
+    let other = plain(&path.join("events.db"));
+    other.execute_batch("DROP INDEX events_event_id").expect("dropped");
+    let mut twice = batch[3].clone();
+    twice.event_id = Some("2".into());
+    twice.checksum = crate::store::chain(batch[2].checksum, &twice.borrow());
+    other
+        .execute(
+            "UPDATE events SET event_id = '2', checksum = ? WHERE position = 4",
+            [twice.checksum.cast_signed()],
+        )
+        .expect("changed");
+    let salvaged = SqliteStore::salvage(&path, parent.path().join("mended")).expect("salvaged");
+    assert_eq!((salvaged.events, salvaged.lost), (3, 1), "{salvaged}");
+    assert!(salvaged.to_string().contains("the event id \"2\" is already taken"), "{salvaged}");
+}
+
+#[test]
+fn a_salvage_changes_nothing_that_is_there() {
+    let (parent, path) = filled();
+    let to = parent.path().join("taken");
+    fs::create_dir(&to).expect("made");
+    fs::write(to.join("thesis.txt"), b"text").expect("written");
+    let why = SqliteStore::salvage(&path, &to).expect_err("refused").to_string();
+    assert!(why.contains("it is not empty"), "{why}");
+    assert_eq!(names_in(&to).expect("names"), ["thesis.txt"]);
+    let to = parent.path().join("mended");
+    assert!(SqliteStore::salvage(parent.path().join("nowhere"), &to).is_err() && !to.exists());
+    let before = fs::read(path.join("events.db")).expect("read");
+    // It need not be left alone for that.
+    let busy = open(&path);
+    SqliteStore::salvage(&path, &to).expect("salvaged");
+    drop(busy);
+    assert!(before == fs::read(path.join("events.db")).expect("read"));
+}
+
+#[test]
+fn what_was_seen_of_the_log_is_under_a_checksum() {
+    for damage in [
+        "UPDATE _witness SET position = position + 1",
+        "UPDATE _witness SET log_checksum = '00000000000000aa'",
+        "UPDATE _witness SET store = replace(store, '7', '6')",
+        "DELETE FROM _witness",
+        "DROP TABLE _witness",
+    ] {
+        let (_parent, path) = filled();
+        plain(&path.join("views.db")).execute_batch(damage).expect("damaged");
+        let store = open(&path);
+        let why = store.checkpoints().expect("the keeper").witness().expect_err("damaged");
+        assert!(matches!(why, StoreError::Corrupt { .. }), "{damage}: {why}");
+        assert_eq!(store.checkpoints().expect("a fresh keeper").witness().expect("none"), None, "{damage}");
+        assert!(path.join("views.db.damaged-1").exists());
     }
 }

@@ -1,0 +1,262 @@
+//! What `verify` says of a store that holds, and of one that does not.
+
+use super::*;
+use crate::engine::slot::{TypedView, ViewType};
+use crate::store::{Head, LogEvent, StoreId, ViewCheckpoint, Witness, chain};
+use crate::verify::{Place as At, Verified};
+
+/// A closed store with a view that hides a row, one that has stopped, and one that is not registered later.
+fn filled(place: &Place) {
+    let engine =
+        place.engine().view::<Owners>().view::<Tiny>().view::<Has>().event::<Noted>().start().unwrap();
+    for n in 0..60 {
+        engine.append(bought(&format!("c{}", n % 7), "hats", 5)).wait().unwrap();
+    }
+    engine.append(NewEvent::new(returned("c6", "hats", 40)).id("back").meta("by", "web")).wait().unwrap();
+    engine.append(Noted { text: "noted".into() }).wait().unwrap();
+    assert!(matches!(engine.view::<Tiny>().get("hats"), Err(ReadError::Faulted(_))));
+    engine.close().wait().unwrap();
+}
+
+fn verify(place: &Place) -> Verified {
+    place.engine().view::<Owners>().view::<Tiny>().event::<Noted>().verify().unwrap()
+}
+
+/// Has SQL done in one of the two files.
+fn sql(place: &Place, file: &str, statements: &str) {
+    let Place::Folder(folder) = place else { unreachable!("there is a file in a folder only") };
+    let connection = rusqlite::Connection::open(folder.path().join("shop").join(file)).unwrap();
+    connection.execute_batch(statements).unwrap();
+}
+
+/// What is found in a store after this was done to it.
+#[track_caller]
+fn found(file: &str, statements: &str) -> Vec<(At, String)> {
+    let place = Place::Folder(tempfile::tempdir().unwrap());
+    filled(&place);
+    sql(&place, file, statements);
+    let verified = verify(&place);
+    assert!(!verified.is_whole(), "{statements}");
+    assert!(verified.to_string().contains(&verified.findings[0].to_string()));
+    verified.findings.into_iter().map(|finding| (finding.place, finding.what)).collect()
+}
+
+/// One finding, about this place, with these words.
+#[track_caller]
+fn only(found: &[(At, String)], place: &At, words: &str) {
+    assert!(found.len() == 1 && found[0].0 == *place && found[0].1.contains(words), "{found:#?}");
+}
+
+#[test]
+fn a_store_that_holds_is_whole() {
+    everywhere(|place| {
+        assert!(verify(place).is_whole(), "an empty one");
+        filled(place);
+        let verified = verify(place);
+        assert!(verified.is_whole() && verified.is_log_whole(), "{verified}");
+        assert_eq!((verified.events, verified.position), (62, 62));
+        let views: Vec<_> = verified
+            .views
+            .iter()
+            .map(|view| (view.name.as_str(), view.position, view.rows, view.folded))
+            .collect();
+        assert_eq!(views, [("has", 62, 7, false), ("owners", 62, 7, true), ("tiny", 25, 1, true)]);
+        let text = verified.to_string();
+        assert!(text.contains("62 events") && text.ends_with("everything holds"), "{text}");
+        // Whoever registers nothing is told what can be told without.
+        let verified = place.engine().verify().unwrap();
+        assert!(verified.is_whole() && verified.views.iter().all(|view| !view.folded), "{verified}");
+        // And it was only looked at.
+        let engine = place.engine().view::<Owners>().view::<Tiny>().event::<Noted>().start().unwrap();
+        assert_eq!(engine.view::<Owners>().rows().unwrap().count(), 6, "one is hidden");
+    });
+}
+
+#[test]
+fn every_event_that_is_damaged_is_named_and_not_only_the_first() {
+    let found = found(
+        "events.db",
+        "UPDATE events SET payload = x'80' WHERE position = 3;
+         UPDATE events SET recorded_at = 7 WHERE position = 5;
+         DELETE FROM events WHERE position BETWEEN 10 AND 29;
+         DELETE FROM events WHERE position = 40;
+         UPDATE events SET checksum = 1 WHERE position = 61;",
+    );
+    let of_log: Vec<_> = found.iter().filter(|(place, _)| *place == At::Log).map(|(_, what)| what).collect();
+    let expected =
+        ["position 3, `Bought`", "position 5,", "positions 10 to 29", "positions 40 to 40", "61,", "62,"];
+    assert_eq!(of_log.len(), expected.len(), "{of_log:#?}");
+    for (what, expected) in of_log.iter().zip(expected) {
+        assert!(what.contains(expected), "{what} without {expected}");
+    }
+    assert!(
+        found.iter().any(|(place, what)| *place == At::View("owners".into()) && what.contains("position 3"))
+    );
+}
+
+#[test]
+fn a_log_that_lost_its_end_is_found_by_what_was_witnessed() {
+    let lost = "DELETE FROM events WHERE position > 60; DELETE FROM event_types";
+    let found = found("events.db", lost);
+    for of in ["the last checkpoint", "view `has`", "view `owners`"] {
+        let there = |(at, what): &(At, String)| {
+            *at == At::Log && what.contains(of) && what.contains("the log ends at 60")
+        };
+        assert!(found.iter().any(there), "{of}: {found:#?}");
+    }
+}
+
+#[test]
+fn what_is_counted_wrong_is_found() {
+    let found = found("events.db", "UPDATE event_types SET count = count - 1 WHERE name = 'Bought'");
+    only(&found, &At::Log, "types are counted as");
+}
+
+#[test]
+fn an_id_that_is_not_in_the_index_is_found() {
+    let hide = "PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, 'IS NOT NULL', 'IS NULL') WHERE name = 'events_event_id'";
+    let found = found("events.db", hide);
+    assert!(
+        found.iter().all(|(place, what)| *place == At::Log && what.contains("events_event_id")),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_row_that_is_not_as_a_fold_makes_it_is_named() {
+    let owners = At::View("owners".into());
+    let changed = found("views.db", "UPDATE \"rows$owners\" SET \"$state\" = x'00' WHERE \"$id\" = 4");
+    only(&changed, &owners, "row 4 (customer = 'c4', qty = 40): its checksum does not match it");
+    let hidden = found("views.db", "UPDATE \"rows$owners\" SET \"$shown\" = 0 WHERE \"$id\" > 2");
+    only(&hidden, &owners, "row 3 (customer = 'c3', qty = 45): its checksum does not match it (and 2 more");
+    let lost = found("views.db", "DELETE FROM \"rows$has\" WHERE \"$id\" IN (2, 3)");
+    assert!(lost.iter().all(|(place, _)| *place == At::View("has".into())), "{lost:#?}");
+    assert!(lost[0].1.contains("row 2 is missing") && lost[1].1.contains("5 rows of 7"), "{lost:#?}");
+    let moved = found("views.db", "UPDATE _views SET position = 25 WHERE name = 'owners'");
+    only(&moved, &At::Checkpoints, "about the view owners does not match its checksum");
+}
+
+#[test]
+fn a_checkpoint_that_is_whole_and_wrong_is_found() {
+    everywhere(|place| {
+        filled(place);
+        // As if the fold had been at fault: rows and checksums belong together, and are not what the log says.
+        let mut keeper = place.store().checkpoints().unwrap();
+        let witness = keeper.witness().unwrap().unwrap();
+        let (mut view, ty) = (keeper.views().unwrap().remove(1), TypedView::<Owners>::default());
+        assert_eq!(view.name, "owners");
+        let mut rows = ty.rows();
+        let mut changed = crate::store::RowImages::default();
+        let mut digest = 0_u64;
+        keeper
+            .rows("owners", &mut |row| {
+                let state: Vec<u8> = row.state.iter().map(|byte| byte ^ u8::from(row.id == 2)).collect();
+                assert!(rows.restore(row.id, row.key, &state));
+            })
+            .unwrap();
+        for row in 0..rows.len() as u32 {
+            rows.image(row, &mut changed);
+        }
+        changed.iter().for_each(|row| digest = digest.wrapping_add(row.checksum));
+        view.digest = digest;
+        let columns = ty.columns();
+        keeper.save(witness, &[ViewCheckpoint { view, columns, reset: true, changed }]).unwrap();
+        drop(keeper);
+        let verified = verify(place);
+        let of_view: Vec<_> =
+            verified.findings.iter().filter(|finding| finding.place == At::View("owners".into())).collect();
+        assert!(of_view.len() == 1 && of_view[0].what.contains("row 2 (customer = 'c2'"), "{verified}");
+        assert!(of_view[0].what.contains("a fold of the log from its beginning makes another"), "{verified}");
+        assert!(verified.is_log_whole());
+    });
+}
+
+#[test]
+fn what_sql_shows_is_held_against_the_rows() {
+    let sql = At::Sql("owners".into());
+    let found = found("views.db", "UPDATE \"rows$owners\" SET qty = 41 WHERE \"$id\" = 4");
+    only(&found, &sql, "row 4 (customer = 'c4', qty = 40)");
+}
+
+#[test]
+fn another_sql_view_under_its_name_is_found() {
+    let found = found(
+        "views.db",
+        "DROP VIEW owners; CREATE VIEW owners AS SELECT customer, 1 AS qty FROM \"rows$owners\" WHERE \"$shown\"",
+    );
+    only(&found, &At::Checkpoints, "about the view owners does not match its checksum");
+}
+
+#[test]
+fn what_nobody_claims_or_can_read_is_told() {
+    everywhere(|place| {
+        filled(place);
+        let mut log = place.store().log().unwrap();
+        let head = log.head().unwrap();
+        let mut event = LogEvent {
+            position: head.position + 1,
+            name: "Noted",
+            version: 1,
+            recorded_at: Timestamp::from_micros(i64::MAX / 2),
+            event_id: None,
+            metadata: &[],
+            payload: &[0x80],
+            checksum: 0,
+        };
+        event.checksum = chain(head.checksum, &event);
+        log.append(head, &[event], &[]).unwrap();
+        drop(log);
+        let verified = verify(place);
+        assert_eq!(verified.findings.len(), 1, "{verified}");
+        assert!(
+            verified.to_string().contains("position 63, `Noted`: it cannot be read as the type"),
+            "{verified}"
+        );
+        let verified = place.engine().view::<Owners>().verify().unwrap();
+        assert!(verified.to_string().contains("`Noted` version 1 (2 stored)"), "{verified}");
+    });
+}
+
+#[test]
+fn a_witness_of_another_log_is_told_and_the_rest_all_the_same() {
+    everywhere(|place| {
+        filled(place);
+        let witness = Witness { store: StoreId([9; 16]), head: Head { position: 1, checksum: 1 } };
+        place.store().checkpoints().unwrap().save(witness, &[]).unwrap();
+        let verified = verify(place);
+        assert_eq!(verified.findings.len(), 1, "{verified}");
+        assert!(
+            verified.to_string().contains("the last checkpoint was made from the log 0909"),
+            "{verified}"
+        );
+        assert!(verified.views.iter().filter(|view| view.folded).count() == 2);
+    });
+}
+
+#[test]
+fn what_sql_shows_is_written_anew_where_it_was_damaged() {
+    let place = Place::Folder(tempfile::tempdir().unwrap());
+    filled(&place);
+    sql(&place, "views.db", "UPDATE \"rows$owners\" SET qty = 41 WHERE \"$id\" IN (1, 4)");
+    sql(&place, "views.db", "UPDATE \"rows$owners\" SET \"$rendered\" = 0 WHERE \"$id\" = 2");
+    let start = || place.engine().view::<Owners>().view::<Tiny>().event::<Noted>().start().unwrap();
+    let engine = start();
+    engine.checkpoint().wait().unwrap();
+    engine.close().wait().unwrap();
+    assert!(verify(&place).is_whole(), "{}", verify(&place));
+    // There is nothing left to be done.
+    let before = shown(&place);
+    let engine = start();
+    engine.checkpoint().wait().unwrap();
+    engine.close().wait().unwrap();
+    assert_eq!(shown(&place), before);
+}
+
+/// What SQL shows of a view.
+fn shown(place: &Place) -> Vec<(u32, Vec<crate::sql::SqlValue>)> {
+    let mut rows = Vec::new();
+    let mut keeper = place.store().checkpoints().unwrap();
+    keeper.renderings("owners", 0, 100, &mut |row| rows.push((row.id, row.columns.to_vec()))).unwrap();
+    rows
+}

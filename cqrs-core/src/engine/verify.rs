@@ -1,0 +1,462 @@
+//! A whole store, checked: nothing is started or changed, and everything that does not hold is told, not only the first.
+
+use std::fmt::{self, Write};
+
+use super::builder::check;
+use super::catalog::{Catalog, PASSED_OVER};
+use super::replay::{Halt, replay};
+use super::slot::{AnyView, Slot};
+use crate::codec;
+use crate::error::StartError;
+use crate::event::Metadata;
+use crate::sql::SqlValue;
+use crate::store::{
+    Checked, Checkpoints, Head, LogEvent, LogReader, RowImages, SavedRow, SavedView, SqlColumn, Store,
+    StoreError, StoredType, TypeCounts, Witness, chain, row_checksum,
+};
+use crate::verify::{Finding, Place, Verified, VerifiedView};
+
+/// More findings than these are only counted.
+const LISTED: usize = 1000;
+
+/// How many events are read at a time.
+const PAGE: u64 = 4096;
+
+pub(crate) fn verify(store: &dyn Store, catalog: &Catalog) -> Result<Verified, StartError> {
+    let mut report = Report::default();
+    // The checkpoints are looked at before the log: a writer in another process may add to both.
+    let Checked { bytes, log, checkpoints, mut keeper } = store.check()?;
+    log.into_iter().for_each(|what| report.add(Place::Log, what));
+    checkpoints.into_iter().for_each(|what| report.add(Place::Checkpoints, what));
+    let (saved, witness) = match keeper.as_mut().map(|keeper| told(&mut **keeper)) {
+        Some(Ok(told)) => told,
+        Some(Err(error)) => {
+            report.add(Place::Checkpoints, error.to_string());
+            (Vec::new(), None)
+        }
+        None => (Vec::new(), None),
+    };
+
+    let mut reader = store.reader()?;
+    let (head, events) = read_log(&mut *reader, catalog, &mut report);
+    let mut sound = |seen: Witness, view: Option<&str>| match check(store, &mut *reader, head, seen, view) {
+        Ok(()) => true,
+        Err(error) => {
+            // What checkpoints say is under checksums of its own: where the log has less, or another event, the log is at fault.
+            let place = match (&error, view) {
+                (StartError::OtherLog { .. }, Some(view)) => Place::View(view.to_owned()),
+                (StartError::OtherLog { .. }, None) => Place::Checkpoints,
+                _ => Place::Log,
+            };
+            report.add(place, error.to_string());
+            false
+        }
+    };
+    if let Some(witness) = witness {
+        sound(witness, None);
+    }
+    let of_this_log: Vec<bool> =
+        saved.iter().map(|saved| sound(saved.witness(), Some(&saved.name))).collect();
+    let mut views = Vec::new();
+    if let Some(keeper) = &mut keeper {
+        let mut check = CheckViews { catalog, keeper: &mut **keeper, report: &mut report };
+        let folded = check.fold_anew(&mut *reader, &saved, &of_this_log);
+        for (saved, folded) in saved.into_iter().zip(folded) {
+            views.push(VerifiedView { name: saved.name, position: saved.position, rows: saved.rows, folded });
+        }
+    }
+    let Report { findings, unlisted } = report;
+    Ok(Verified { store: store.id(), events, position: head.position, bytes, views, findings, unlisted })
+}
+
+/// What the checkpoints say about the views and the log.
+fn told(keeper: &mut dyn Checkpoints) -> Result<(Vec<SavedView>, Option<Witness>), StoreError> {
+    Ok((keeper.views()?, keeper.witness()?))
+}
+
+#[derive(Default)]
+struct Report {
+    findings: Vec<Finding>,
+    unlisted: u64,
+}
+
+impl Report {
+    fn add(&mut self, place: Place, what: String) {
+        if self.findings.len() < LISTED {
+            self.findings.push(Finding { place, what });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+}
+
+/// Reads every event; the last one, and how many there are.
+fn read_log(reader: &mut dyn LogReader, catalog: &Catalog, report: &mut Report) -> (Head, u64) {
+    let mut reading = Reading {
+        catalog,
+        report,
+        at: Head::default(),
+        gap: false,
+        events: 0,
+        counts: TypeCounts::default(),
+        whole: true,
+    };
+    let mut to = 0;
+    match reader.head() {
+        Ok(head) => to = head.position,
+        Err(error) => reading.damage(error.to_string()),
+    }
+    let types = match reader.types() {
+        Ok(types) => Some(types),
+        Err(error) => {
+            reading.damage(error.to_string());
+            None
+        }
+    };
+    if let Err(error) = reader.sources() {
+        reading.damage(error.to_string());
+    }
+    // Counts and events are from one moment: what is counted is what is read, or else it is said.
+    let counted = types.iter().flatten().fold(0_u64, |sum, ty| sum.saturating_add(ty.count));
+    reading.run(reader, to.max(counted));
+    reading.compare(types.unwrap_or_default());
+    (reading.at, reading.events)
+}
+
+struct Reading<'a> {
+    catalog: &'a Catalog,
+    report: &'a mut Report,
+    /// The last event that was read.
+    at: Head,
+    /// Whether events right after it could not be read, so that nothing is known of the next one's predecessor.
+    gap: bool,
+    events: u64,
+    counts: TypeCounts,
+    /// Whether all of it could be read.
+    whole: bool,
+}
+
+impl Reading<'_> {
+    fn damage(&mut self, what: String) {
+        self.whole = false;
+        self.report.add(Place::Log, what);
+    }
+
+    fn run(&mut self, reader: &mut dyn LogReader, to: u64) {
+        while self.at.position < to {
+            let limit = (to - self.at.position).min(PAGE) as usize;
+            match reader.read(self.at.position, limit, &mut |event| self.see(&event)) {
+                Ok(0) => {
+                    let what = format!(
+                        "it ends at position {}, and had events up to position {to}",
+                        self.at.position
+                    );
+                    return self.damage(what);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let first = self.at.position + 1;
+                    let next = next_readable(reader, first, to);
+                    let last = next.map_or(to, |next| next - 1);
+                    self.damage(format!("the events at positions {first} to {last} cannot be read: {error}"));
+                    match next {
+                        Some(next) => (self.at.position, self.gap) = (next - 1, true),
+                        None => return,
+                    }
+                }
+            }
+        }
+    }
+
+    fn see(&mut self, event: &LogEvent<'_>) -> bool {
+        let follows = std::mem::take(&mut self.gap) || chain(self.at.checksum, event) == event.checksum;
+        // Those behind an event that was changed are held against what is stored of it, so that each is told for itself.
+        self.at = Head { position: event.position, checksum: event.checksum };
+        self.events += 1;
+        self.counts.add(&[*event]);
+        let wrong = if follows { self.unreadable(event) } else { Some(NOT_AS_WRITTEN.to_owned()) };
+        if let Some(what) = wrong {
+            let what = format!("the event at position {}, `{}`: {what}", event.position, event.name);
+            self.report.add(Place::Log, what);
+        }
+        true
+    }
+
+    /// Why an event that is as it was written cannot be read as its type.
+    fn unreadable(&self, event: &LogEvent<'_>) -> Option<String> {
+        if !event.metadata.is_empty()
+            && let Err(error) = codec::decode::<Metadata>(event.metadata)
+        {
+            return Some(format!("its metadata cannot be read: {error}"));
+        }
+        // What nobody claims is told once, with its count.
+        let kind = self.catalog.kind(event.name, event.version).ok().filter(|kind| *kind != PASSED_OVER)?;
+        let error = self.catalog.read(kind, event.payload).err()?;
+        Some(format!("it cannot be read as the type that claims its name: {error}"))
+    }
+
+    /// Holds the counts that the store keeps, and what is registered, against what was read.
+    fn compare(&mut self, types: Vec<StoredType>) {
+        if self.catalog.knows_any()
+            && let Err(error) = self.catalog.claim(&types)
+        {
+            self.report.add(Place::Log, error.to_string());
+        }
+        let read = self.counts.list();
+        if self.whole && read != types {
+            let list = |types: &[StoredType]| {
+                let one = |ty: &StoredType| format!("{} of `{}` version {}", ty.count, ty.name, ty.version);
+                types.iter().map(one).collect::<Vec<_>>().join(", ")
+            };
+            let what = format!("its types are counted as {}, and it has {}", list(&types), list(&read));
+            self.report.add(Place::Log, what);
+        }
+    }
+}
+
+const NOT_AS_WRITTEN: &str =
+    "it is not as it was written: its checksum does not follow from the event before it";
+
+/// The first position after `bad` from which on the log can be read again. It is looked for in growing strides, and then within the last one:
+/// a gap may be long.
+fn next_readable(reader: &mut dyn LogReader, bad: u64, to: u64) -> Option<u64> {
+    let mut readable = |position: u64| matches!(reader.read(position - 1, 1, &mut |_| true), Ok(1));
+    let (mut before, mut stride) = (bad, 1);
+    let mut found = loop {
+        let next = before.saturating_add(stride).min(to);
+        if next == before {
+            return None;
+        }
+        if readable(next) {
+            break next;
+        }
+        (before, stride) = (next, stride.saturating_mul(2));
+    };
+    while found - before > 1 {
+        let middle = before + (found - before) / 2;
+        if readable(middle) { found = middle } else { before = middle }
+    }
+    Some(found)
+}
+
+struct CheckViews<'a> {
+    catalog: &'a Catalog,
+    keeper: &'a mut dyn Checkpoints,
+    report: &'a mut Report,
+}
+
+impl CheckViews<'_> {
+    /// Folds the views that can be from the beginning of the log, all in one pass, and holds every checkpoint against what comes of it: each
+    /// as soon as its own position is reached. Whether it was folded, for each.
+    fn fold_anew(
+        &mut self,
+        reader: &mut dyn LogReader,
+        saved: &[SavedView],
+        of_this_log: &[bool],
+    ) -> Vec<bool> {
+        let number = |saved: &SavedView| {
+            self.catalog
+                .views
+                .iter()
+                .position(|ty| ty.name() == saved.name && ty.fingerprint() == saved.fingerprint)
+        };
+        let numbers: Vec<Option<usize>> = saved
+            .iter()
+            .zip(of_this_log)
+            .map(|(saved, of_this_log)| number(saved).filter(|_| *of_this_log))
+            .collect();
+        let mut slots: Vec<Slot> = self.catalog.views.iter().map(|ty| Slot::absent(&**ty)).collect();
+        for number in numbers.iter().flatten() {
+            slots[*number].view = Some(self.catalog.views[*number].rows());
+        }
+        let mut order: Vec<usize> = (0..saved.len()).collect();
+        order.sort_by_key(|view| saved[*view].position);
+        let mut folded = vec![false; saved.len()];
+        let mut halted: Option<String> = None;
+        for view in order {
+            let (saved, Some(number)) = (&saved[view], numbers[view]) else {
+                self.hold(&saved[view], None);
+                continue;
+            };
+            if halted.is_none() {
+                halted =
+                    replay(reader, self.catalog, &mut slots, saved.position, &mut |_| true).err().map(said);
+            }
+            // What is done with goes: the rows of all views are in memory at most once.
+            let slot = std::mem::replace(&mut slots[number], Slot::absent(&*self.catalog.views[number]));
+            let stopped = slot
+                .fault
+                .map(|fault| fault.to_string())
+                .or_else(|| halted.clone().filter(|_| slot.at.position < saved.position));
+            if let Some(why) = stopped {
+                let what = format!(
+                    "it stands at position {} and cannot be folded anew so far: {why}",
+                    saved.position
+                );
+                self.report.add(Place::View(saved.name.clone()), what);
+                self.hold(saved, None);
+            } else {
+                let columns = self.catalog.views[number].columns();
+                self.hold(saved, slot.view.as_deref().map(|view| Anew { view, columns }).as_ref());
+                folded[view] = true;
+            }
+        }
+        folded
+    }
+
+    /// Holds a checkpoint against its own checksums, and against the rows of a fold from the beginning, if there are such.
+    fn hold(&mut self, saved: &SavedView, anew: Option<&Anew<'_>>) {
+        for what in self.rows(saved, anew) {
+            self.report.add(Place::View(saved.name.clone()), what);
+        }
+        for what in self.sql(saved, anew) {
+            self.report.add(Place::Sql(saved.name.clone()), what);
+        }
+    }
+
+    fn rows(&mut self, saved: &SavedView, anew: Option<&Anew<'_>>) -> Vec<String> {
+        let [mut missing, mut broken, mut other] = [const { Alike::new() }; 3];
+        let (mut next, mut rows, mut digest) = (0, 0, 0_u64);
+        let read = self.keeper.rows(&saved.name, &mut |row| {
+            if u64::from(row.id) != next {
+                missing.note(|| format!("row {next} is missing"));
+            }
+            (next, rows, digest) = (u64::from(row.id) + 1, rows + 1, digest.wrapping_add(row.checksum));
+            if row_checksum(row.id, row.shown, row.key, row.state) != row.checksum {
+                broken.note(|| format!("{}: its checksum does not match it", Anew::name(anew, row.id)));
+            } else if let Some(anew) = anew
+                && let Some(how) = anew.differs(&row)
+            {
+                other.note(|| format!("{}: {how}", Anew::name(Some(anew), row.id)));
+            }
+        });
+        let mut told: Vec<String> = [missing, broken, other].into_iter().filter_map(Alike::told).collect();
+        if let Err(error) = read {
+            told.push(error.to_string());
+        } else if (rows, digest) != (saved.rows, saved.digest) {
+            told.push(format!("it has {rows} rows of {}, or their digest does not match them", saved.rows));
+        } else if let Some(made) = anew.map(|anew| anew.view.len() as u64).filter(|made| *made != rows) {
+            told.push(format!("it has {rows} rows, and a fold of the log from its beginning makes {made}"));
+        }
+        told
+    }
+
+    fn sql(&mut self, saved: &SavedView, anew: Option<&Anew<'_>>) -> Vec<String> {
+        let [mut broken, mut other] = [const { Alike::new() }; 2];
+        let read = self.keeper.renderings(&saved.name, 0, usize::MAX, &mut |row| {
+            if !row.whole {
+                broken.note(|| format!("{}: its checksum does not match it", Anew::name(anew, row.id)));
+            } else if anew.is_some_and(|anew| !anew.shows(row.id, row.columns)) {
+                other.note(|| format!("{}: SQL shows other values", Anew::name(anew, row.id)));
+            }
+        });
+        let told = [broken, other].into_iter().filter_map(Alike::told);
+        told.chain(read.err().map(|error| error.to_string())).collect()
+    }
+}
+
+/// A view as a fold of the log from its beginning makes it.
+struct Anew<'a> {
+    view: &'a dyn AnyView,
+    columns: Vec<SqlColumn>,
+}
+
+impl Anew<'_> {
+    fn image(&self, id: u32) -> Option<RowImages> {
+        let mut image = RowImages::default();
+        ((id as usize) < self.view.len()).then(|| self.view.image(id, &mut image))?;
+        Some(image)
+    }
+
+    /// How a stored row that is whole differs from the folded one, if it does.
+    fn differs(&self, stored: &SavedRow<'_>) -> Option<&'static str> {
+        let Some(image) = self.image(stored.id) else {
+            return Some("a fold of the log from its beginning makes no such row");
+        };
+        let same =
+            |row: SavedRow<'_>| (row.key, row.state, row.shown) == (stored.key, stored.state, stored.shown);
+        (!image.iter().all(same)).then_some(
+            "a fold of the log from its beginning makes another; unless the projection calls a function that has changed since (raise its \
+             `version` then), the checkpoint is wrong",
+        )
+    }
+
+    /// Whether these are the row's values, as SQL can show them: it knows no NaN.
+    fn shows(&self, id: u32, columns: &[SqlValue]) -> bool {
+        let same = |(value, shown): (&SqlValue, &SqlValue)| match (value, shown) {
+            (SqlValue::Real(value), SqlValue::Null) => value.is_nan(),
+            (value, shown) => value == shown,
+        };
+        let same = |row: SavedRow<'_>| {
+            row.columns.len() == columns.len() && row.columns.iter().zip(columns).all(same)
+        };
+        self.image(id).is_none_or(|image| image.iter().all(same))
+    }
+
+    /// What a row is called in a finding: its number, and its values if they are known.
+    fn name(anew: Option<&Self>, id: u32) -> String {
+        let mut name = format!("row {id}");
+        let Some((anew, image)) = anew.and_then(|anew| Some((anew, anew.image(id)?))) else { return name };
+        let values = image.iter().flat_map(|row| row.columns).zip(&anew.columns);
+        for (at, (value, column)) in values.enumerate() {
+            let _ = write!(name, "{}{} = {}", if at == 0 { " (" } else { ", " }, column.name, Shown(value));
+        }
+        name.push_str(if anew.columns.is_empty() { "" } else { ")" });
+        name
+    }
+}
+
+/// A value, as a finding shows it.
+struct Shown<'a>(&'a SqlValue);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            SqlValue::Null => f.write_str("NULL"),
+            SqlValue::Integer(value) => write!(f, "{value}"),
+            SqlValue::Real(value) => write!(f, "{value}"),
+            SqlValue::Text(text) if text.chars().count() > 40 => {
+                write!(f, "'{}..'", text.chars().take(40).collect::<String>())
+            }
+            SqlValue::Text(text) => write!(f, "'{text}'"),
+            SqlValue::Blob(bytes) => write!(f, "({} bytes)", bytes.len()),
+        }
+    }
+}
+
+/// Findings of one sort about one view: the first, and how many more.
+struct Alike {
+    first: Option<String>,
+    more: u64,
+}
+
+impl Alike {
+    const fn new() -> Self {
+        Self { first: None, more: 0 }
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        match self.first {
+            None => self.first = Some(what()),
+            Some(_) => self.more += 1,
+        }
+    }
+
+    fn told(self) -> Option<String> {
+        let more =
+            if self.more == 0 { String::new() } else { format!(" (and {} more such rows)", self.more) };
+        self.first.map(|first| first + &more)
+    }
+}
+
+/// Why a fold of the log came to no end.
+fn said(halt: Halt) -> String {
+    match halt {
+        Halt::Stopped => "it was stopped".into(),
+        Halt::Store(error) => error.to_string(),
+        Halt::Flaw(flaw) if flaw.event.is_empty() => flaw.what,
+        Halt::Flaw(flaw) => {
+            format!("the event at position {}, `{}`: {}", flaw.position, flaw.event, flaw.what)
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A new store out of a damaged one: the longest beginning of its log that is whole.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::SqliteStore;
+use super::backup::prepare;
+use super::checkpoints::SqliteCheckpoints;
+use super::folder::Folder;
+use super::reader::SqliteReader;
+use crate::Timestamp;
+use crate::store::{
+    Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, Store, StoreError, StoreId, chain,
+};
+
+/// How much is copied at a time.
+const EVENTS: usize = 4096;
+const BYTES: usize = 8 << 20;
+
+/// What [`SqliteStore::salvage`] copied, and what it could not. Its `Display` is for a person to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Salvaged {
+    /// The new log's identity.
+    pub store: StoreId,
+    /// How many events were copied: those at the positions from 1 to this.
+    pub events: u64,
+    /// How many events behind them there are traces of, and are not in the new log. There may have been more.
+    pub lost: u64,
+    /// Why the copy ends where it does; `None` if that is the log's end.
+    pub why: Option<String>,
+    /// How far each source had been fed, where that is not carried over: it is if nothing is lost. Otherwise some of a source's events may be among
+    /// those lost, and which is not recorded: to feed the source from its beginning doubles what was copied, unless its events bear ids.
+    pub sources: BTreeMap<String, u64>,
+}
+
+impl fmt::Display for Salvaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "events copied: {}", self.events)?;
+        match &self.why {
+            None => f.write_str(", the whole log"),
+            Some(why) => write!(f, "; not copied: at least {}, because {why}", self.lost),
+        }?;
+        for (source, offset) in &self.sources {
+            write!(f, "; the source {source:?} was at offset {offset}, which is not carried over")?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn salvage(from: &Path, to: &Path) -> Result<Salvaged, StoreError> {
+    let from = Arc::new(Folder::open_read_only(from)?);
+    let mut reader = SqliteReader::new(&from.events)?;
+    prepare(to)?;
+    let copied = copy(&from, &mut reader, to);
+    if copied.is_err() {
+        // The folder was empty before: half a copy is not to be taken for a store.
+        for name in ["events.db", "events.db-wal", "events.db-shm", "lock"] {
+            let _ = fs::remove_file(to.join(name));
+        }
+    }
+    copied
+}
+
+fn copy(from: &Arc<Folder>, reader: &mut SqliteReader, to: &Path) -> Result<Salvaged, StoreError> {
+    let store = SqliteStore::open(to)?;
+    let mut log = store.log()?;
+    let (mut head, mut why) = (Head::default(), None);
+    while why.is_none() {
+        let (page, stop) = next_page(reader, head);
+        why = stop;
+        if page.is_empty() {
+            break;
+        }
+        head = append(&mut *log, head, &page, &mut why)?;
+    }
+    let lost = known_end(from, reader).saturating_sub(head.position);
+    if lost > 0 {
+        why.get_or_insert_with(|| "the log ends there, and there are traces of events behind it".into());
+    }
+    let mut sources = reader.sources().unwrap_or_else(|error| {
+        why.get_or_insert_with(|| format!("what is known of its sources cannot be read: {error}"));
+        BTreeMap::new()
+    });
+    if why.is_none() {
+        let sources = std::mem::take(&mut sources);
+        let advances: Vec<_> =
+            sources.iter().map(|(source, to)| Advance { source, after: None, to: *to }).collect();
+        log.append(head, &[], &advances).map_err(refused)?;
+    }
+    drop(log);
+    let store_id = store.id();
+    store.close()?;
+    Ok(Salvaged { store: store_id, events: head.position, lost, why, sources })
+}
+
+/// The next events that are whole, and why there are no more, unless it is for the size of the page or the log's end.
+fn next_page(reader: &mut SqliteReader, after: Head) -> (Vec<Kept>, Option<String>) {
+    let (mut page, mut bytes, mut why) = (Vec::new(), 0, None);
+    let mut last = after.checksum;
+    let read = reader.read(after.position, EVENTS, &mut |event| {
+        if chain(last, &event) != event.checksum {
+            let position = event.position;
+            why = Some(format!("the event at position {position} is not as it was written, by its checksum"));
+            return false;
+        }
+        last = event.checksum;
+        bytes += event.payload.len();
+        page.push(Kept::of(&event));
+        bytes < BYTES
+    });
+    (page, why.or_else(|| read.err().map(|error| error.to_string())))
+}
+
+/// Appends a page. An event that the new log does not take, because of an id that comes twice, ends the copy.
+fn append(
+    log: &mut dyn Log,
+    after: Head,
+    page: &[Kept],
+    why: &mut Option<String>,
+) -> Result<Head, StoreError> {
+    let events: Vec<LogEvent<'_>> = page.iter().map(Kept::event).collect();
+    let end = |events: &[LogEvent<'_>]| {
+        events.last().map_or(after, |last| Head { position: last.position, checksum: last.checksum })
+    };
+    match log.append(after, &events, &[]) {
+        Ok(()) => return Ok(end(&events)),
+        Err(AppendFailure::NotAppended(error)) if taken(&events, &error) => {}
+        Err(error) => return Err(refused(error)),
+    }
+    for (at, event) in events.iter().enumerate() {
+        match log.append(end(&events[..at]), std::slice::from_ref(event), &[]) {
+            Ok(()) => {}
+            Err(AppendFailure::NotAppended(error)) if taken(&[*event], &error) => {
+                *why = Some(format!("the event at position {} is not taken: {error}", event.position));
+                return Ok(end(&events[..at]));
+            }
+            Err(error) => return Err(refused(error)),
+        }
+    }
+    Ok(end(&events))
+}
+
+fn refused(failure: AppendFailure) -> StoreError {
+    match failure {
+        AppendFailure::NotAppended(error) | AppendFailure::Unknown(error) => error,
+        AppendFailure::HeadMoved(_) => StoreError::Locked { path: "the new folder".into() },
+    }
+}
+
+/// Whether an append failed for an event id that comes twice, and not for the disk.
+fn taken(events: &[LogEvent<'_>], error: &StoreError) -> bool {
+    let StoreError::Io { source, .. } = error else { return false };
+    let said = source.to_string();
+    events.iter().filter_map(|event| event.event_id).any(|id| said == crate::store::memory::id_taken(id))
+}
+
+/// The last position of which there is a trace: an event behind the damage, the count of types, or what the last checkpoint saw.
+fn known_end(from: &Arc<Folder>, reader: &mut SqliteReader) -> u64 {
+    let witnessed = || SqliteCheckpoints::open_to_read(from).ok()?.witness().ok()?;
+    let witnessed = witnessed().map_or(0, |witness| witness.head.position);
+    let counted =
+        reader.types().map_or(0, |types| types.iter().fold(0_u64, |sum, ty| sum.saturating_add(ty.count)));
+    witnessed.max(counted).max(reader.last_position())
+}
+
+/// An event on its way.
+struct Kept {
+    position: u64,
+    name: String,
+    version: u32,
+    recorded_at: Timestamp,
+    event_id: Option<String>,
+    metadata: Vec<u8>,
+    payload: Vec<u8>,
+    checksum: u64,
+}
+
+impl Kept {
+    fn of(event: &LogEvent<'_>) -> Self {
+        Self {
+            position: event.position,
+            name: event.name.to_owned(),
+            version: event.version,
+            recorded_at: event.recorded_at,
+            event_id: event.event_id.map(str::to_owned),
+            metadata: event.metadata.to_vec(),
+            payload: event.payload.to_vec(),
+            checksum: event.checksum,
+        }
+    }
+
+    fn event(&self) -> LogEvent<'_> {
+        LogEvent {
+            position: self.position,
+            name: &self.name,
+            version: self.version,
+            recorded_at: self.recorded_at,
+            event_id: self.event_id.as_deref(),
+            metadata: &self.metadata,
+            payload: &self.payload,
+            checksum: self.checksum,
+        }
+    }
+}
