@@ -90,8 +90,13 @@ impl Database {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(immutable_uri(&self.path), flags)
             .map_err(|error| self.fault("opening it", error))?;
-        let (application, format) =
-            marks(&connection).map_err(|error| self.fault("reading its header", error))?;
+        let (application, format) = match marks(&connection) {
+            Ok(marks) => marks,
+            // A loss of power while a write-ahead log was being folded into the file leaves it torn: it is read together
+            // with that log, which makes it good.
+            Err(_) if std::fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0) => return Ok(()),
+            Err(error) => return Err(self.fault("reading its header", error)),
+        };
         if application == 0 && format == 0 { Ok(()) } else { self.check_marks(application, format) }
     }
 

@@ -276,6 +276,37 @@ fn a_creation_that_was_cut_short_is_finished() {
     assert!(why.contains("did not finish"), "{why}");
 }
 
+/// As a loss of power leaves it: pages are on the disk in part, and the write-ahead log that they come from is still there.
+#[test]
+fn a_file_that_was_torn_while_its_write_ahead_log_was_folded_is_made_good() {
+    let (parent, path) = place();
+    let store = open(&path);
+    // As long as they are open, nothing is folded.
+    let (mut log, mut keeper) = (store.log().expect("the log"), store.checkpoints().expect("the keeper"));
+    let written = grow(&mut *log, 500);
+    keeper.save(&[checkpoint(&store, "totals", &[(0, "a", 1.0, true)])]).expect("saved");
+    let copy = parent.path().join("copy");
+    let grown = |bytes: &mut Vec<u8>| bytes[28..32].copy_from_slice(&1_000_000_u32.to_be_bytes());
+    let garbled = |bytes: &mut Vec<u8>| bytes[..512].fill(0xa5);
+    for torn in [grown as fn(&mut Vec<u8>), garbled] {
+        let _ = fs::remove_dir_all(&copy);
+        fs::create_dir(&copy).expect("a folder");
+        for name in ["events.db", "views.db"] {
+            let mut bytes = fs::read(path.join(name)).expect("read");
+            torn(&mut bytes);
+            fs::write(copy.join(name), bytes).expect("written");
+            let wal = format!("{name}-wal");
+            fs::copy(path.join(&wal), copy.join(&wal)).expect("copied");
+        }
+        assert_eq!(head(&SqliteStore::open_read_only(&copy).expect("a store")).position, 500);
+        let store = open(&copy);
+        assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 1000), written);
+        let mut keeper = store.checkpoints().expect("the keeper");
+        assert_eq!(rows(&mut *keeper, "totals").len(), 1, "checkpoints are not set aside for it");
+    }
+    drop((log, keeper));
+}
+
 #[test]
 fn unreadable_views_are_set_aside() {
     let spoil: [fn(&Path); 5] = [
