@@ -83,7 +83,12 @@ fn inspect(path: &Path) -> Result<(), StoreError> {
     if !path.is_dir() {
         return not_a_store("it is a file, and a store is a folder; name the folder instead".into());
     }
-    let names = names_in(path)?;
+    let mut names = names_in(path)?;
+    if !names.iter().any(|n| n == "views.db" || n == "events.db-wal") {
+        // A journal is there when the file is created, and at no other time. Alone, it is what a loss of power left of a
+        // creation: the folder was not synced yet, so nothing was in the file.
+        names.retain(|n| n != "events.db-journal");
+    }
     let has = |name: &str| names.iter().any(|n| n == name);
     let lost = |what: &str| {
         Err(StoreError::Corrupt {

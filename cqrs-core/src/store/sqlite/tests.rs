@@ -269,6 +269,15 @@ fn a_creation_that_was_cut_short_is_finished() {
             .expect("the mode");
         assert_eq!((mode.as_str(), head(&store).position), ("wal", 2));
     }
+    // The file's name was not on the disk yet when the power went, and its journal's was.
+    let (_parent, path) = place();
+    fs::create_dir(&path).expect("a folder");
+    fs::write(path.join("events.db-journal"), [0; 512]).expect("written");
+    grow(&mut *open(&path).log().expect("the log"), 2);
+    fs::remove_file(path.join("events.db")).expect("removed");
+    fs::write(path.join("events.db-journal"), [0; 512]).expect("written");
+    fs::write(path.join("views.db"), b"").expect("written");
+    refused(&path, "only copy of what happened");
     let (_parent, path) = place();
     fs::create_dir(&path).expect("a folder");
     fs::write(path.join("events.db"), b"").expect("written");
