@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::Path;
 
@@ -95,6 +96,14 @@ impl Survival {
 pub struct Image(pub BTreeMap<String, Vec<u8>>);
 
 impl Image {
+    /// A number that is another for another image.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// Writes the files into a folder, which is created.
     ///
     /// # Errors
