@@ -47,6 +47,8 @@ struct State {
     files: BTreeMap<String, FileId>,
     known: u32,
     faults: Vec<Fault>,
+    /// How many operations they have made fail.
+    failed: u64,
 }
 
 /// An open file of a watched folder.
@@ -102,16 +104,15 @@ impl Disk {
         self.shared.state().faults.push(fault);
     }
 
-    /// Forgets all rules, and answers how often one of them has made an operation fail.
-    pub fn mend(&self) -> u64 {
-        let faults = std::mem::take(&mut self.shared.state().faults);
-        faults.iter().map(Fault::fired).sum()
+    /// Forgets all rules.
+    pub fn mend(&self) {
+        self.shared.state().faults.clear();
     }
 
-    /// How often one of the rules has made an operation fail.
+    /// How many operations have been made to fail until now.
     #[must_use]
-    pub fn fired(&self) -> u64 {
-        self.shared.state().faults.iter().map(Fault::fired).sum()
+    pub fn failed(&self) -> u64 {
+        self.shared.state().failed
     }
 }
 
@@ -133,7 +134,9 @@ impl State {
 
     fn judge(&mut self, operation: Operation, name: &str) -> Option<How> {
         // Every rule counts, whichever is first to say how.
-        self.faults.iter_mut().fold(None, |how, fault| fault.judge(operation, name).or(how))
+        let how = self.faults.iter_mut().fold(None, |how, fault| fault.judge(operation, name).or(how));
+        self.failed += u64::from(how.is_some());
+        how
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Operation {
     Sync,
     /// Deleting a file.
     Delete,
-    /// Reaching for the shared memory of a write-ahead log.
+    /// Reaching for the shared memory of a write-ahead log. SQLite takes the code `SQLITE_READONLY` for a success here: use another.
     Share,
 }
 
@@ -38,7 +38,6 @@ pub struct Fault {
     lasting: bool,
     how: How,
     seen: u64,
-    fired: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +60,7 @@ pub(crate) enum How {
 
 impl Fault {
     fn new(operations: Vec<Operation>, how: How) -> Self {
-        Self { operations, files: Files::All, nth: 1, lasting: false, how, seen: 0, fired: 0 }
+        Self { operations, files: Files::All, nth: 1, lasting: false, how, seen: 0 }
     }
 
     /// Operations of this kind answer with this code, and do nothing.
@@ -125,11 +124,6 @@ impl Fault {
         }
         self.seen += 1;
         let due = self.seen == self.nth || self.lasting && self.seen > self.nth;
-        self.fired += u64::from(due);
         due.then_some(self.how)
-    }
-
-    pub(crate) fn fired(&self) -> u64 {
-        self.fired
     }
 }

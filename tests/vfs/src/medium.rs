@@ -258,8 +258,11 @@ impl Content {
         if self.since.is_empty() {
             return self.synced.clone();
         }
-        let survives =
-            |change: &Change, sector| change.state == State::Synced || lot.survives(change.number, sector);
+        let survives = |change: &Change, sector| {
+            // A file is cut off as a whole, wherever a sector of it may be.
+            let sector = if matches!(change.what, What::Truncate(_)) { LENGTH } else { sector };
+            change.state == State::Synced || lot.survives(change.number, sector)
+        };
         let length = self.since.iter().rev().filter(|change| survives(change, LENGTH));
         let length = length.filter_map(|change| change.length).next().unwrap_or(self.synced.len());
         let mut image = self.synced.clone();
@@ -401,6 +404,14 @@ mod tests {
             images(&medium).iter().filter_map(|image| a(image).get(1024).copied()).collect();
         ends.sort_unstable();
         assert!(ends.contains(&0) && ends.contains(&2), "zeros where nothing was written");
+    }
+
+    #[test]
+    fn a_file_is_cut_off_as_a_whole_or_not() {
+        let medium = medium(&[Entry::Truncated { file: A, length: 0 }]);
+        for image in images(&medium) {
+            assert!(a(&image).is_empty() || a(&image) == [1; 1024]);
+        }
     }
 
     #[test]
