@@ -19,7 +19,7 @@ pub(super) struct Folder {
     pub(super) events: Database,
     pub(super) views: Database,
     /// Held for its lock; `None` when read-only.
-    lock: Option<File>,
+    pub(super) lock: Option<File>,
     /// Whether the writing end is out: there is one, since it alone knows the head.
     pub(super) log_taken: AtomicBool,
     /// Whether views.db was found damaged after it was opened; the next opening sets it aside.
@@ -74,6 +74,15 @@ impl Folder {
 
     pub(super) fn read_only(&self) -> bool {
         self.lock.is_none()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that another thread is just spawning has it open as well, until it is on its way.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
     }
 }
 

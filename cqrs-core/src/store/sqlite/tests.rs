@@ -69,6 +69,17 @@ fn one_opener_writes_and_dropping_the_last_end_frees_the_folder() {
 }
 
 #[test]
+fn a_process_that_is_being_spawned_does_not_keep_the_folder_locked() {
+    let (_parent, path) = filled();
+    let folder = Folder::open(&path).expect("the folder");
+    // As a fork has it, until it becomes another program.
+    let inherited = folder.lock.as_ref().expect("locked").try_clone().expect("another descriptor");
+    drop(folder);
+    open(&path);
+    drop(inherited);
+}
+
+#[test]
 fn the_identity_stays_and_differs() {
     let ((_a, one), (_b, other)) = (filled(), filled());
     let id = open(&one).id();
