@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use cqrs_core::prelude::*;
-use cqrs_core::store::{Head, LogEvent, SqliteStore, Store, chain};
+use cqrs_core::store::{LogEvent, SqliteStore, Store, chain};
 use cqrs_core::{EventsError, Refusal, Timestamp};
 use faulty_vfs::{Disk, Entry, Fault, FileId, Medium, Operation, Random, Survival, codes};
 
@@ -385,4 +385,240 @@ fn whichever_operation_on_the_log_fails_nothing_is_lost_and_work_goes_on() {
 #[test]
 fn whichever_operation_on_the_checkpoints_fails_no_append_does() {
     sweep("views.db", true);
+}
+
+/// A file system of its own, where one can be mounted.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(at: PathBuf) -> Option<Self> {
+        fs::create_dir(&at).unwrap();
+        run("mount", &["-t", "tmpfs", "-o", "size=16m", "tmpfs"], &at).then_some(Self(at))
+    }
+
+    fn writable(&self, writable: bool) -> bool {
+        run("mount", &["-o", if writable { "remount,rw" } else { "remount,ro" }], &self.0)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        run("umount", &[], &self.0);
+    }
+}
+
+fn run(command: &str, arguments: &[&str], at: &Path) -> bool {
+    Command::new(command).args(arguments).arg(at).output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_says_so_and_is_left_as_it_is() {
+    let parent = tempfile::tempdir().unwrap();
+    let Some(mount) = Mount::new(parent.path().join("disk")) else {
+        eprintln!("no file system can be mounted here: not tested");
+        return;
+    };
+    let folder = mount.0.join("shop");
+    let engine = open(&folder).unwrap();
+    for number in 1..=6 {
+        append(&engine, number).unwrap();
+    }
+    engine.close().wait().unwrap();
+    drop(engine);
+    let there: Vec<Paid> = (1..=6).flat_map(paid).collect();
+    assert!(mount.writable(false), "nothing is open there");
+    says(&open(&folder).unwrap_err(), &["Read-only file system", "shop"]);
+    says(&open(&mount.0.join("new")).unwrap_err(), &["Read-only file system", "new"]);
+    // Readers need the files through which SQLite coordinates them, and are told what to do.
+    let error = Engine::open_read_only(&folder).unwrap_err().to_string();
+    says(&error, &["events.db", "copy the folder to a writable place"]);
+    assert!(mount.writable(true));
+    let engine = open(&folder).unwrap();
+    assert_eq!(log(&engine), there);
+    append(&engine, 7).unwrap();
+    engine.close().wait().unwrap();
+}
+
+/// As when the system remounts a disk that has errors: what was open stays open, and takes nothing any more.
+#[test]
+fn files_that_turn_read_only_take_no_appends_and_lose_nothing() {
+    let place = place();
+    let folder = place.path().join("store");
+    let disk = Disk::watch(&folder);
+    let mut answers = Answers::default();
+    let engine = open(&folder).unwrap();
+    (1..=4).for_each(|number| answers.append(&engine, &disk, number).unwrap());
+    let writing = [Operation::Write, Operation::Truncate, Operation::Delete];
+    disk.fail(Fault::on_any(&writing, codes::SQLITE_READONLY).from_then_on());
+    disk.fail(Fault::on(Operation::Open, codes::SQLITE_CANTOPEN).from_then_on());
+    says(&answers.append(&engine, &disk, 5).unwrap_err().to_string(), &["events.db", "readonly"]);
+    says(&answers.append(&engine, &disk, 7).unwrap_err().to_string(), &["reopen"]);
+    let there: Vec<Paid> = (1..=4).flat_map(paid).collect();
+    folded(&engine, &there);
+    says(&engine.checkpoint().wait().unwrap_err().to_string(), &["views.db"]);
+    let _ = engine.close().wait();
+    says(&open(&folder).unwrap_err(), &["events.db"]);
+    disk.mend();
+    sound(&folder, &answers, false);
+}
+
+/// The child: opens the store with few file descriptors, and appends until it is told that it cannot. Its panics are the parent's failures.
+#[test]
+#[ignore = "the child of the test below"]
+fn child() {
+    let Ok(folder) = std::env::var("DISK_FOLDER") else { return };
+    let folder = PathBuf::from(folder);
+    let first: u64 = std::env::var("DISK_FIRST").unwrap().parse().unwrap();
+    let Ok(mut told) = fs::File::options().append(true).create(true).open(folder.with_extension("told"))
+    else {
+        return;
+    };
+    let mut tell = |what: &str| told.write_all(format!("{what}\n").as_bytes()).unwrap();
+    let engine = match open(&folder) {
+        Ok(engine) => engine,
+        Err(error) => return tell(&format!("refused {}", error.replace('\n', " "))),
+    };
+    for number in first..first + 6 {
+        // From the third on, there is not one descriptor left.
+        let mut rest = Vec::new();
+        while number > first + 2
+            && let Ok(file) = fs::File::open("/dev/null")
+        {
+            rest.push(file);
+        }
+        match append(&engine, number) {
+            Ok(receipt) => tell(&format!("{number} {} {}", receipt.first, receipt.last)),
+            Err(AppendError::NotAppended(why)) => tell(&format!("failed {why}")),
+            Err(error) => panic!("{error}"),
+        }
+        if number == first + 4
+            && let Err(error) = engine.checkpoint().wait()
+        {
+            tell(&format!("failed {error}"));
+        }
+        assert_eq!(engine.view::<Spent>().get("nobody"), Ok(None));
+    }
+    if let Err(error) = engine.close().wait() {
+        tell(&format!("failed {error}"));
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn too_few_file_descriptors_are_said_and_lose_nothing() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("shop");
+    open(&folder).unwrap().close().wait().unwrap();
+    let (mut refused, mut worked) = (0, 0);
+    for limit in 4..48_u64 {
+        let before = fs::read_to_string(folder.with_extension("told")).unwrap_or_default().len();
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -n $0; exec \"$@\"", &limit.to_string()])
+            .arg(std::env::current_exe().unwrap())
+            .args(["child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .env("DISK_FOLDER", &folder)
+            .env("DISK_FIRST", (limit * 100).to_string())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let loading = !output.status.success() && !errors.contains("panicked");
+        assert!(loading || output.status.success(), "{limit} descriptors: {errors}");
+        let told = fs::read_to_string(folder.with_extension("told")).unwrap_or_default();
+        for line in told[before..].lines() {
+            if let Some(why) = line.strip_prefix("refused ") {
+                assert!(why.contains("open files") || why.contains("unable to open"), "{limit}: {why}");
+                refused += 1;
+            } else if let Some(why) = line.strip_prefix("failed ") {
+                assert!(why.contains("open files") || why.contains("unable to open"), "{limit}: {why}");
+            } else {
+                worked += 1;
+            }
+        }
+        let mut answers = Answers::default();
+        let receipts = told.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+        answers.acknowledged.extend(receipts.map(|line| {
+            let mut numbers = line.split(' ').map(|number| number.parse().unwrap());
+            let mut next = || numbers.next().unwrap();
+            (next(), next(), next())
+        }));
+        let engine = open(&folder).unwrap();
+        let there = log(&engine);
+        answers.hold(&there, false);
+        folded(&engine, &there);
+        engine.close().wait().unwrap();
+    }
+    eprintln!("{refused} starts refused, {worked} appends acknowledged");
+    assert!(refused > 3 && worked > 60, "{refused} starts refused, {worked} appends acknowledged");
+}
+
+/// Appends past the engine, as if the clock had been that far ahead.
+fn recorded_in_the_future(folder: &Path, at: Timestamp) {
+    let store = SqliteStore::open(folder).unwrap();
+    let (mut log, mut reader) = (store.log().unwrap(), store.reader().unwrap());
+    let head = log.head().unwrap();
+    let mut payload = Vec::new();
+    let read = reader.read(head.position - 1, 1, &mut |event| {
+        payload = event.payload.to_vec();
+        true
+    });
+    assert_eq!(read.unwrap(), 1);
+    let mut event = LogEvent {
+        position: head.position + 1,
+        name: "Paid",
+        version: 1,
+        recorded_at: at,
+        event_id: None,
+        metadata: &[],
+        payload: &payload,
+        checksum: 0,
+    };
+    event.checksum = chain(head.checksum, &event);
+    log.append(head, &[event]).unwrap();
+}
+
+/// When the last payment of each customer was recorded, and how often time went back meanwhile.
+#[projection(from = Paid, group_by = customer)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latest {
+    customer: String,
+    #[last(meta.recorded_at)]
+    last: Timestamp,
+    #[max(meta.recorded_at)]
+    latest: Timestamp,
+}
+
+#[test]
+fn a_clock_that_goes_back_never_takes_the_log_with_it() {
+    let year = 365 * 24 * 3600 * 1_000_000_i64;
+    let later = Timestamp::from_micros(Timestamp::now().as_micros() + year);
+    for future in [later, Timestamp::from_micros(i64::MAX)] {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("shop");
+        let open = || Engine::open(&folder).unwrap().view::<Latest>().view::<Spent>().start().unwrap();
+        let engine = open();
+        for number in 1..=3 {
+            append(&engine, number).unwrap();
+        }
+        engine.close().wait().unwrap();
+        drop(engine);
+        recorded_in_the_future(&folder, future);
+        for session in 0..2 {
+            let engine = open();
+            for number in 10 * session + 10..10 * session + 14 {
+                append(&engine, number).unwrap();
+            }
+            let mut events = engine.events::<Paid>(1).until_head();
+            let times: Vec<Timestamp> =
+                std::iter::from_fn(|| events.next().wait()).map(|event| event.unwrap().recorded_at).collect();
+            assert!(times.is_sorted() && times[0] < future);
+            assert!(
+                times[5..].iter().all(|time| *time == future),
+                "time stands still until the clock has caught up"
+            );
+            for row in engine.view::<Latest>().rows().unwrap() {
+                assert_eq!((row.last, row.latest), (future, future), "{}: {future}", row.customer);
+            }
+            engine.close().wait().unwrap();
+        }
+    }
 }

@@ -133,8 +133,12 @@ impl State {
     }
 
     fn judge(&mut self, operation: Operation, name: &str) -> Option<How> {
-        // Every rule counts, whichever is first to say how.
-        let how = self.faults.iter_mut().fold(None, |how, fault| fault.judge(operation, name).or(how));
+        // The first that fits says how; the others count it, too.
+        let judge = |how: Option<How>, fault: &mut Fault| {
+            let own = fault.judge(operation, name);
+            how.or(own)
+        };
+        let how = self.faults.iter_mut().fold(None, judge);
         self.failed += u64::from(how.is_some());
         how
     }
