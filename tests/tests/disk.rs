@@ -150,7 +150,7 @@ fn withstands_power_cuts(trace: &[Entry], answers: &Answers, cuts: &[usize], ran
             let folder = place.path().join("store");
             medium.image(survival, random.draw()).write_to(&folder).unwrap();
             let checked = std::panic::catch_unwind(|| sound(&folder, &until, true));
-            assert!(checked.is_ok(), "cut at {cut} of {}, {survival:?}: {trace:?}", trace.len());
+            assert!(checked.is_ok(), "cut at {cut} of {}, {survival:?}", trace.len());
         }
     }
 }
@@ -245,31 +245,42 @@ fn continued(first: &[Entry], second: &[Entry]) -> Vec<Entry> {
     both
 }
 
-/// A sync fails, and then the process dies: the next one reads from memory what never came to the disk, and must not build on it.
+/// A sync fails, and then the process dies: the next one reads from memory what never came to the disk, and must not build on it. Also
+/// where a reader has the file open, so that SQLite does not tidy up by itself.
 #[test]
 fn what_a_failed_sync_left_in_memory_is_written_anew_before_it_is_built_upon() {
-    let place = place();
-    let mut answers = Answers::default();
-    let first = {
-        let folder = place.path().join("first");
+    for with_reader in [false, true] {
+        let place = place();
+        let mut answers = Answers::default();
+        let first = {
+            let folder = place.path().join("first");
+            let disk = Disk::watch(&folder);
+            let engine = open(&folder).unwrap();
+            (1..=3).for_each(|number| answers.append(&engine, &disk, number).unwrap());
+            disk.fail(Fault::on(Operation::Sync, codes::SQLITE_IOERR_FSYNC).file("events.db-wal"));
+            answers.append(&engine, &disk, 4).unwrap_err();
+            disk.trace()
+        };
+        let folder = place.path().join("second");
+        let mut medium = Medium::default();
+        first.iter().for_each(|entry| medium.apply(entry));
+        medium.image(Survival::Everything, 0).write_to(&folder).unwrap();
         let disk = Disk::watch(&folder);
+        let reader = with_reader.then(|| {
+            let reader = rusqlite::Connection::open(folder.join("events.db")).unwrap();
+            let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+            assert!(reader.query_one("SELECT count(*) FROM events", [], count).unwrap() > 0);
+            reader
+        });
         let engine = open(&folder).unwrap();
-        (1..=3).for_each(|number| answers.append(&engine, &disk, number).unwrap());
-        disk.fail(Fault::on(Operation::Sync, codes::SQLITE_IOERR_FSYNC).file("events.db-wal"));
-        answers.append(&engine, &disk, 4).unwrap_err();
-        disk.trace()
-    };
-    let folder = place.path().join("second");
-    let mut medium = Medium::default();
-    first.iter().for_each(|entry| medium.apply(entry));
-    medium.image(Survival::Everything, 0).write_to(&folder).unwrap();
-    let disk = Disk::watch(&folder);
-    let engine = open(&folder).unwrap();
-    assert_eq!(log(&engine), (1..=4).flat_map(paid).collect::<Vec<_>>(), "memory has it");
-    (5..=6).for_each(|number| answers.append(&engine, &disk, number).unwrap());
-    let trace = continued(&first, &disk.trace());
-    engine.close().wait().unwrap();
-    withstands_power_cuts(&trace, &answers, &(first.len()..=trace.len()).collect::<Vec<_>>(), &mut Random(2));
+        assert_eq!(log(&engine), (1..=4).flat_map(paid).collect::<Vec<_>>(), "memory has it");
+        (5..=6).for_each(|number| answers.append(&engine, &disk, number).unwrap());
+        let trace = continued(&first, &disk.trace());
+        engine.close().wait().unwrap();
+        drop(reader);
+        let cuts: Vec<usize> = (first.len()..=trace.len()).collect();
+        withstands_power_cuts(&trace, &answers, &cuts, &mut Random(2));
+    }
 }
 
 /// Two sessions of appends, with whatever fails in between. Where something fails, the cause is taken away, and it has to work.

@@ -16,8 +16,9 @@ mod wal;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use self::checkpoints::SqliteCheckpoints;
 use self::database::Database;
@@ -44,7 +45,9 @@ impl SqliteStore {
     /// other contents, [`StoreError::NewerFormat`], and [`StoreError::Corrupt`] when the log is damaged or missing.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let folder = Folder::open(path.as_ref())?;
-        let id = identify(&folder.events, &folder.events.open()?)?;
+        let events = folder.events.open()?;
+        let id = identify(&folder.events, &events)?;
+        fold_leftovers(&folder.events, &events)?;
         sync_folder(Some(&folder.path))?;
         Ok(Self { id, folder: Arc::new(folder) })
     }
@@ -61,6 +64,19 @@ impl SqliteStore {
         let folder = Folder::open_read_only(path.as_ref())?;
         let id = identify(&folder.events, &folder.events.open_read_only()?)?;
         Ok(Self { id, folder: Arc::new(folder) })
+    }
+}
+
+/// Folds what a crash left in the write-ahead log, before anything is built upon it: if a sync of it had failed, what is read from it may be in
+/// the system's memory only, and no later sync would bring it to the disk.
+fn fold_leftovers(events: &Database, connection: &Connection) -> Result<(), StoreError> {
+    let fault = |error| events.fault("folding the write-ahead log", error);
+    // A reader of another process may be in the way for hours; it is not waited for.
+    connection.busy_timeout(Duration::ZERO).map_err(fault)?;
+    match events.fold(connection) {
+        // Where there is no room, it can be read even so.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(()),
+        folded => folded.map(drop).map_err(fault),
     }
 }
 
