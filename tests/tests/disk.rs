@@ -85,7 +85,11 @@ struct Answers {
     /// Number, and first and last position.
     acknowledged: Vec<(u64, u64, u64)>,
     unknown: Vec<u64>,
+    refused: Vec<u64>,
 }
+
+/// What is noted in the trace: a place among the acknowledged or, from here on, among the refused.
+const REFUSED: u64 = 1 << 32;
 
 impl Answers {
     /// Appends, and notes what is answered.
@@ -97,7 +101,10 @@ impl Answers {
                 self.acknowledged.push((number, receipt.first, receipt.last));
             }
             Err(AppendError::Unknown { .. }) => self.unknown.push(number),
-            Err(AppendError::NotAppended(_)) => {}
+            Err(AppendError::NotAppended(_)) => {
+                disk.note(REFUSED + self.refused.len() as u64);
+                self.refused.push(number);
+            }
         }
         answer.map(drop)
     }
@@ -114,15 +121,18 @@ impl Answers {
             let number = event.append;
             rest = rest.strip_prefix(&*paid(number)).unwrap_or_else(|| panic!("append {number} is torn"));
             let known = self.unknown.contains(&number) || self.acknowledged.iter().any(|a| a.0 == number);
-            assert!(known || cut, "append {number} is there, and was answered with \"nothing was appended\"");
+            let refused = self.refused.contains(&number) && !known;
+            assert!(!refused, "append {number} is there, and was answered with \"nothing was appended\"");
+            assert!(known || cut, "append {number} is there, and was not begun");
             assert!(!rest.iter().any(|event| event.append == number), "append {number} is there twice");
         }
     }
 }
 
-/// The folder has what was answered, takes an append, and has that, too.
-fn sound(folder: &Path, answers: &Answers, cut: bool) {
+/// The folder has what was answered, takes an append, and has that, too. Whether its view went on from a checkpoint.
+fn sound(folder: &Path, answers: &Answers, cut: bool) -> bool {
     let engine = open(folder).unwrap();
+    let resumed = engine.health().views[0].checkpoint.is_some();
     let before = log(&engine);
     answers.hold(&before, cut);
     folded(&engine, &before);
@@ -133,6 +143,7 @@ fn sound(folder: &Path, answers: &Answers, cut: bool) {
     assert_eq!(after, [before, paid(1000)].concat());
     folded(&engine, &after);
     engine.close().wait().unwrap();
+    resumed
 }
 
 /// What a power cut leaves, at some points of a trace, has what had been acknowledged.
@@ -141,8 +152,12 @@ fn withstands_power_cuts(trace: &[Entry], answers: &Answers, cuts: &[usize], ran
         let (mut medium, mut until) = (Medium::default(), Answers::default());
         for entry in &trace[..*cut] {
             medium.apply(entry);
-            if let Entry::Note(number) = entry {
-                until.acknowledged.push(answers.acknowledged[*number as usize]);
+            match entry {
+                Entry::Note(number @ REFUSED..) => {
+                    until.refused.push(answers.refused[(number - REFUSED) as usize]);
+                }
+                Entry::Note(number) => until.acknowledged.push(answers.acknowledged[*number as usize]),
+                _ => {}
             }
         }
         for survival in [Survival::Nothing, Survival::Everything, Survival::Sectors, Survival::Changes] {
@@ -370,11 +385,21 @@ fn sweep(files: &str, log_is_well: bool) {
                 let (answers, starts) = worked.unwrap_or_else(|_| panic!("{}", what()));
                 disk.mend();
                 let trace = disk.trace();
-                let checked = std::panic::catch_unwind(|| sound(&folder, &answers, false));
-                assert!(checked.is_ok(), "{}", what());
-                if nth.is_multiple_of(7) {
-                    let cut = random.below(trace.len() as u64 + 1) as usize;
-                    withstands_power_cuts(&trace, &answers, &[cut], &mut random);
+                let resumed = std::panic::catch_unwind(|| sound(&folder, &answers, false));
+                let resumed = resumed.unwrap_or_else(|_| panic!("{}", what()));
+                assert!(resumed, "a checkpoint was saved, and is of no use: {}", what());
+                // The power goes right after an append was refused, or at any moment.
+                let refusal = trace.iter().position(|entry| matches!(entry, Entry::Note(REFUSED..)));
+                let cut = match refusal {
+                    Some(at) if nth.is_multiple_of(2) => Some(at + 1),
+                    _ if nth.is_multiple_of(7) => Some(random.below(trace.len() as u64 + 1) as usize),
+                    _ => None,
+                };
+                if let Some(cut) = cut {
+                    let cut = std::panic::AssertUnwindSafe(|| {
+                        withstands_power_cuts(&trace, &answers, &[cut], &mut random);
+                    });
+                    assert!(std::panic::catch_unwind(cut).is_ok(), "{}", what());
                 }
                 faults += 1;
                 refused += starts;
