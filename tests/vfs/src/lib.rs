@@ -15,8 +15,8 @@
 //!
 //! What was written before the last sync of its file is there. Of what was written since, each sector of 512 bytes is as it was at the
 //! sync, or as it was at any moment since, whatever became of other sectors of the same write, of writes before, or of other files. The length of a file is
-//! metadata, and is what it was at the sync or at any moment since: a file may be longer than what survived of its data (the rest reads as zeros), or shorter. Cutting a file off happens as a whole or not at all.
-//! Names are metadata, too: which file a name stands for is as it was when the folder was last synced, or at any moment since, name by name. SQLite
+//! metadata, and is what it was at the sync or at any moment since: a file may be longer than what survived of its data (the rest reads as zeros), or shorter.
+//! Cutting a file off happens as a whole or not at all. Names are metadata, too: which file a name stands for is as it was when the folder was last synced, or at any moment since, name by name. SQLite
 //! syncs the folder with the first sync of a journal or write-ahead log that it opened to create, and with some deletions; what a program syncs
 //! itself, past SQLite, is not seen, so it counts as not done. In some images, bytes that were under way to the disk are garbage ([`Survival::Garbage`]).
 //! A failed sync leaves what it was to sync in doubt for good: a later sync that succeeds does not settle it, as on Linux.
@@ -27,8 +27,8 @@
 //!
 //! # Why not `sqlite-plugin`
 //!
-//! It makes a whole VFS out of a Rust trait: files, locks and shared memory would all have to be written anew, and what would then be tested is not what
-//! runs. It can neither pass on to the platform's VFS nor hand out its shared memory. A shim is a page of C functions that call the real ones.
+//! It (0.11) makes a whole VFS out of a Rust trait. The trait knows shared memory, but nothing passes on to the platform's VFS: files, locks and shared
+//! memory would all have to be written anew, and what would then be tested is not what runs. A shim is a page of C functions that call the real ones.
 
 mod disk;
 mod fault;
