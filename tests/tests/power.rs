@@ -421,8 +421,15 @@ fn add(figure: &AtomicU64, more: u64) {
     figure.fetch_add(more, Ordering::Relaxed);
 }
 
+/// An image that has not all that it should have.
+struct Wanting {
+    why: String,
+    /// Where it is: as it was made, and as it was left.
+    place: tempfile::TempDir,
+}
+
 /// Cuts a story at random points, and checks images of each. Answers with one that stood the test, for another story to begin with.
-fn cut(story: &Story, cuts: u64, random: &mut Random, figures: &Figures) -> Result<Option<Start>, String> {
+fn cut(story: &Story, cuts: u64, random: &mut Random, figures: &Figures) -> Result<Option<Start>, Wanting> {
     // What was there when the story began was there all at once.
     let found = story.trace.iter().take_while(|entry| matches!(entry, Entry::Found { .. })).count() as u64;
     // Half of the cuts right around what matters: a sync, or an answer.
@@ -476,13 +483,9 @@ fn cut(story: &Story, cuts: u64, random: &mut Random, figures: &Figures) -> Resu
                 }
                 Err(why) => {
                     image.write_to(&place.path().join("image")).unwrap();
-                    let kept = place.keep();
-                    return Err(format!(
-                        "{why}\ncut at {point} of {}, {survival:?}, seed {seed}; the image is in {}/image, and as it was left in {}/store",
-                        story.trace.len(),
-                        kept.display(),
-                        kept.display()
-                    ));
+                    let why =
+                        format!("{why}\ncut at {point} of {}, {survival:?}, seed {seed}", story.trace.len());
+                    return Err(Wanting { why, place });
                 }
             }
         }
@@ -512,15 +515,14 @@ fn whatever_a_power_cut_leaves_has_everything_that_was_acknowledged() {
             let mut random = Random(Random(seed ^ number << 32).draw());
             let mut start = None;
             for generation in 0..1 + random.below(4) {
-                let told = record(&mut random, start.take(), None).and_then(|story| {
-                    add(&figures.stories, 1);
-                    add(&figures.recoveries, u64::from(generation > 0));
-                    cut(&story, 40, &mut random, &figures)
+                let at = format!("POWER_SEED={seed}, chain {number}, generation {generation}");
+                let story =
+                    record(&mut random, start.take(), None).unwrap_or_else(|why| panic!("{at}: {why}"));
+                add(&figures.stories, 1);
+                add(&figures.recoveries, u64::from(generation > 0));
+                start = cut(&story, 40, &mut random, &figures).unwrap_or_else(|Wanting { why, place }| {
+                    panic!("{at}: {why}; it is kept in {}", place.keep().display())
                 });
-                start = match told {
-                    Ok(next) => next,
-                    Err(why) => panic!("POWER_SEED={seed}, chain {number}, generation {generation}: {why}"),
-                };
                 if start.is_none() || figures.images.load(Ordering::Relaxed) >= wanted {
                     break;
                 }
@@ -553,8 +555,8 @@ fn caught(mut story: impl FnMut(&mut Random) -> Story) -> String {
     let (mut random, figures) = (Random(seed()), Figures::default());
     for _ in 0..20 {
         let story = story(&mut random);
-        if let Err(why) = cut(&story, 40, &mut random, &figures) {
-            return why;
+        if let Err(wanting) = cut(&story, 40, &mut random, &figures) {
+            return wanting.why;
         }
     }
     panic!("{} images, and nothing was noticed", figures.images.load(Ordering::Relaxed));
