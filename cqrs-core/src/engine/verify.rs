@@ -114,7 +114,7 @@ fn read_log(reader: &mut dyn LogReader, catalog: &Catalog, report: &mut Report) 
         }
     };
     if let Err(error) = reader.sources() {
-        reading.damage(error.to_string());
+        reading.report.add(Place::Log, error.to_string());
     }
     // Counts and events are from one moment: what is counted is what is read, or else it is said.
     let counted = types.iter().flatten().fold(0_u64, |sum, ty| sum.saturating_add(ty.count));

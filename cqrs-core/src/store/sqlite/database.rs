@@ -98,14 +98,11 @@ impl Database {
         let connection = Connection::open_with_flags(immutable_uri(&self.path), flags)
             .map_err(|error| self.fault("opening it", error))?;
         let (application, format) = match marks(&connection) {
-            // Folded in part, by a process that was killed or beside one that reads, the file is whole only together with its write-ahead log.
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
-                    && std::fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0) =>
-            {
-                return Ok(());
-            }
-            marks => marks.map_err(|error| self.fault("reading its header", error))?,
+            Ok(marks) => marks,
+            // A loss of power while a write-ahead log was being folded into the file leaves it torn: it is read together
+            // with that log, which makes it good.
+            Err(_) if std::fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0) => return Ok(()),
+            Err(error) => return Err(self.fault("reading its header", error)),
         };
         if application == 0 && format == 0 { Ok(()) } else { self.check_marks(application, format) }
     }

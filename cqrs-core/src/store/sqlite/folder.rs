@@ -19,7 +19,7 @@ pub(super) struct Folder {
     pub(super) events: Database,
     pub(super) views: Database,
     /// Held for its lock; `None` when read-only.
-    lock: Option<File>,
+    pub(super) lock: Option<File>,
     /// Whether the writing end is out: there is one, since it alone knows the head.
     pub(super) log_taken: AtomicBool,
     /// Whether views.db was found damaged after it was opened; the next opening sets it aside.
@@ -83,13 +83,27 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that another thread is just spawning has it open as well, until it is on its way.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
+    }
+}
+
 /// Refuses a folder that holds something else, or a store that has lost its log.
 fn inspect(path: &Path) -> Result<(), StoreError> {
     let not_a_store = |what: String| Err(StoreError::NotAStore { path: path.to_owned(), what });
     if !path.is_dir() {
         return not_a_store("it is a file, and a store is a folder; name the folder instead".into());
     }
-    let names = names_in(path)?;
+    let mut names = names_in(path)?;
+    if !names.iter().any(|n| n == "views.db" || n == "events.db-wal") {
+        // A journal is there when the file is created, and at no other time. Alone, it is what a loss of power left of a
+        // creation: the folder was not synced yet, so nothing was in the file.
+        names.retain(|n| n != "events.db-journal");
+    }
     let has = |name: &str| names.iter().any(|n| n == name);
     let lost = |what: &str| {
         Err(StoreError::Corrupt {

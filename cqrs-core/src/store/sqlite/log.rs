@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::database::{Database, PATIENCE};
 use super::folder::Folder;
 use super::reader::{self, Sources};
 use super::wal::WalWatch;
@@ -49,6 +51,7 @@ impl SqliteLog {
     fn open(folder: &Arc<Folder>) -> Result<Self, StoreError> {
         let connection = folder.events.open()?;
         let head = reader::head(&folder.events, &connection)?;
+        fold_leftovers(&folder.events, &connection)?;
         let fault = |error| folder.events.fault("counting the log's types", error);
         connection.execute(reader::COUNT, []).map_err(fault)?;
         let id = reader::identity(&folder.events, &connection)?;
@@ -161,6 +164,21 @@ impl SqliteLog {
             self.poison = Some("a transaction could not be rolled back".into());
         }
         self.poison.is_none()
+    }
+}
+
+/// Folds what a crash left in the write-ahead log, before anything is built upon it: if a sync of it had failed, what is read from it may be in
+/// the system's memory only, and no later sync would bring it to the disk.
+fn fold_leftovers(events: &Database, connection: &Connection) -> Result<(), StoreError> {
+    let fault = |error| events.fault("folding the write-ahead log", error);
+    // A reader of another process may be in the way for hours; it is not waited for.
+    connection.busy_timeout(Duration::ZERO).map_err(fault)?;
+    let folded = events.fold(connection);
+    connection.busy_timeout(PATIENCE).map_err(fault)?;
+    match folded {
+        // Where there is no room, it can be read even so.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(()),
+        folded => folded.map(drop).map_err(fault),
     }
 }
 

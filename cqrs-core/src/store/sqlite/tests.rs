@@ -69,6 +69,17 @@ fn one_opener_writes_and_dropping_the_last_end_frees_the_folder() {
 }
 
 #[test]
+fn a_process_that_is_being_spawned_does_not_keep_the_folder_locked() {
+    let (_parent, path) = filled();
+    let folder = Folder::open(&path).expect("the folder");
+    // As a fork has it, until it becomes another program.
+    let inherited = folder.lock.as_ref().expect("locked").try_clone().expect("another descriptor");
+    drop(folder);
+    open(&path);
+    drop(inherited);
+}
+
+#[test]
 fn the_identity_stays_and_differs() {
     let ((_a, one), (_b, other)) = (filled(), filled());
     let id = open(&one).id();
@@ -269,11 +280,51 @@ fn a_creation_that_was_cut_short_is_finished() {
             .expect("the mode");
         assert_eq!((mode.as_str(), head(&store).position), ("wal", 2));
     }
+    // The file's name was not on the disk yet when the power went, and its journal's was.
+    let (_parent, path) = place();
+    fs::create_dir(&path).expect("a folder");
+    fs::write(path.join("events.db-journal"), [0; 512]).expect("written");
+    grow(&mut *open(&path).log().expect("the log"), 2);
+    fs::remove_file(path.join("events.db")).expect("removed");
+    fs::write(path.join("events.db-journal"), [0; 512]).expect("written");
+    fs::write(path.join("views.db"), b"").expect("written");
+    refused(&path, "only copy of what happened");
     let (_parent, path) = place();
     fs::create_dir(&path).expect("a folder");
     fs::write(path.join("events.db"), b"").expect("written");
     let why = SqliteStore::open_read_only(&path).expect_err("unfinished").to_string();
     assert!(why.contains("did not finish"), "{why}");
+}
+
+/// As a loss of power leaves it: pages are on the disk in part, and the write-ahead log that they come from is still there.
+#[test]
+fn a_file_that_was_torn_while_its_write_ahead_log_was_folded_is_made_good() {
+    let (parent, path) = place();
+    let store = open(&path);
+    // As long as they are open, nothing is folded.
+    let (mut log, mut keeper) = (store.log().expect("the log"), store.checkpoints().expect("the keeper"));
+    let written = grow(&mut *log, 500);
+    keeper.save(&[checkpoint(&store, "totals", &[(0, "a", 1.0, true)])]).expect("saved");
+    let copy = parent.path().join("copy");
+    let grown = |bytes: &mut Vec<u8>| bytes[28..32].copy_from_slice(&1_000_000_u32.to_be_bytes());
+    let garbled = |bytes: &mut Vec<u8>| bytes[..512].fill(0xa5);
+    for torn in [grown as fn(&mut Vec<u8>), garbled] {
+        let _ = fs::remove_dir_all(&copy);
+        fs::create_dir(&copy).expect("a folder");
+        for name in ["events.db", "views.db"] {
+            let mut bytes = fs::read(path.join(name)).expect("read");
+            torn(&mut bytes);
+            fs::write(copy.join(name), bytes).expect("written");
+            let wal = format!("{name}-wal");
+            fs::copy(path.join(&wal), copy.join(&wal)).expect("copied");
+        }
+        assert_eq!(head(&SqliteStore::open_read_only(&copy).expect("a store")).position, 500);
+        let store = open(&copy);
+        assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 1000), written);
+        let mut keeper = store.checkpoints().expect("the keeper");
+        assert_eq!(rows(&mut *keeper, "totals").len(), 1, "checkpoints are not set aside for it");
+    }
+    drop((log, keeper));
 }
 
 #[test]
