@@ -304,7 +304,7 @@ fn a_file_that_was_torn_while_its_write_ahead_log_was_folded_is_made_good() {
     // As long as they are open, nothing is folded.
     let (mut log, mut keeper) = (store.log().expect("the log"), store.checkpoints().expect("the keeper"));
     let written = grow(&mut *log, 500);
-    keeper.save(&[checkpoint(&store, "totals", &[(0, "a", 1.0, true)])]).expect("saved");
+    keeper.save(WITNESS, &[checkpoint(&store, "totals", &[(0, "a", 1.0, true)])]).expect("saved");
     let copy = parent.path().join("copy");
     let grown = |bytes: &mut Vec<u8>| bytes[28..32].copy_from_slice(&1_000_000_u32.to_be_bytes());
     let garbled = |bytes: &mut Vec<u8>| bytes[..512].fill(0xa5);
