@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::catalog::{Catalog, Registry};
-use super::checkpoint::{Pace, Saved, Sums, Unloadable, load, saver};
+use super::checkpoint::{Pace, Saved, Sums, saver};
 use super::desk::Desk;
 use super::pipeline::{Fold, Pipeline};
+use super::load::{Unloadable, load};
 use super::rebuild::rebuild;
 use super::replay::{Halt, count_types, replay};
 use super::request::Consistency;

@@ -437,6 +437,20 @@ impl SaverThread {
 }
 
 impl Sums {
+    pub(crate) fn len(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Adds the next row.
+    pub(crate) fn push(&mut self, checksum: u64) {
+        self.rows.push(checksum);
+        self.digest = self.digest.wrapping_add(checksum);
+    }
+
     /// Digest and number of rows once this checkpoint is saved.
     fn after(&self, checkpoint: &ViewCheckpoint) -> (u64, u64) {
         let (mut digest, mut rows) = (self.digest, self.rows.len() as u64);
@@ -457,54 +471,6 @@ impl Sums {
             }
             self.rows[at] = row.checksum;
         }
-    }
-}
-
-/// Why a checkpoint is of no use.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unloadable {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// It was read, and is not what was saved.
-    #[error("{0}")]
-    Damaged(String),
-}
-
-/// Loads a view's rows, and holds them against everything the checkpoint says about them.
-pub(crate) fn load(
-    ty: &dyn ViewType,
-    store: &mut dyn Checkpoints,
-    saved: &SavedView,
-) -> Result<(Box<dyn AnyView>, Sums), Unloadable> {
-    let mut view = ty.rows();
-    let mut sums = Sums::default();
-    let mut damage = None;
-    let read = store.rows(&saved.name, &mut |row| {
-        if damage.is_some() {
-            return;
-        }
-        let due = sums.rows.len() as u64;
-        if u64::from(row.id) != due {
-            damage = Some(format!("row {due} is missing"));
-        } else if row_checksum(row.id, row.shown, row.key, row.state) != row.checksum {
-            damage = Some(format!("the checksum of row {due} does not match it"));
-        } else if !view.restore(row.id, row.key, row.state) {
-            damage = Some(format!("row {due} is no row of this projection"));
-        }
-        sums.rows.push(row.checksum);
-        sums.digest = sums.digest.wrapping_add(row.checksum);
-    });
-    read?;
-    if damage.is_none() && (sums.rows.len() as u64, sums.digest) != (saved.rows, saved.digest) {
-        damage = Some(format!(
-            "{} rows of {} are there, or the digest does not match them",
-            sums.rows.len(),
-            saved.rows
-        ));
-    }
-    match damage {
-        Some(damage) => Err(Unloadable::Damaged(damage)),
-        None => Ok((view, sums)),
     }
 }
 

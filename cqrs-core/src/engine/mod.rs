@@ -17,6 +17,7 @@ mod desk;
 mod events;
 mod feed;
 mod item;
+mod load;
 mod pipeline;
 mod rebuild;
 mod replay;

@@ -115,10 +115,7 @@ impl<P: Projection> Rows<P> {
     pub(crate) fn restore(&mut self, row: u32, key: &[u8], state: &[u8]) -> bool {
         let mut input = state;
         let Some(state) = P::State::read(&mut input).filter(|_| input.is_empty()) else { return false };
-        let (hash, probe) = (self.keys.hash(key), Probe::new(key));
-        P::Key::check(key)
-            && self.keys.find(hash, &probe).is_none()
-            && self.keys.insert_at(row, hash, &probe, state)
+        P::Key::check(key) && self.keys.insert_at(row, self.keys.hash(key), &Probe::new(key), state)
     }
 
     /// Makes room for so many rows more.

@@ -1,0 +1,117 @@
+//! A view out of its checkpoint: rows are read by one thread, and held against what the checkpoint says of them by another.
+
+use std::sync::mpsc::sync_channel;
+
+use super::checkpoint::Sums;
+use super::slot::{AnyView, ViewType};
+use crate::store::{Checkpoints, SavedRow, SavedView, StoreError, row_checksum};
+
+/// How many rows pass from one thread to the other at a time. A view with fewer is loaded by one.
+const PIECE: usize = 4096;
+
+/// Why a checkpoint is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unloadable {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It was read, and is not what was saved.
+    #[error("{0}")]
+    Damaged(String),
+}
+
+/// Rows on their way, flat in memory.
+#[derive(Default)]
+struct Piece {
+    rows: Vec<Place>,
+    bytes: Vec<u8>,
+}
+
+struct Place {
+    id: u32,
+    shown: bool,
+    checksum: u64,
+    key_end: usize,
+    state_end: usize,
+}
+
+impl Piece {
+    fn push(&mut self, row: &SavedRow<'_>) {
+        self.bytes.extend_from_slice(row.key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(row.state);
+        let SavedRow { id, shown, checksum, .. } = *row;
+        self.rows.push(Place { id, shown, checksum, key_end, state_end: self.bytes.len() });
+    }
+}
+
+/// A view as far as it is loaded.
+struct Loading {
+    view: Box<dyn AnyView>,
+    sums: Sums,
+    damage: Option<String>,
+}
+
+impl Loading {
+    fn take(&mut self, piece: &Piece) {
+        let mut start = 0;
+        for Place { id, shown, checksum, key_end, state_end } in &piece.rows {
+            let (key, state) = (&piece.bytes[start..*key_end], &piece.bytes[*key_end..*state_end]);
+            start = *state_end;
+            let due = self.sums.len();
+            if self.damage.is_some() {
+                return;
+            } else if u64::from(*id) != due {
+                self.damage = Some(format!("row {due} is missing"));
+            } else if row_checksum(*id, *shown, key, state) != *checksum {
+                self.damage = Some(format!("the checksum of row {due} does not match it"));
+            } else if !self.view.restore(*id, key, state) {
+                self.damage = Some(format!("row {due} is no row of this projection"));
+            }
+            self.sums.push(*checksum);
+        }
+    }
+}
+
+/// Loads a view's rows, and holds them against everything the checkpoint says about them.
+pub(crate) fn load(
+    ty: &dyn ViewType,
+    store: &mut dyn Checkpoints,
+    saved: &SavedView,
+) -> Result<(Box<dyn AnyView>, Sums), Unloadable> {
+    let (Loading { view, sums, damage }, read) = std::thread::scope(|scope| {
+        let mut loading = Some(Loading { view: ty.rows(), sums: Sums::default(), damage: None });
+        let (pieces, taken) = sync_channel::<Piece>(2);
+        let mut taken = Some(taken);
+        let mut other = None;
+        let mut piece = Piece::default();
+        let read = store.rows(&saved.name, &mut |row| {
+            piece.push(&row);
+            if piece.rows.len() < PIECE {
+                return;
+            }
+            if let Some((taken, mut loading)) = taken.take().zip(loading.take()) {
+                other = Some(scope.spawn(move || {
+                    taken.iter().for_each(|piece| loading.take(&piece));
+                    loading
+                }));
+            }
+            // Were the other thread gone, it would have panicked, which is found out below.
+            let _ = pieces.send(std::mem::take(&mut piece));
+        });
+        drop(pieces);
+        let loaded = other.map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let Some(mut loading) = loaded.or(loading) else { unreachable!("it is here or with the other thread") };
+        loading.take(&piece);
+        (loading, read)
+    });
+    read?;
+    let damage = damage.or_else(|| {
+        let whole = (sums.len(), sums.digest()) == (saved.rows, saved.digest);
+        let rows = sums.len();
+        (!whole).then(|| format!("{rows} rows of {} are there, or the digest does not match them", saved.rows))
+    });
+    match damage {
+        Some(damage) => Err(Unloadable::Damaged(damage)),
+        None => Ok((view, sums)),
+    }
+}
