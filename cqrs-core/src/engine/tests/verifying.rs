@@ -83,8 +83,15 @@ fn every_event_that_is_damaged_is_named_and_not_only_the_first() {
          UPDATE events SET checksum = 1 WHERE position = 61;",
     );
     let of_log: Vec<_> = found.iter().filter(|(place, _)| *place == At::Log).map(|(_, what)| what).collect();
-    let expected =
-        ["position 3, `Bought`", "position 5,", "positions 10 to 29", "positions 40 to 40", "61,", "62,"];
+    let expected = [
+        "position 3, `Bought`",
+        "position 5,",
+        "positions 10 to 29",
+        "positions 40 to 40",
+        "61,",
+        "62,",
+        "view `tiny`",
+    ];
     assert_eq!(of_log.len(), expected.len(), "{of_log:#?}");
     for (what, expected) in of_log.iter().zip(expected) {
         assert!(what.contains(expected), "{what} without {expected}");
