@@ -52,7 +52,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-fn log_only(events: &[Purchased], batch: usize) -> tempfile::TempDir {
+pub(crate) fn log_only(events: &[Purchased], batch: usize) -> tempfile::TempDir {
     let folder = folder();
     let engine =
         Engine::open(folder.path().join("store")).and_then(|builder| builder.event::<Purchased>().start());
@@ -60,7 +60,7 @@ fn log_only(events: &[Purchased], batch: usize) -> tempfile::TempDir {
     folder
 }
 
-fn with_view(events: &[Purchased], batch: usize) -> tempfile::TempDir {
+pub(crate) fn with_view(events: &[Purchased], batch: usize) -> tempfile::TempDir {
     let folder = folder();
     let engine = Engine::open(folder.path().join("store"))
         .and_then(|builder| builder.view::<CustomerPurchases>().start());
@@ -68,14 +68,14 @@ fn with_view(events: &[Purchased], batch: usize) -> tempfile::TempDir {
     folder
 }
 
-/// Two appends on their way, so that one is encoded while the other is written; the last is waited for.
+/// Large batches: two on their way, so that one is encoded while the other is written.
 fn append(engine: &Engine, events: &[Purchased], batch: usize) {
     std::thread::scope(|scope| {
-        let callers = if batch == 1 { 1 } else { 2 };
+        let callers = if batch < 10_000 { 1 } else { 2 };
         for caller in 0..callers {
             scope.spawn(move || {
                 for batch in events.chunks(batch).skip(caller).step_by(callers) {
-                    engine.append_all(batch.iter().cloned()).wait().expect("it appends");
+                    engine.append_all(batch.iter().map(NewEvent::of)).wait().expect("it appends");
                 }
             });
         }
@@ -92,7 +92,7 @@ fn callers(events: &[Purchased], callers: usize) -> tempfile::TempDir {
             let engine = &engine;
             scope.spawn(move || {
                 for event in events {
-                    engine.append(event.clone()).wait().expect("it appends");
+                    engine.append(NewEvent::of(event)).wait().expect("it appends");
                 }
             });
         }

@@ -83,12 +83,7 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     );
 }
 
-/// The fold of typed events, so many times.
-pub(crate) fn profile(events: &[Purchased], turns: usize) {
-    (0..turns).for_each(|_| drop(std::hint::black_box(ours_over(events)())));
-}
-
-fn ours_over(events: &[Purchased]) -> impl FnMut() -> Table<CustomerPurchases> {
+pub(crate) fn ours_over(events: &[Purchased]) -> impl FnMut() -> Table<CustomerPurchases> {
     move || {
         let mut table = Table::<CustomerPurchases>::new();
         table.apply_all(events).expect("W folds");

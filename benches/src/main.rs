@@ -1,7 +1,7 @@
 //! `cargo run --release -p benches [-- FILTER]`: each measurement beside its baseline in the same run, as a table of ratios with the bars that
 //! are to be reached. Without a filter, the table is also written to `BENCHMARKS.md`.
 //!
-//! `profile` alone folds over and over and prints nothing: for `perf record` and `valgrind --tool=callgrind`.
+//! `profile JOB [TURNS]` does one job over and over and prints nothing, for `perf record` and `valgrind --tool=callgrind`: `fold`, `append`, `batches`, `views`, `replay`.
 //!
 //! Absolute figures move with the machine; the ratios are what to look at. `quick` as the filter's first word runs everything on a tenth of the events.
 
@@ -18,6 +18,18 @@ use report::Report;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+fn profile(job: &str, turns: usize) {
+    let events = workload::events(1_000_000);
+    let job: &dyn Fn() = match job {
+        "append" => &|| drop(append::with_view(&events, 10_000)),
+        "batches" => &|| drop(append::log_only(&events[..100_000], 100)),
+        "views" => &|| drop(start::views(&events[..200_000], start::fifty_views)),
+        "replay" => &|| start::replays(&events),
+        _ => &|| drop(fold::ours_over(&events)()),
+    };
+    (0..turns).for_each(|_| job());
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter: Vec<String> = std::env::args().skip(1).collect();
     let quick = filter.first().is_some_and(|word| word == "quick");
@@ -26,10 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         words.is_empty() || words.iter().any(|word| name == word)
     };
     if filter.first().is_some_and(|word| word == "profile") {
-        fold::profile(
-            &workload::events(1_000_000),
-            filter.get(1).map_or(10, |turns| turns.parse().unwrap_or(10)),
-        );
+        let turns = filter.get(2).map_or(Ok(10), |turns| turns.parse())?;
+        profile(filter.get(1).map_or("fold", String::as_str), turns);
         return Ok(());
     }
     let events = workload::events(if quick { 100_000 } else { 1_000_000 });

@@ -12,7 +12,7 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     let mut map = hashbrown::HashMap::<(String, String), i64, foldhash::quality::RandomState>::default();
     let engine = Engine::in_memory().view::<CustomerPurchases>().start().expect("it starts");
     for batch in events.chunks(10_000) {
-        engine.append_all(batch.iter().cloned()).wait().expect("it appends");
+        engine.append_all(batch.iter().map(NewEvent::of)).wait().expect("it appends");
         for event in batch {
             *map.entry((event.customer.clone(), event.item.clone())).or_default() += i64::from(event.qty);
         }
@@ -41,7 +41,7 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                engine.append_all(batch.iter().cloned()).wait().expect("it appends");
+                engine.append_all(batch.iter().map(NewEvent::of)).wait().expect("it appends");
             }
         });
         let busy = median(&keys, get);

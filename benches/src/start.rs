@@ -11,12 +11,7 @@ use crate::workload::{CustomerPurchases, Purchased};
 pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("store");
-    let engine = open(&folder);
-    for batch in events.chunks(10_000) {
-        engine.append_all(batch.iter().cloned()).wait().expect("it appends");
-    }
-    let rows = engine.view::<CustomerPurchases>().len().expect("it reads");
-    engine.close().wait().expect("it closes");
+    let rows = fill(&folder, events);
 
     // The closing is not within the time: the engine is what the turn makes.
     let (ours, theirs) =
@@ -29,15 +24,7 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         0.5,
     );
 
-    let replay = || {
-        for file in ["views.db", "views.db-wal", "views.db-shm"] {
-            let _ = std::fs::remove_file(folder.join(file));
-        }
-        let engine = open(&folder);
-        engine.wait_ready().wait().expect("it is rebuilt");
-        engine
-    };
-    let (ours, theirs) = both(3, replay, || scan(&folder.join("events.db"), "SELECT * FROM events"));
+    let (ours, theirs) = both(3, || replay(&folder, 2), || scan(&folder.join("events.db"), "SELECT * FROM events"));
     report.speed(
         ("15", "replay the log into a fresh view", "SQLite scanning those events"),
         events.len(),
@@ -45,6 +32,9 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         theirs,
         0.3,
     );
+
+    let (two, one) = both(3, || replay(&folder, 2), || replay(&folder, 1));
+    report.speed(("3", "replay on two threads", "on one"), events.len(), two, one, 1.4);
 
     let some = &events[..events.len() / 5];
     let (one, fifty) = (timed(|| views(some, one_view)), timed(|| views(some, fifty_views)));
@@ -54,6 +44,36 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         "s",
         30.0,
     );
+}
+
+/// A view folded from the log, on one thread, four times.
+pub(crate) fn replays(events: &[Purchased]) {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("store");
+    fill(&folder, events);
+    (0..4).for_each(|_| drop(replay(&folder, 1)));
+}
+
+fn fill(folder: &Path, events: &[Purchased]) -> usize {
+    let engine = open(folder);
+    for batch in events.chunks(10_000) {
+        engine.append_all(batch.iter().map(NewEvent::of)).wait().expect("it appends");
+    }
+    let rows = engine.view::<CustomerPurchases>().len().expect("it reads");
+    engine.close().wait().expect("it closes");
+    rows
+}
+
+/// Without its checkpoint, the view is folded from the log.
+fn replay(folder: &Path, threads: usize) -> Engine {
+    for file in ["views.db", "views.db-wal", "views.db-shm"] {
+        let _ = std::fs::remove_file(folder.join(file));
+    }
+    let engine = Engine::open(folder)
+        .and_then(|builder| builder.view::<CustomerPurchases>().threads(threads).start())
+        .expect("it starts");
+    engine.wait_ready().wait().expect("it is rebuilt");
+    engine
 }
 
 fn open(folder: &Path) -> Engine {
@@ -78,10 +98,10 @@ fn scan(file: &Path, query: &str) -> usize {
     bytes
 }
 
-fn views(events: &[Purchased], with: fn(cqrs_core::Builder) -> cqrs_core::Builder) -> Engine {
+pub(crate) fn views(events: &[Purchased], with: fn(cqrs_core::Builder) -> cqrs_core::Builder) -> Engine {
     let engine = with(Engine::in_memory()).start().expect("it starts");
     for batch in events.chunks(10_000) {
-        engine.append_all(batch.iter().cloned()).wait().expect("it appends");
+        engine.append_all(batch.iter().map(NewEvent::of)).wait().expect("it appends");
     }
     engine
 }
@@ -102,7 +122,7 @@ macro_rules! alike {
             }
         )*
 
-        fn fifty_views(builder: cqrs_core::Builder) -> cqrs_core::Builder {
+        pub(crate) fn fifty_views(builder: cqrs_core::Builder) -> cqrs_core::Builder {
             builder$(.view::<$name>())*
         }
     };

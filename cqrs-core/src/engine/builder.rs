@@ -38,6 +38,8 @@ pub struct Builder {
     group: GroupLimits,
     follow: Duration,
     threads: usize,
+    /// Whether checkpoints are saved: not where nothing outlives the engine.
+    saves: bool,
 }
 
 impl std::fmt::Debug for Builder {
@@ -59,6 +61,7 @@ impl Builder {
             group: GroupLimits { events: 16_384, bytes: 8 << 20 },
             follow: Duration::from_millis(20),
             threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
+            saves: true,
         }
     }
 
@@ -234,7 +237,7 @@ impl Builder {
         let readers = if rebuilding { self.threads } else { 0 };
         let rebuild_readers = (0..readers).map(|_| store.reader()).collect::<Result<Vec<_>, _>>()?;
         let (mut saver_end, mut saver_thread) = (None, None);
-        if let Some(checkpoints) = checkpoints.filter(|_| !read_only) {
+        if let Some(checkpoints) = checkpoints.filter(|_| !read_only && self.saves) {
             let (end, thread) = saver(&core, checkpoints, sums, saved, witnessed, self.pace, head.position);
             (saver_end, saver_thread) = (Some(end), Some(thread));
         }
@@ -502,9 +505,9 @@ impl Engine {
         Ok(Self::with_store(Arc::new(crate::store::SqliteStore::open_read_only(folder)?)))
     }
 
-    /// An engine that keeps everything in memory.
+    /// An engine that keeps everything in memory. What is not to outlive it is not saved, so there are no checkpoints: they would be copies of the rows.
     pub fn in_memory() -> Builder {
-        Self::with_store(Arc::new(crate::store::MemoryStore::new()))
+        Builder { saves: false, ..Self::with_store(Arc::new(crate::store::MemoryStore::new())) }
     }
 
     /// An engine over a store of your choice.

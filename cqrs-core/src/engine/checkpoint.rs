@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_
 use std::time::{Duration, Instant};
 
 use super::shared::Core;
-use super::slot::{AnyView, Slot, ViewType};
+use super::slot::Slot;
 use crate::error::StoreFailure;
-use crate::store::{Checkpoints, Head, SavedView, StoreError, ViewCheckpoint, Witness, row_checksum};
+use crate::store::{Checkpoints, Head, SavedView, StoreError, ViewCheckpoint, Witness};
 use crate::sync::{ReplyTo, lock};
 
 /// How many rows that the store never had go into one checkpoint: a view that was rebuilt is saved a stretch at a time, so that the fold

@@ -16,6 +16,9 @@ use crate::error::{AppendError, Refusal};
 use crate::sync::{Inside, lock};
 use crate::table::said;
 
+/// How often a group waits for more requests, at most: much shorter than an fsync.
+const MORE: usize = 8;
+
 pub(crate) struct Desk {
     requests: Sender<Request>,
     taken: Receiver<Request>,
@@ -97,12 +100,19 @@ impl Desk {
 
     /// The writer's thread: runs until the desk is closed and every request answered.
     pub(crate) fn run(&self) {
+        let mut count = 0;
         while let Ok(first) = self.taken.recv_blocking() {
+            if count > 1 {
+                // Those who were answered together are about to come again together.
+                self.wait_for_more();
+            }
             let mut place = lock(&self.writer);
             let group = self.gather(first);
-            let count = group.len();
+            count = group.len();
             match place.as_mut() {
                 Some(writer) => match catch_unwind(AssertUnwindSafe(|| writer.write(group))) {
+                    // Nobody waits to be written: the fold might as well be done here.
+                    Ok(Some(batch)) if self.taken.is_empty() => self.fold.take_over(batch, || {}),
                     Ok(batch) => batch.into_iter().for_each(|batch| self.fold.send(batch)),
                     Err(panic) => self.break_down(&mut place, &said(&*panic)),
                 },
@@ -113,6 +123,19 @@ impl Desk {
         // The store is given back with it.
         lock(&self.writer).take();
         self.fold.tell(Message::Stop);
+    }
+
+    /// Lets others run for as long as more requests come of it.
+    fn wait_for_more(&self) {
+        let mut before = usize::MAX;
+        for _ in 0..MORE {
+            let now = self.taken.len();
+            if now == before {
+                return;
+            }
+            before = now;
+            std::thread::yield_now();
+        }
     }
 
     fn gather(&self, first: Request) -> Vec<Request> {

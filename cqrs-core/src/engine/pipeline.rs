@@ -292,7 +292,9 @@ impl Pipeline {
             Control::Join(slots) => self.join(slots),
             Control::Checkpoint(reply) => match &mut self.saver {
                 Some(saver) => saver.ask(reply),
-                None => reply.send(Err(crate::store::StoreError::ReadOnly.into())),
+                None if self.core.read_only => reply.send(Err(crate::store::StoreError::ReadOnly.into())),
+                // There is nothing to be saved.
+                None => reply.send(Ok(())),
             },
         }
     }

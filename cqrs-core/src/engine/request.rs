@@ -41,6 +41,11 @@ pub struct NewEvent {
 impl NewEvent {
     /// An event without an id and without metadata. It is encoded here, in the caller's thread.
     pub fn new<E: Event>(event: E) -> Self {
+        Self::of(&event)
+    }
+
+    /// The same of an event that stays the caller's: `engine.append_all(events.iter().map(NewEvent::of))`.
+    pub fn of<E: Event>(event: &E) -> Self {
         let mut payload = Vec::with_capacity(64);
         let encoded = event.encode(&mut payload);
         Self {

@@ -301,10 +301,11 @@ impl<P: Projection> AnyView for ViewRows<P> {
     }
 
     fn images(&mut self, stretch: usize) -> (RowImages, bool) {
-        let mut images = RowImages::default();
         // New rows are saved in the order of their numbers; of those beyond the stretch, it does not matter that they changed.
         let end = (self.saved as usize).saturating_add(stretch).min(self.front.keys().end() as usize) as u32;
         let dirty = self.dirty.take();
+        let rows = dirty.len() + end.saturating_sub(self.saved) as usize;
+        let mut images = RowImages::with_capacity(rows, P::COLUMNS.len());
         for &row in dirty.iter().filter(|row| **row < self.saved) {
             self.image(row, &mut images);
         }

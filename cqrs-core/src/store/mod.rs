@@ -384,6 +384,14 @@ pub fn row_checksum(id: u32, shown: bool, key: &[u8], state: &[u8]) -> u64 {
 }
 
 impl RowImages {
+    /// None yet, and room for so many rows with so many columns each.
+    #[must_use]
+    pub fn with_capacity(rows: usize, columns: usize) -> Self {
+        // A key and a state seldom have more bytes than this; where they have, it grows.
+        let bytes = Vec::with_capacity(rows * 48);
+        Self { images: Vec::with_capacity(rows), bytes, columns: Vec::with_capacity(rows * columns) }
+    }
+
     /// How many rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -423,7 +431,7 @@ impl RowImages {
     }
 
     /// The rows, in the order they were added.
-    pub fn iter(&self) -> impl Iterator<Item = SavedRow<'_>> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = SavedRow<'_>> {
         let (mut start, mut column) = (0, 0);
         self.images.iter().map(move |image| {
             let row = SavedRow {

@@ -9,6 +9,7 @@ use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::bulk;
 use super::folder::{Folder, io_failure};
 use super::schema;
 use super::wal::WalWatch;
@@ -399,19 +400,18 @@ fn save_one(
         }
     };
     let mut scratch = Vec::new();
-    let mut upsert = connection.prepare_cached(&schema::upsert_row(&view.name, &saved.columns))?;
-    for row in saved.changed.iter() {
-        upsert.raw_bind_parameter(1, row.id)?;
-        upsert.raw_bind_parameter(2, row.shown)?;
-        upsert.raw_bind_parameter(3, row.checksum.cast_signed())?;
-        upsert.raw_bind_parameter(4, rendered(row.columns.iter().map(value_ref), &mut scratch))?;
-        upsert.raw_bind_parameter(5, row.key)?;
-        upsert.raw_bind_parameter(6, row.state)?;
-        for (value, column) in row.columns.iter().zip(schema::OWN_FROM + 1..) {
-            upsert.raw_bind_parameter(column, value)?;
-        }
-        upsert.raw_execute()?;
-    }
+    let upsert = schema::upsert_row(&view.name, &saved.columns);
+    let width = schema::OWN_FROM + saved.columns.len();
+    bulk::insert(connection, &upsert, width, saved.changed.iter(), |statement, at, row| {
+        statement.raw_bind_parameter(at, row.id)?;
+        statement.raw_bind_parameter(at + 1, row.shown)?;
+        statement.raw_bind_parameter(at + 2, row.checksum.cast_signed())?;
+        statement.raw_bind_parameter(at + 3, rendered(row.columns.iter().map(value_ref), &mut scratch))?;
+        statement.raw_bind_parameter(at + 4, row.key)?;
+        statement.raw_bind_parameter(at + 5, row.state)?;
+        let columns = row.columns.iter().zip(at + schema::OWN_FROM..);
+        columns.into_iter().try_for_each(|(value, at)| statement.raw_bind_parameter(at, value))
+    })?;
     let mut place = connection
         .prepare_cached("INSERT OR REPLACE INTO _views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
     place.execute((

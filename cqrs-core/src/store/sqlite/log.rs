@@ -1,11 +1,13 @@
 //! The writing end of the log.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::bulk;
 use super::database::{Database, PATIENCE};
 use super::folder::Folder;
 use super::reader::{self, Sources};
@@ -83,34 +85,31 @@ impl SqliteLog {
     fn write(&self, events: &[LogEvent<'_>], advances: &[Advance<'_>]) -> Result<u64, StoreError> {
         let fault = |error| self.folder.events.fault(ACTION, error);
         self.run("BEGIN IMMEDIATE").map_err(fault)?;
-        let mut insert = self
-            .connection
-            .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
-            .map_err(fault)?;
         for (event, position) in events.iter().zip(self.head.position + 1..) {
             if event.position != position {
                 let why = format!("an event bears position {} where {position} comes next", event.position);
                 return Err(StoreError::Io { action: ACTION.into(), source: why.into() });
             }
-            let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
-            let inserted = insert.execute((
-                position.cast_signed(),
-                event.name,
-                event.version,
-                event.recorded_at.as_micros(),
-                event.event_id,
-                metadata,
-                event.payload,
-                event.checksum.cast_signed(),
-            ));
-            if let Err(error) = inserted {
-                return Err(self.refusal(event, error));
-            }
         }
+        self.insert(events).map_err(|error| self.refusal(events, error))?;
         if self.uncounted >= COUNT_EVERY {
             self.count().map_err(fault)?;
         }
         if advances.is_empty() { Ok(self.sources.sum) } else { self.advance(advances).map_err(fault) }
+    }
+
+    fn insert(&self, events: &[LogEvent<'_>]) -> rusqlite::Result<()> {
+        bulk::insert(&self.connection, "INSERT INTO events VALUES", 8, events.iter(), |statement, at, event| {
+            statement.raw_bind_parameter(at, event.position.cast_signed())?;
+            statement.raw_bind_parameter(at + 1, event.name)?;
+            statement.raw_bind_parameter(at + 2, event.version)?;
+            statement.raw_bind_parameter(at + 3, event.recorded_at.as_micros())?;
+            statement.raw_bind_parameter(at + 4, event.event_id)?;
+            let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
+            statement.raw_bind_parameter(at + 5, metadata)?;
+            statement.raw_bind_parameter(at + 6, event.payload)?;
+            statement.raw_bind_parameter(at + 7, event.checksum.cast_signed())
+        })
     }
 
     /// Stores how far sources are now.
@@ -139,20 +138,36 @@ impl SqliteLog {
         Ok(())
     }
 
-    /// Why SQLite did not take this event.
-    fn refusal(&self, event: &LogEvent<'_>, error: rusqlite::Error) -> StoreError {
-        let extended = error.sqlite_error().map(|e| e.extended_code);
-        let why = match (extended, event.event_id) {
-            (Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE), Some(id)) => id_taken(id),
-            (Some(rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY), _) => format!(
-                "position {} is already taken, so another program has written to {}; keep other programs from writing \
-                 to it, and reopen the store",
-                event.position,
+    /// Why SQLite did not take these events.
+    fn refusal(&self, events: &[LogEvent<'_>], error: rusqlite::Error) -> StoreError {
+        let why = match error.sqlite_error().map(|e| e.extended_code) {
+            Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE) => self.taken(events).map(id_taken),
+            Some(rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => Some(format!(
+                "a position from {} on is already taken, so another program has written to {}; keep other programs from \
+                 writing to it, and reopen the store",
+                self.head.position + 1,
                 self.folder.events.path.display()
-            ),
-            _ => return self.folder.events.fault(ACTION, error),
+            )),
+            _ => None,
         };
-        StoreError::Io { action: ACTION.into(), source: why.into() }
+        match why {
+            Some(why) => StoreError::Io { action: ACTION.into(), source: why.into() },
+            None => self.folder.events.fault(ACTION, error),
+        }
+    }
+
+    /// The first event id that comes twice, among these events or in the log.
+    fn taken<'e>(&self, events: &[LogEvent<'e>]) -> Option<&'e str> {
+        let mut own = HashSet::new();
+        let known = |id: &str| {
+            let mut position = None;
+            // Those of this transaction that were inserted before it failed are there, too.
+            let found = reader::find(&self.folder.events, &self.connection, id, &mut |event| {
+                position = Some(event.position);
+            });
+            found.is_ok() && position.is_some_and(|position| position <= self.head.position)
+        };
+        events.iter().filter_map(|event| event.event_id).find(|id| !own.insert(*id) || known(id))
     }
 
     /// Returns whether the transaction is certainly undone.

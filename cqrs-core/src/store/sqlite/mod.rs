@@ -4,6 +4,7 @@
 //! checkpoints: disposable, `synchronous=NORMAL`; it shows each view to SQL. `lock` is held by the one writer.
 
 mod backup;
+mod bulk;
 mod checkpoints;
 mod database;
 mod folder;

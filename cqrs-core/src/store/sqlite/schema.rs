@@ -186,9 +186,7 @@ pub(super) fn upsert_row(view: &str, columns: &[SqlColumn]) -> String {
     for column in columns {
         let _ = write!(sql, ", {}", quoted(&column.name));
     }
-    sql.push_str(") VALUES (?, ?, ?, ?, ?, ?");
-    sql.push_str(&", ?".repeat(columns.len()));
-    sql.push(')');
+    sql.push_str(") VALUES");
     sql
 }
 
