@@ -1,17 +1,19 @@
 //! Durable appends, with and without a view.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use cqrs_core::prelude::*;
 use rusqlite::Connection;
 
-use crate::report::{Report, both, timed};
-use crate::workload::{CustomerPurchases, Purchased};
+use crate::report::{Report, both_taking, timed};
+use crate::workload::{self, CustomerPurchases, Purchased};
 
 pub(crate) fn run(events: &[Purchased], report: &mut Report) {
-    for (batch, wanted, count) in [(1, 0.9, 2_000), (100, 0.85, 50_000), (10_000, 0.7, events.len())] {
+    for (batch, wanted, count) in [(1, 0.9, 4_000), (100, 0.85, 100_000), (10_000, 0.7, events.len())] {
         let events = &events[..count.min(events.len())];
-        let (ours, theirs) = both(3, || log_only(events, batch), || plain(events, batch));
+        let (ours, theirs) = both_taking(3, || log_only(events, batch), || plain(events, batch));
         report.speed(
             (
                 "5",
@@ -24,10 +26,10 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
             wanted,
         );
     }
-    let (ours, theirs) = both(3, || with_view(events, 10_000), || plain(events, 10_000));
+    let (ours, theirs) = both_taking(3, || with_view(events, 10_000).time, || plain(events, 10_000));
     let what = "durable append with a live view, batches of 10,000";
-    report.speed(("6", what, "the same without a view"), events.len(), ours, theirs, 0.3);
-    let (ours, theirs) = both(2, || with_view(events, 10_000), || upserting(events, 10_000));
+    report.speed(("6", what, "rusqlite, without a view"), events.len(), ours, theirs, 0.3);
+    let (ours, theirs) = both_taking(2, || with_view(events, 10_000).time, || upserting(events, 10_000));
     report.speed(
         ("7", what, "SQLite, the view upserted in the same transaction"),
         events.len(),
@@ -35,37 +37,75 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         theirs,
         5.0,
     );
-
-    let single = &events[..2_000.min(events.len())];
-    let many = &events[..64_000.min(events.len())];
-    let (alone, together) = (timed(|| callers(single, 1)), timed(|| callers(many, 64)));
+    let ten = workload::events(events.len() * 10);
+    let (ours, theirs) = (with_view(&ten, 10_000), plain(&ten, 10_000));
     report.speed(
-        ("8", "64 callers, one event an append", "one caller"),
-        single.len(),
-        together.mul_f64(single.len() as f64 / many.len() as f64),
-        alone,
-        20.0,
+        ("6", "the same, ten times as many", "rusqlite, without a view"),
+        ten.len(),
+        ours.time,
+        theirs,
+        0.3,
     );
+    let behind = (ours.events_behind as f64, 1e6);
+    report.cost(("6", "events that a checkpoint is behind, at most", "1 M"), behind, "events", 1.0);
+    let behind = (ours.time_behind.as_secs_f64(), 1.0);
+    report.cost(("6", "age of the last checkpoint, at most", "1 s"), behind, "s", 1.0);
+    drop(ten);
+
+    let single = &events[..4_000.min(events.len())];
+    let many = &events[..128_000.min(events.len())];
+    let (together, alone) = both_taking(
+        3,
+        || callers(many, 64).mul_f64(single.len() as f64 / many.len() as f64),
+        || callers(single, 1),
+    );
+    report.speed(("8", "64 callers, one event an append", "one caller"), single.len(), together, alone, 20.0);
 }
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-pub(crate) fn log_only(events: &[Purchased], batch: usize) -> tempfile::TempDir {
+pub(crate) fn log_only(events: &[Purchased], batch: usize) -> Duration {
     let folder = folder();
     let engine =
         Engine::open(folder.path().join("store")).and_then(|builder| builder.event::<Purchased>().start());
-    append(&engine.expect("it starts"), events, batch);
-    folder
+    let engine = engine.expect("it starts");
+    timed(|| append(&engine, events, batch))
 }
 
-pub(crate) fn with_view(events: &[Purchased], batch: usize) -> tempfile::TempDir {
+/// How an append with a view went.
+pub(crate) struct WithView {
+    pub(crate) time: Duration,
+    /// How far the last checkpoint was behind, at the worst.
+    events_behind: u64,
+    time_behind: Duration,
+}
+
+pub(crate) fn with_view(events: &[Purchased], batch: usize) -> WithView {
     let folder = folder();
     let engine = Engine::open(folder.path().join("store"))
         .and_then(|builder| builder.view::<CustomerPurchases>().start());
-    append(&engine.expect("it starts"), events, batch);
-    folder
+    let engine = engine.expect("it starts");
+    let (begun, done) = (Instant::now(), AtomicBool::new(false));
+    let (time, (events_behind, time_behind)) = std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut worst = (0, Duration::ZERO);
+            while !done.load(Ordering::Relaxed) {
+                let health = engine.health();
+                let checkpoint = &health.views[0].checkpoint;
+                let (position, age) =
+                    checkpoint.as_ref().map_or((0, begun.elapsed()), |saved| (saved.position, saved.age));
+                worst = (worst.0.max(health.views[0].position - position), worst.1.max(age));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            worst
+        });
+        let time = timed(|| append(&engine, events, batch));
+        done.store(true, Ordering::Relaxed);
+        (time, watch.join().expect("it watches"))
+    });
+    WithView { time, events_behind, time_behind }
 }
 
 /// Large batches: two on their way, so that one is encoded while the other is written.
@@ -82,22 +122,23 @@ fn append(engine: &Engine, events: &[Purchased], batch: usize) {
     });
 }
 
-fn callers(events: &[Purchased], callers: usize) -> tempfile::TempDir {
+fn callers(events: &[Purchased], callers: usize) -> Duration {
     let folder = folder();
     let engine = Engine::open(folder.path().join("store"))
         .and_then(|builder| builder.view::<CustomerPurchases>().start());
     let engine = engine.expect("it starts");
-    std::thread::scope(|scope| {
-        for events in events.chunks(events.len() / callers) {
-            let engine = &engine;
-            scope.spawn(move || {
-                for event in events {
-                    engine.append(NewEvent::of(event)).wait().expect("it appends");
-                }
-            });
-        }
-    });
-    folder
+    timed(|| {
+        std::thread::scope(|scope| {
+            for events in events.chunks(events.len() / callers) {
+                let engine = &engine;
+                scope.spawn(move || {
+                    for event in events {
+                        engine.append(NewEvent::of(event)).wait().expect("it appends");
+                    }
+                });
+            }
+        });
+    })
 }
 
 const SCHEMA: &str = "
@@ -108,11 +149,11 @@ const SCHEMA: &str = "
     CREATE UNIQUE INDEX events_event_id ON events (event_id) WHERE event_id IS NOT NULL;
     CREATE TABLE view (customer TEXT, item TEXT, total_qty INTEGER, PRIMARY KEY (customer, item)) WITHOUT ROWID;";
 
-pub(crate) fn plain(events: &[Purchased], batch: usize) -> tempfile::TempDir {
+pub(crate) fn plain(events: &[Purchased], batch: usize) -> Duration {
     baseline(events, batch, |_, _| ())
 }
 
-fn upserting(events: &[Purchased], batch: usize) -> tempfile::TempDir {
+fn upserting(events: &[Purchased], batch: usize) -> Duration {
     baseline(events, batch, |connection, event| {
         let mut upsert = connection
             .prepare_cached(
@@ -124,9 +165,10 @@ fn upserting(events: &[Purchased], batch: usize) -> tempfile::TempDir {
     })
 }
 
-fn baseline(events: &[Purchased], batch: usize, also: fn(&Connection, &Purchased)) -> tempfile::TempDir {
+fn baseline(events: &[Purchased], batch: usize, also: fn(&Connection, &Purchased)) -> Duration {
     let folder = folder();
     let mut connection = open(&folder.path().join("events.db"));
+    let begun = Instant::now();
     let (mut position, mut payload) = (0_i64, Vec::new());
     for batch in events.chunks(batch) {
         let transaction = connection.transaction().expect("it begins");
@@ -143,7 +185,7 @@ fn baseline(events: &[Purchased], batch: usize, also: fn(&Connection, &Purchased
         drop(insert);
         transaction.commit().expect("it commits");
     }
-    folder
+    begun.elapsed()
 }
 
 pub(crate) fn open(path: &Path) -> Connection {

@@ -1,7 +1,7 @@
 //! `cargo run --release -p benches [-- FILTER]`: each measurement beside its baseline in the same run, as a table of ratios with the bars that
 //! are to be reached. Without a filter, the table is also written to `BENCHMARKS.md`.
 //!
-//! `profile JOB [TURNS]` does one job over and over and prints nothing, for `perf record` and `valgrind --tool=callgrind`: `fold`, `append`, `batches`, `views`, `replay`.
+//! `profile JOB [TURNS]` does one job over and over and prints nothing, for `perf record` and `valgrind --tool=callgrind`: `fold`, `append`, `singles`, `batches`, `views`, `replay`.
 //!
 //! Absolute figures move with the machine; the ratios are what to look at. `quick` as the filter's first word runs everything on a tenth of the events.
 
@@ -22,7 +22,8 @@ fn profile(job: &str, turns: usize) {
     let events = workload::events(1_000_000);
     let job: &dyn Fn() = match job {
         "append" => &|| drop(append::with_view(&events, 10_000)),
-        "batches" => &|| drop(append::log_only(&events[..100_000], 100)),
+        "singles" => &|| _ = append::log_only(&events[..4_000], 1),
+        "batches" => &|| _ = append::log_only(&events[..100_000], 100),
         "views" => &|| drop(start::views(&events[..200_000], start::fifty_views)),
         "replay" => &|| start::replays(&events),
         _ => &|| drop(fold::ours_over(&events)()),

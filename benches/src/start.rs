@@ -5,7 +5,7 @@ use std::path::Path;
 use cqrs_core::prelude::*;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::report::{Report, both, timed};
+use crate::report::{Report, both};
 use crate::workload::{CustomerPurchases, Purchased};
 
 pub(crate) fn run(events: &[Purchased], report: &mut Report) {
@@ -37,7 +37,7 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     report.speed(("3", "replay on two threads", "on one"), events.len(), two, one, 1.4);
 
     let some = &events[..events.len() / 5];
-    let (one, fifty) = (timed(|| views(some, one_view)), timed(|| views(some, fifty_views)));
+    let (one, fifty) = both(2, || views(some, one_view), || views(some, fifty_views));
     report.cost(
         ("18", "50 views of one event type", "one view"),
         (fifty.as_secs_f64(), one.as_secs_f64()),

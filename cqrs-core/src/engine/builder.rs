@@ -55,7 +55,7 @@ impl Builder {
             registry: Registry::default(),
             consistency: Consistency::default(),
             payload_limit: 1 << 20,
-            pace: Pace { interval: Duration::from_secs(1), events: 1_000_000 },
+            pace: Pace { interval: Duration::from_millis(500), events: 1_000_000 },
             requests: 1024,
             batches: 4,
             group: GroupLimits { events: 16_384, bytes: 8 << 20 },
@@ -96,8 +96,9 @@ impl Builder {
         self
     }
 
-    /// How often a checkpoint begins: after this long, or this many events. The default is one second and a million events. Should one still be
-    /// being saved when twice as many events have come, the fold waits for it. What a checkpoint has need not be replayed at the next start.
+    /// When checkpoints are saved: one begins once this long has passed since the last began, or half of so many events have come; and should so many
+    /// events have come since the last that is saved, the fold waits for the one under way. The default is half a second and a million events. What a
+    /// checkpoint has need not be replayed at the next start.
     pub fn checkpoint_every(mut self, interval: Duration, events: u64) -> Self {
         self.pace = Pace { interval, events: events.max(1) };
         self

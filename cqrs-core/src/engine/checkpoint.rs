@@ -47,8 +47,11 @@ pub(crate) struct Saver {
     failing: bool,
     /// Whether what SQL shows is still being looked through.
     looking: bool,
+    /// When the last checkpoint began, and at which position.
     last: Instant,
     last_position: u64,
+    /// The position of the last one that was saved.
+    saved_position: u64,
     waiting: Vec<ReplyTo<Result<(), StoreFailure>>>,
     in_flight: Vec<ReplyTo<Result<(), StoreFailure>>>,
 }
@@ -120,6 +123,7 @@ pub(crate) fn saver(
         looking: !unseen.is_empty(),
         last: Instant::now(),
         last_position: position,
+        saved_position: position,
         waiting: Vec::new(),
         in_flight: Vec::new(),
     };
@@ -164,14 +168,20 @@ impl Saver {
 
     /// Whether so many events have come that it is time for the next [`tick`](Self::tick), whatever the clock says.
     pub(crate) fn due(&self, position: u64) -> bool {
-        !self.failing && position - self.last_position >= self.pace.events
+        self.far_behind(position) || !self.failing && position - self.last_position >= self.pace.events / 2
+    }
+
+    /// Whether one more batch could be one too many before what is under way has been saved.
+    fn far_behind(&self, position: u64) -> bool {
+        let room = self.pace.events / 16;
+        self.busy && position - self.saved_position >= self.pace.events - room
     }
 
     /// Looks at what became of the last checkpoint, and begins the next if it is time.
     pub(crate) fn tick(&mut self, core: &Core, slots: &mut [Slot], head: Head) {
         let position = head.position;
         self.collect(slots);
-        if self.busy && position - self.last_position >= self.pace.events.saturating_mul(2) {
+        if self.far_behind(position) {
             // The store is slower than the fold: the promised bound is kept by waiting for it.
             self.wait(slots);
         }
@@ -179,16 +189,12 @@ impl Saver {
             return;
         }
         if !self.needed(slots, head) {
-            if self.looking {
-                return;
-            }
             for reply in self.waiting.drain(..) {
                 reply.send(Ok(()));
             }
             return;
         }
-        let due = self.sleep(slots, head) == Some(Duration::ZERO) || self.due(position);
-        if due {
+        if self.sleep(slots, head) == Some(Duration::ZERO) || self.due(position) {
             self.begin(core, slots, head);
         }
     }
@@ -298,6 +304,9 @@ impl Saver {
     fn settle(&mut self, outcome: Outcome, slots: &mut [Slot]) {
         self.busy = false;
         self.failing = outcome.result.is_err();
+        if !self.failing {
+            self.saved_position = self.last_position;
+        }
         match outcome.result {
             Ok(())
                 if !self.looking

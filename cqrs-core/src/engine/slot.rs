@@ -303,7 +303,9 @@ impl<P: Projection> AnyView for ViewRows<P> {
     fn images(&mut self, stretch: usize) -> (RowImages, bool) {
         // New rows are saved in the order of their numbers; of those beyond the stretch, it does not matter that they changed.
         let end = (self.saved as usize).saturating_add(stretch).min(self.front.keys().end() as usize) as u32;
-        let dirty = self.dirty.take();
+        let mut dirty = self.dirty.take();
+        // In the order in which a store has them, so that it comes to each of its pages once.
+        dirty.sort_unstable();
         let rows = dirty.len() + end.saturating_sub(self.saved) as usize;
         let mut images = RowImages::with_capacity(rows, P::COLUMNS.len());
         for &row in dirty.iter().filter(|row| **row < self.saved) {
