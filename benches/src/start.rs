@@ -24,7 +24,8 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         0.5,
     );
 
-    let (ours, theirs) = both(3, || replay(&folder, 2), || scan(&folder.join("events.db"), "SELECT * FROM events"));
+    let (ours, theirs) =
+        both(3, || replay(&folder, 2), || scan(&folder.join("events.db"), "SELECT * FROM events"));
     report.speed(
         ("15", "replay the log into a fresh view", "SQLite scanning those events"),
         events.len(),

@@ -100,7 +100,9 @@ pub(crate) fn load(
         });
         drop(pieces);
         let loaded = other.map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        let Some(mut loading) = loaded.or(loading) else { unreachable!("it is here or with the other thread") };
+        let Some(mut loading) = loaded.or(loading) else {
+            unreachable!("it is here or with the other thread")
+        };
         loading.take(&piece);
         (loading, read)
     });
@@ -108,7 +110,8 @@ pub(crate) fn load(
     let damage = damage.or_else(|| {
         let whole = (sums.len(), sums.digest()) == (saved.rows, saved.digest);
         let rows = sums.len();
-        (!whole).then(|| format!("{rows} rows of {} are there, or the digest does not match them", saved.rows))
+        (!whole)
+            .then(|| format!("{rows} rows of {} are there, or the digest does not match them", saved.rows))
     });
     match damage {
         Some(damage) => Err(Unloadable::Damaged(damage)),

@@ -56,7 +56,8 @@ mod tests {
             })
             .unwrap();
             let mut select = connection.prepare("SELECT a, b FROM pairs ORDER BY rowid").unwrap();
-            let rows = select.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).unwrap();
+            let rows =
+                select.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).unwrap();
             let expected: Vec<_> = (0..count as i64).map(|n| (n, n.to_string())).collect();
             assert_eq!(rows.collect::<Result<Vec<_>, _>>().unwrap(), expected);
         }

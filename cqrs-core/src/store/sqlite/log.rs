@@ -21,6 +21,9 @@ use crate::store::{
 /// page more.
 const COUNT_EVERY: u64 = 10_000;
 
+/// What an event takes besides its payload and metadata, about.
+const EVENT_BYTES: usize = 48;
+
 const ACTION: &str = "appending to the log";
 
 pub(super) struct SqliteLog {
@@ -99,17 +102,23 @@ impl SqliteLog {
     }
 
     fn insert(&self, events: &[LogEvent<'_>]) -> rusqlite::Result<()> {
-        bulk::insert(&self.connection, "INSERT INTO events VALUES", 8, events.iter(), |statement, at, event| {
-            statement.raw_bind_parameter(at, event.position.cast_signed())?;
-            statement.raw_bind_parameter(at + 1, event.name)?;
-            statement.raw_bind_parameter(at + 2, event.version)?;
-            statement.raw_bind_parameter(at + 3, event.recorded_at.as_micros())?;
-            statement.raw_bind_parameter(at + 4, event.event_id)?;
-            let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
-            statement.raw_bind_parameter(at + 5, metadata)?;
-            statement.raw_bind_parameter(at + 6, event.payload)?;
-            statement.raw_bind_parameter(at + 7, event.checksum.cast_signed())
-        })
+        bulk::insert(
+            &self.connection,
+            "INSERT INTO events VALUES",
+            8,
+            events.iter(),
+            |statement, at, event| {
+                statement.raw_bind_parameter(at, event.position.cast_signed())?;
+                statement.raw_bind_parameter(at + 1, event.name)?;
+                statement.raw_bind_parameter(at + 2, event.version)?;
+                statement.raw_bind_parameter(at + 3, event.recorded_at.as_micros())?;
+                statement.raw_bind_parameter(at + 4, event.event_id)?;
+                let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
+                statement.raw_bind_parameter(at + 5, metadata)?;
+                statement.raw_bind_parameter(at + 6, event.payload)?;
+                statement.raw_bind_parameter(at + 7, event.checksum.cast_signed())
+            },
+        )
     }
 
     /// Stores how far sources are now.
@@ -262,7 +271,8 @@ impl Log for SqliteLog {
         }
         self.pending.add(events);
         self.uncounted += events.len() as u64;
-        self.wal.look(&self.folder.events, &self.connection);
+        let bytes = events.iter().map(|event| event.payload.len() + event.metadata.len() + EVENT_BYTES).sum();
+        self.wal.committed(bytes, &self.folder.events, &self.connection);
         Ok(())
     }
 

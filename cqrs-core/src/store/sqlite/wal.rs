@@ -11,12 +11,21 @@ use super::database::{Database, PATIENCE};
 /// From here on a write-ahead log is worth a warning.
 const LARGE: u64 = 256 << 20;
 
+/// After so many bytes that were written it is looked at. Not at every commit: a file system that is asked for a file's times notes the next write to it exactly, and
+/// then syncs that along with the data, which costs an fsync a third of its time.
+const LOOK: u64 = 8 << 20;
+
+/// What a commit writes at least: a page.
+const PAGE: u64 = 4096;
+
 #[derive(Debug)]
 pub(super) struct WalWatch {
     file: PathBuf,
     large: u64,
     /// The size at which to speak next.
     next: u64,
+    /// How many bytes were written since it was last looked at, about.
+    written: u64,
 }
 
 impl WalWatch {
@@ -25,10 +34,20 @@ impl WalWatch {
     }
 
     pub(super) fn with_limit(database: &Database, large: u64) -> Self {
-        Self { file: database.beside("-wal"), large, next: large }
+        Self { file: database.beside("-wal"), large, next: large, written: 0 }
     }
 
-    /// To be called after a commit. Returns whether it warned.
+    /// To be called after a commit of so many bytes, about. Returns whether it warned.
+    pub(super) fn committed(&mut self, bytes: usize, database: &Database, connection: &Connection) -> bool {
+        self.written += (bytes as u64).max(PAGE);
+        if self.written < LOOK.min(self.large) {
+            return false;
+        }
+        self.written = 0;
+        self.look(database, connection)
+    }
+
+    /// Looks now. Returns whether it warned.
     pub(super) fn look(&mut self, database: &Database, connection: &Connection) -> bool {
         let size = || fs::metadata(&self.file).map_or(0, |file| file.len());
         let before = size();
