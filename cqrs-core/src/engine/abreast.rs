@@ -24,11 +24,10 @@ fn deal(catalog: &Catalog, slots: &mut [Slot], groups: usize) -> Vec<Group> {
     let mut dealt: Vec<Group> = Vec::new();
     let folding = slots.iter().filter(|slot| slot.folds()).count();
     dealt.resize_with(groups.min(folding).max(1), absent);
-    let mut next = 0;
-    for (number, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.folds()) {
+    let folding = slots.iter_mut().enumerate().filter(|(_, slot)| slot.folds());
+    for (next, (number, slot)) in folding.enumerate() {
         let group = next % dealt.len();
         std::mem::swap(slot, &mut dealt[group][number]);
-        next += 1;
     }
     dealt
 }

@@ -226,7 +226,7 @@ impl Append {
     }
 
     /// Turns what is to be appended into a request; `None` if that was done before.
-    fn begin(&mut self) -> Option<Result<(Arc<Desk>, Request, Answer), Refusal>> {
+    fn begin(&mut self) -> Option<Result<Begun, Refusal>> {
         let State::Ready { .. } = self.state else { return None };
         let State::Ready { desk, events, consistency } = std::mem::replace(&mut self.state, State::Done)
         else {
@@ -263,6 +263,9 @@ impl Future for Append {
 }
 
 type Answer = Reply<Result<Receipt, AppendError>>;
+
+/// A request, where it is to be handed in, and where its answer will come.
+type Begun = (Arc<Desk>, Request, Answer);
 
 async fn send(desk: Arc<Desk>, request: Request, answer: Answer) -> Result<Receipt, AppendError> {
     desk.hand_in(request).await;

@@ -7,7 +7,7 @@ use crate::key::{Inline, Key, KeyWriter};
 use crate::projection::{FoldError, Projection, Reads};
 
 /// How many events have their keys written, hashed and looked ahead for before the first of them is folded.
-pub(super) const AHEAD: usize = 64;
+pub(super) const AHEAD: usize = 32;
 
 /// What a fold needs besides the rows, kept from one batch to the next so that nothing is allocated an event.
 #[derive(Debug)]
@@ -76,7 +76,8 @@ impl Folder {
         for batch in run[self.done..].chunks(ahead) {
             rows.reserve(batch.len());
             self.look_ahead(rows, batch);
-            for (recorded, Ahead { start, length, hash }) in batch.iter().zip(self.batch) {
+            for (at, recorded) in batch.iter().enumerate() {
+                let Ahead { start, length, hash } = self.batch[at];
                 if length != TURNED_AWAY {
                     let probe = Probe::padded(&self.keys[start..], length);
                     let row = fold_one(rows, hash, &probe, recorded)?;

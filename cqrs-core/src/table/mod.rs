@@ -135,7 +135,7 @@ impl<P: Projection> Table<P> {
         // As many as the fold looks ahead for: what is prepared for it is still in the cache when it gets there.
         let mut events = events.into_iter();
         let mut run = Vec::with_capacity(AHEAD);
-        let mut types = Vec::with_capacity(AHEAD);
+        let mut types = Vec::new();
         loop {
             let before = self.position;
             for event in events.by_ref().take(AHEAD) {
@@ -144,14 +144,22 @@ impl<P: Projection> Table<P> {
                 if P::wants(ty) {
                     let meta = Meta { position: self.position, recorded_at };
                     run.push(Recorded { meta, event: event.borrowed() });
-                    types.push(ty);
+                    // Where there is one type, there is nothing to be noted.
+                    if E::TYPES.len() > 1 {
+                        types.push(ty);
+                    }
                 }
             }
             if self.position == before {
                 return Ok(());
             }
             fold_run::<E, P>(&mut self.folder, &mut self.rows, &run).map_err(|(done, error)| {
-                Fault::new(P::RUST_NAME, run[done].meta.position, E::TYPES[types[done]].name, error)
+                Fault::new(
+                    P::RUST_NAME,
+                    run[done].meta.position,
+                    E::TYPES[types.get(done).copied().unwrap_or(0)].name,
+                    error,
+                )
             })?;
             self.folder.forget_touched();
             run.clear();

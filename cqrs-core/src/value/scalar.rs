@@ -19,17 +19,40 @@ pub(crate) fn take<const N: usize>(input: &mut &[u8]) -> Option<[u8; N]> {
 /// Appends bytes so that they order as they do, and end: a zero becomes `00 ff`, the end is `00 00`.
 #[inline]
 pub(crate) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    if !has_zero(bytes) {
-        out.reserve(bytes.len() + 2);
-        out.extend_from_slice(bytes);
-        out.extend_from_slice(&[0, 0]);
-        return;
+    if !write_short(bytes, out) {
+        write_long(bytes, out);
     }
+}
+
+/// Eight to sixteen bytes without a zero, as most text in keys: copied and looked through as two words that may overlap. Whether they were.
+#[inline]
+fn write_short(bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    let (Some(first), Some(last), 8..=16) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>(), bytes.len())
+    else {
+        return false;
+    };
+    if word_has_zero(*first) || word_has_zero(*last) {
+        return false;
+    }
+    let last = u128::from(u64::from_le_bytes(*last)) << (8 * (bytes.len() - 8));
+    let text = u128::from(u64::from_le_bytes(*first)) | last;
+    // With the two zeros that end it, and what is too much taken back.
+    let end = out.len() + bytes.len() + 2;
+    out.extend_from_slice(&text.to_le_bytes());
+    out.extend_from_slice(&[0, 0]);
+    out.truncate(end);
+    true
+}
+
+fn write_long(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len() + 2);
     let mut rest = bytes;
-    while let Some(zero) = first_zero(rest) {
-        out.extend_from_slice(&rest[..=zero]);
-        out.push(0xff);
-        rest = &rest[zero + 1..];
+    if has_zero(bytes) {
+        while let Some(zero) = first_zero(rest) {
+            out.extend_from_slice(&rest[..=zero]);
+            out.push(0xff);
+            rest = &rest[zero + 1..];
+        }
     }
     out.extend_from_slice(rest);
     out.extend_from_slice(&[0, 0]);
@@ -66,15 +89,19 @@ pub(crate) fn skip_bytes(input: &mut &[u8]) -> bool {
 /// Whether there is a zero: eight bytes at a time, the last eight overlapping those before. Keys are short, and hardly one has a zero.
 #[inline]
 fn has_zero(bytes: &[u8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let word_has = |word: [u8; 8]| {
-        let word = u64::from_le_bytes(word);
-        word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
-    };
     match bytes.last_chunk::<8>() {
         None => bytes.contains(&0),
-        Some(last) => bytes.as_chunks::<8>().0.iter().any(|chunk| word_has(*chunk)) || word_has(*last),
+        Some(last) => {
+            bytes.as_chunks::<8>().0.iter().any(|chunk| word_has_zero(*chunk)) || word_has_zero(*last)
+        }
     }
+}
+
+#[inline]
+fn word_has_zero(word: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(word);
+    word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
 }
 
 /// Where the first zero is. `CStr` looks for it many bytes at a time, in safe code.
