@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn profile(job: &str, turns: usize) {
     let events = workload::events(1_000_000);
     let job: &dyn Fn() = match job {
-        "append" => &|| drop(append::with_view(&events, 10_000)),
+        "append" => &|| _ = append::with_view(&events, 10_000).time,
         "singles" => &|| _ = append::log_only(&events[..4_000], 1),
         "batches" => &|| _ = append::log_only(&events[..100_000], 100),
         "views" => &|| drop(start::views(&events[..200_000], start::fifty_views)),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cqrs_core::prelude::*;
 use proptest::prelude::*;
@@ -267,8 +268,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn open(folder: &Path) -> Engine {
+    // Once with one thread, once with several, in turns: what is rebuilt, and how, must make no difference.
+    static OPENED: AtomicUsize = AtomicUsize::new(0);
     let engine = Engine::open(folder)
         .unwrap()
+        .threads(1 + OPENED.fetch_add(1, Ordering::Relaxed) % 3)
         .view::<Holding>()
         .view::<Customer>()
         .view::<Day>()

@@ -297,6 +297,83 @@ fn no_batch_is_torn_and_no_change_lost() {
 }
 
 /// A subscriber whose changes are followed from the first to the last event, and whose end result is what is read.
+/// Reads of views one after the other may have a batch between them; those of a snapshot have not.
+#[test]
+fn a_snapshot_shows_all_views_at_one_position() {
+    let engine = Engine::in_memory().view::<Balance>().view::<Mover>().start().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..3)
+            .map(|by| {
+                let engine = &engine;
+                scope.spawn(move || {
+                    (0..300).for_each(|n| drop(engine.append_all(batch(by, n)).wait().unwrap()));
+                })
+            })
+            .collect();
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let (engine, done) = (&engine, &done);
+                scope.spawn(move || {
+                    let mut last = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        engine.snapshot(|views| {
+                            let moves: u64 = views.rows::<Balance>().unwrap().map(|row| row.moves).sum();
+                            std::thread::yield_now();
+                            let moved: u64 = views.rows::<Mover>().unwrap().map(|row| row.moves).sum();
+                            assert_eq!((moves, moved), (views.position(), views.position()));
+                            if let Some(mover) = views.get::<Mover>(0).unwrap() {
+                                assert!(mover.position <= views.position());
+                            }
+                            assert!(views.position() >= last && views.position() % 3 == 0);
+                            last = views.position();
+                        });
+                    }
+                })
+            })
+            .collect();
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        done.store(true, Ordering::Relaxed);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    assert_eq!(engine.snapshot(|views| views.position()), 2700);
+}
+
+/// A view that is folded from the log by several threads is the one that was folded as events came, and so are several at once.
+#[test]
+fn a_rebuild_on_several_threads_is_the_fold() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let open = |threads| {
+        let engine = Engine::open(&folder).unwrap().view::<Balance>().view::<Mover>().view::<Credit>();
+        let engine = engine.threads(threads).start().unwrap();
+        engine.wait_ready().wait().unwrap();
+        engine
+    };
+    let engine = open(1);
+    // Several stretches of the log, and one that is not full.
+    for n in 0..3_500 {
+        engine.append_all((0..2).flat_map(|by| batch(by, n))).durable().wait().unwrap();
+    }
+    let rows = |engine: &Engine| {
+        let balances: Vec<_> = engine.view::<Balance>().rows().unwrap().collect();
+        let movers: Vec<_> = engine.view::<Mover>().rows().unwrap().collect();
+        let credits: Vec<_> = engine.view::<Credit>().rows().unwrap().collect();
+        (balances, movers, credits)
+    };
+    engine.append_all(batch(0, 0)).wait().unwrap();
+    let expected = rows(&engine);
+    engine.close().wait().unwrap();
+    for threads in [1, 2, 3, 4] {
+        for name in ["views.db", "views.db-wal", "views.db-shm"] {
+            let _ = std::fs::remove_file(folder.join(name));
+        }
+        let engine = open(threads);
+        assert_eq!(rows(&engine), expected, "{threads} threads");
+        engine.close().wait().unwrap();
+    }
+}
+
 #[test]
 fn rows_then_changes_are_the_rows_at_the_end() {
     let Place { engine, .. } = &place();
