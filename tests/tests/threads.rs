@@ -307,7 +307,7 @@ fn a_snapshot_shows_all_views_at_one_position() {
             .map(|by| {
                 let engine = &engine;
                 scope.spawn(move || {
-                    (0..300).for_each(|n| drop(engine.append_all(batch(by, n)).wait().unwrap()));
+                    (0..300).for_each(|n| _ = engine.append_all(batch(by, n)).wait().unwrap());
                 })
             })
             .collect();
