@@ -189,6 +189,9 @@ impl Saver {
             return;
         }
         if !self.needed(slots, head) {
+            if self.looking {
+                return;
+            }
             for reply in self.waiting.drain(..) {
                 reply.send(Ok(()));
             }

@@ -35,6 +35,8 @@ pub struct Salvaged {
     /// How far each source had been fed, where that is not carried over: it is if nothing is lost. Otherwise some of a source's events may be among
     /// those lost, and which is not recorded: to feed the source from its beginning doubles what was copied, unless its events bear ids.
     pub sources: BTreeMap<String, u64>,
+    /// Why it is not known how far sources had been fed, if it is not: then none of it is carried over.
+    pub sources_unknown: Option<String>,
 }
 
 impl fmt::Display for Salvaged {
@@ -44,6 +46,9 @@ impl fmt::Display for Salvaged {
             None => f.write_str(", the whole log"),
             Some(why) => write!(f, "; not copied: at least {}, because {why}", self.lost),
         }?;
+        if let Some(why) = &self.sources_unknown {
+            write!(f, "; how far sources had been fed is not known, and not carried over, because {why}")?;
+        }
         for (source, offset) in &self.sources {
             write!(f, "; the source {source:?} was at offset {offset}, which is not carried over")?;
         }
@@ -81,10 +86,10 @@ fn copy(from: &Arc<Folder>, reader: &mut SqliteReader, to: &Path) -> Result<Salv
     if lost > 0 {
         why.get_or_insert_with(|| "the log ends there, and there are traces of events behind it".into());
     }
-    let mut sources = reader.sources().unwrap_or_else(|error| {
-        why.get_or_insert_with(|| format!("what is known of its sources cannot be read: {error}"));
-        BTreeMap::new()
-    });
+    let (mut sources, sources_unknown) = match reader.sources() {
+        Ok(sources) => (sources, None),
+        Err(error) => (BTreeMap::new(), Some(error.to_string())),
+    };
     if why.is_none() {
         let sources = std::mem::take(&mut sources);
         let advances: Vec<_> =
@@ -94,7 +99,7 @@ fn copy(from: &Arc<Folder>, reader: &mut SqliteReader, to: &Path) -> Result<Salv
     drop(log);
     let store_id = store.id();
     store.close()?;
-    Ok(Salvaged { store: store_id, events: head.position, lost, why, sources })
+    Ok(Salvaged { store: store_id, events: head.position, lost, why, sources, sources_unknown })
 }
 
 /// The next events that are whole, and why there are no more, unless it is for the size of the page or the log's end.

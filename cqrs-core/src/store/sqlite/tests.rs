@@ -775,6 +775,33 @@ fn an_offset_that_is_not_what_was_stored_is_named() {
 }
 
 #[test]
+fn a_salvage_carries_offsets_over_only_if_nothing_is_lost() {
+    for (damage, carried, word) in [
+        ("", true, "the whole log"),
+        ("UPDATE events SET payload = x'00' WHERE position = 7", false, "\"till\" was at offset 7"),
+        (
+            "UPDATE sources SET offset = 6 WHERE name = 'till'",
+            false,
+            "how far sources had been fed is not known",
+        ),
+    ] {
+        let (parent, path) = filled();
+        let store = open(&path);
+        let advance = Advance { source: "till", after: None, to: 7 };
+        store.log().expect("the log").append(head(&store), &[], &[advance]).expect("moved");
+        drop(store);
+        // It speaks of more events than this log has.
+        fs::remove_file(path.join("views.db")).expect("removed");
+        plain(&path.join("events.db")).execute_batch(damage).expect("damaged");
+        let to = parent.path().join("mended");
+        let salvaged = SqliteStore::salvage(&path, &to).expect("salvaged");
+        assert!(salvaged.to_string().contains(word), "{salvaged}");
+        let sources = open(&to).reader().expect("a reader").sources().expect("sources");
+        assert_eq!(sources.get("till").copied(), carried.then_some(7), "{damage}");
+    }
+}
+
+#[test]
 fn a_salvage_stops_before_an_id_that_comes_twice() {
     let (parent, path) = place();
     let store = open(&path);
