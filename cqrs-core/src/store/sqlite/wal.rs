@@ -12,7 +12,7 @@ use super::database::{Database, PATIENCE};
 const LARGE: u64 = 256 << 20;
 
 /// After so many bytes that were written it is looked at. Not at every commit: a file system that is asked for a file's times notes the next write to it exactly, and
-/// then syncs that along with the data, which costs an fsync a third of its time.
+/// then syncs that along with the data, which makes an fsync a quarter slower.
 const LOOK: u64 = 8 << 20;
 
 /// What a commit writes at least: a page.
