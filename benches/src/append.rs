@@ -51,7 +51,10 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
         format!("the last checkpoint's lag meanwhile, at most (it was {:.1?} old at most)", ours.time_behind);
     report.cost(("6", &what, "1 M events"), behind, "events", 1.0);
     drop(ten);
+}
 
+/// Many callers, each with one event at a time.
+pub(crate) fn run_callers(events: &[Purchased], report: &mut Report) {
     let single = &events[..4_000.min(events.len())];
     let many = &events[..128_000.min(events.len())];
     let (together, alone) = both_taking(

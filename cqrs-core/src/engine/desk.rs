@@ -19,6 +19,9 @@ use crate::table::said;
 /// How often a group waits for more requests, at most: much shorter than an fsync.
 const MORE: usize = 8;
 
+/// How many callers are woken soon enough for the next group not to wait for it.
+const FEW: usize = 4;
+
 pub(crate) struct Desk {
     requests: Sender<Request>,
     taken: Receiver<Request>,
@@ -111,8 +114,10 @@ impl Desk {
             count = group.len();
             match place.as_mut() {
                 Some(writer) => match catch_unwind(AssertUnwindSafe(|| writer.write(group))) {
-                    // Nobody waits to be written: the fold might as well be done here.
-                    Ok(Some(batch)) if self.taken.is_empty() => self.fold.take_over(batch, || {}),
+                    // Nobody waits to be written, and there are not many to be woken: the fold might as well be done here.
+                    Ok(Some(batch)) if count <= FEW && self.taken.is_empty() => {
+                        self.fold.take_over(batch, || {});
+                    }
                     Ok(batch) => batch.into_iter().for_each(|batch| self.fold.send(batch)),
                     Err(panic) => self.break_down(&mut place, &said(&*panic)),
                 },
