@@ -111,8 +111,11 @@ impl Desk {
             count = group.len();
             match place.as_mut() {
                 Some(writer) => match catch_unwind(AssertUnwindSafe(|| writer.write(group))) {
-                    // Nobody waits to be written: the fold might as well be done here.
-                    Ok(Some(batch)) if self.taken.is_empty() => self.fold.take_over(batch, || {}),
+                    // Nobody waits to be written: the fold might as well be done here. But not where nobody waits for it either: who comes next
+                    // may want to know that it is durable, and nothing else.
+                    Ok(Some(batch)) if self.taken.is_empty() && !batch.folded.is_empty() => {
+                        self.fold.take_over(batch, || {});
+                    }
                     Ok(batch) => batch.into_iter().for_each(|batch| self.fold.send(batch)),
                     Err(panic) => self.break_down(&mut place, &said(&*panic)),
                 },

@@ -1,5 +1,6 @@
 //! The engine's promises, each over both stores.
 
+mod abreast;
 mod appending;
 mod closing;
 mod failing;
