@@ -112,19 +112,23 @@ pub(crate) fn container(attributes: &[Attribute], errors: &mut Errors) -> Option
     rename
 }
 
+/// As serde does it: letters beyond ASCII stay as they are.
 const CASES: [(&str, Case); 8] = [
     ("lowercase", str::to_owned),
-    ("UPPERCASE", |field| field.to_uppercase()),
+    ("UPPERCASE", |field| field.to_ascii_uppercase()),
     ("PascalCase", pascal),
     ("camelCase", |field| {
         let pascal = pascal(field);
         let mut chars = pascal.chars();
-        chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+        chars
+            .next()
+            .map(|first| std::iter::once(first.to_ascii_lowercase()).chain(chars).collect())
+            .unwrap_or_default()
     }),
     ("snake_case", str::to_owned),
-    ("SCREAMING_SNAKE_CASE", |field| field.to_uppercase()),
+    ("SCREAMING_SNAKE_CASE", |field| field.to_ascii_uppercase()),
     ("kebab-case", |field| field.replace('_', "-")),
-    ("SCREAMING-KEBAB-CASE", |field| field.to_uppercase().replace('_', "-")),
+    ("SCREAMING-KEBAB-CASE", |field| field.to_ascii_uppercase().replace('_', "-")),
 ];
 
 fn case_of(name: &str) -> Option<RenameAll> {
@@ -138,7 +142,7 @@ fn pascal(field: &str) -> String {
             let mut chars = word.chars();
             chars
                 .next()
-                .map(|first| first.to_uppercase().chain(chars).collect::<String>())
+                .map(|first| std::iter::once(first.to_ascii_uppercase()).chain(chars).collect::<String>())
                 .unwrap_or_default()
         })
         .collect()

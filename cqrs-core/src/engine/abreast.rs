@@ -4,9 +4,11 @@
 //! the order of the log. One view alone is thereby folded while the next stretches are read; several views are folded at the same time as well, each group a stretch behind
 //! the one before it.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::thread::Builder;
 
 use super::batch::{Flaw, Page};
 use super::catalog::Catalog;
@@ -51,14 +53,17 @@ pub(crate) fn fold_on(
     slots: &mut [Slot],
 ) {
     let mut groups = deal(catalog, slots, threads);
-    if let Some((first, others)) = groups.split_first_mut() {
-        std::thread::scope(|scope| {
-            for group in others {
-                scope.spawn(|| fold(catalog, events, group));
-            }
-            fold(catalog, events, first);
-        });
-    }
+    let others = groups.len() - 1;
+    let left = Mutex::new(groups.iter_mut());
+    let next = || lock(&left).next();
+    let work = || std::iter::from_fn(next).for_each(|group| fold(catalog, events, group));
+    std::thread::scope(|scope| {
+        for _ in 0..others {
+            // Where the system has no more threads, those that are there do the work.
+            let _ = Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
     collect(slots, groups);
 }
 
@@ -70,6 +75,8 @@ struct Turns<'a> {
     /// The next stretch that nobody reads yet.
     next: AtomicU64,
     groups: Vec<Mutex<Group>>,
+    /// How many of the groups have a view that still takes events.
+    folding: AtomicUsize,
     state: Mutex<State>,
     moved: Condvar,
 }
@@ -79,6 +86,8 @@ struct State {
     due: Vec<u64>,
     /// Why nothing more is to be folded.
     halt: Option<Halt>,
+    /// What a thread panicked with.
+    panic: Option<Box<dyn Any + Send>>,
 }
 
 impl Turns<'_> {
@@ -107,11 +116,17 @@ impl Turns<'_> {
         loop {
             let stretch = self.next.fetch_add(1, Ordering::Relaxed);
             let start = self.after + stretch * Page::EVENTS as u64;
-            if start >= self.to {
+            // Once every view has stopped, the rest of the log is read for nobody.
+            if start >= self.to || self.folding.load(Ordering::Relaxed) == 0 {
                 return;
             }
             if let Err(halt) = self.stretch(reader, &mut page, stretch, start, on_page) {
-                return self.halt(halt);
+                // What is wrong further on in the log must not hide what comes before it.
+                let due = |group| self.wait(group, stretch);
+                if matches!(halt, Halt::Stopped) || (0..self.groups.len()).all(due) {
+                    self.halt(halt);
+                }
+                return;
             }
         }
     }
@@ -164,12 +179,18 @@ impl Turns<'_> {
     fn fold(&self, group: usize, page: &Page, after: Head) {
         let events = page.stored();
         let mut slots = lock(&self.groups[group]);
+        if !slots.iter().any(Slot::folds) {
+            return;
+        }
         fold(self.catalog, &events, &mut slots);
         for slot in slots.iter_mut() {
             slot.advance(page.head(), |position| checksum(&events, after, position));
             if let Some(view) = &mut slot.view {
                 view.settle();
             }
+        }
+        if !slots.iter().any(Slot::folds) {
+            self.folding.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -192,22 +213,24 @@ pub(crate) fn replay_abreast(
         after,
         to,
         next: AtomicU64::new(0),
-        state: Mutex::new(State { due: vec![0; groups.len()], halt: None }),
+        folding: AtomicUsize::new(groups.len()),
+        state: Mutex::new(State { due: vec![0; groups.len()], halt: None, panic: None }),
         groups: groups.into_iter().map(Mutex::new).collect(),
         moved: Condvar::new(),
     };
     let work = |reader: &mut dyn LogReader| {
         let worked = catch_unwind(AssertUnwindSafe(|| turns.work(reader, on_page)));
         if let Err(panic) = worked {
+            lock(&turns.state).panic.get_or_insert(panic);
             // The others would wait for this one's turn to end.
             turns.halt(Halt::Stopped);
-            resume_unwind(panic);
         }
     };
     if let Some((first, others)) = readers.split_first_mut() {
         std::thread::scope(|scope| {
             for reader in others {
-                scope.spawn(|| work(&mut **reader));
+                // Where the system has no more threads, those that are there do the work.
+                let _ = Builder::new().spawn_scoped(scope, || work(&mut **reader));
             }
             work(&mut **first);
         });
@@ -216,5 +239,9 @@ pub(crate) fn replay_abreast(
     let groups = groups.into_iter().map(|group| group.into_inner().unwrap_or_else(PoisonError::into_inner));
     collect(slots, groups.collect());
     let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // Not before the slots are back: whoever catches it has to be able to say that they have stopped.
+    if let Some(panic) = state.panic {
+        resume_unwind(panic);
+    }
     state.halt.map_or(Ok(()), Err)
 }

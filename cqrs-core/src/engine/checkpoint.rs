@@ -1,5 +1,6 @@
 //! Checkpoints: what changed since the last one, behind the fold and never in its way.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
@@ -10,6 +11,7 @@ use super::slot::Slot;
 use crate::error::StoreFailure;
 use crate::store::{Checkpoints, Head, SavedView, StoreError, ViewCheckpoint, Witness};
 use crate::sync::{ReplyTo, lock};
+use crate::table::said;
 
 /// How many rows that the store never had go into one checkpoint: a view that was rebuilt is saved a stretch at a time, so that the fold
 /// is not held up.
@@ -345,7 +347,20 @@ impl Saver {
 }
 
 impl SaverThread {
-    pub(crate) fn run(mut self) {
+    /// Runs until the fold has no more jobs for it. Should a store panic, that shows in `health`, and the fold goes on without checkpoints.
+    pub(crate) fn run(self) {
+        let core = self.core.clone();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            core.break_down(format!(
+                "saving a checkpoint panicked, and no more are saved: {}",
+                said(&*panic)
+            ));
+            // The fold may sleep until it hears of the one under way.
+            core.nudge();
+        }
+    }
+
+    fn work(mut self) {
         while let Some(job) = self.next() {
             let outcome = self.save(job);
             if !self.tell(News::Outcome(outcome)) {

@@ -112,18 +112,29 @@ impl Desk {
             let mut place = lock(&self.writer);
             let group = self.gather(first);
             count = group.len();
-            match place.as_mut() {
+            let batch = match place.as_mut() {
                 Some(writer) => match catch_unwind(AssertUnwindSafe(|| writer.write(group))) {
-                    // Nobody waits to be written, and there are not many to be woken: the fold might as well be done here.
-                    Ok(Some(batch)) if count <= FEW && self.taken.is_empty() => {
-                        self.fold.take_over(batch, || {});
+                    Ok(batch) => batch,
+                    Err(panic) => {
+                        self.break_down(&mut place, &said(&*panic));
+                        None
                     }
-                    Ok(batch) => batch.into_iter().for_each(|batch| self.fold.send(batch)),
-                    Err(panic) => self.break_down(&mut place, &said(&*panic)),
                 },
-                None => group.into_iter().for_each(refuse),
-            }
+                None => {
+                    group.into_iter().for_each(refuse);
+                    None
+                }
+            };
             self.waiting.fetch_sub(count, Ordering::SeqCst);
+            match batch {
+                // Nobody waits to be written, and there are not many to be woken: the fold might as well be done here, while others write. But
+                // not where nobody waits for it: who comes next may want to know that it is durable, and nothing else.
+                Some(batch) if self.taken.is_empty() && (1..=FEW).contains(&batch.folded.len()) => {
+                    self.fold.take_over(batch, || drop(place));
+                }
+                Some(batch) => self.fold.send(batch),
+                None => {}
+            }
         }
         // The store is given back with it.
         lock(&self.writer).take();

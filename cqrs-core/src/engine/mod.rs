@@ -30,6 +30,7 @@ mod tests;
 mod verify;
 mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -52,6 +53,7 @@ use crate::projection::Projection;
 use crate::snapshot::Snapshot;
 use crate::store::StoreId;
 use crate::sync::{Inside, Signal, Wait, block_on, lock, reply};
+use crate::table::said;
 use crate::view::View;
 
 /// A log of events and the views folded from it, running.
@@ -139,7 +141,12 @@ impl Handle {
             move || {
                 let _inside = Inside::enter();
                 let Some((threads, desk)) = lock(&close).take() else { return };
-                let outcome = finish(&core, threads, desk);
+                // Whoever waits for the end is told of it, however it comes.
+                let finished = catch_unwind(AssertUnwindSafe(|| finish(&core, threads, desk)));
+                let outcome = finished.unwrap_or_else(|panic| {
+                    let (action, source) = ("closing the store".to_owned(), said(&*panic).into());
+                    Err(crate::store::StoreError::Io { action, source }.into())
+                });
                 *lock(&closing.outcome) = Some(outcome);
                 closing.done.notify();
             }

@@ -109,10 +109,11 @@ impl Fold {
         if pipeline.saver.as_ref().is_some_and(|saver| saver.due(pipeline.head.position)) {
             pipeline.guarded(Pipeline::look_around);
         }
+        // What is due by the clock is that thread's to see to; where nothing is, it may sleep on.
+        let due = pipeline.sleep().is_some();
         let core = pipeline.core.clone();
         drop(place);
-        // What is due by the clock is that thread's to see to.
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        if due && self.asleep.swap(false, Ordering::SeqCst) {
             core.nudge();
         }
     }

@@ -304,11 +304,13 @@ impl<P: Projection> AnyView for ViewRows<P> {
         // New rows are saved in the order of their numbers; of those beyond the stretch, it does not matter that they changed.
         let end = (self.saved as usize).saturating_add(stretch).min(self.front.keys().end() as usize) as u32;
         let mut dirty = self.dirty.take();
+        // After a rebuild that is every row, and none of them is in the store yet.
+        dirty.retain(|row| *row < self.saved);
         // In the order in which a store has them, so that it comes to each of its pages once.
         dirty.sort_unstable();
         let rows = dirty.len() + end.saturating_sub(self.saved) as usize;
         let mut images = RowImages::with_capacity(rows, P::COLUMNS.len());
-        for &row in dirty.iter().filter(|row| **row < self.saved) {
+        for row in dirty {
             self.image(row, &mut images);
         }
         for row in self.saved..end {

@@ -26,6 +26,8 @@ struct Orders {
     intrude: AtomicUsize,
     refuse_save: AtomicBool,
     slow_save: AtomicBool,
+    panic_on_save: AtomicBool,
+    panic_on_close: AtomicBool,
 }
 
 struct UnrulyLog(Box<dyn Log>, Arc<Orders>);
@@ -55,6 +57,7 @@ impl Store for Unruly {
         self.inner.backup(folder)
     }
     fn close(&self) -> Result<(), StoreError> {
+        assert!(!self.orders.panic_on_close.load(Ordering::SeqCst), "told to panic");
         self.inner.close()
     }
 }
@@ -118,6 +121,7 @@ impl Checkpoints for UnrulyCheckpoints {
         if self.1.slow_save.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(20));
         }
+        assert!(!self.1.panic_on_save.load(Ordering::SeqCst), "told to panic");
         if self.1.refuse_save.load(Ordering::SeqCst) {
             return Err(broken());
         }
@@ -314,4 +318,36 @@ fn a_feed_into_a_store_that_fails_doubles_and_loses_nothing() {
     let customers = std::iter::from_fn(|| events.next().wait()).map(|event| event.unwrap().event.customer);
     let numbers: Vec<u64> = customers.filter_map(|customer| customer.parse().ok()).collect();
     assert_eq!(numbers, Vec::from_iter(1..=30_000));
+}
+
+/// The answer; fails where none comes.
+fn answer<T: Send + 'static>(wait: crate::sync::Wait<T>) -> T {
+    let (to, from) = std::sync::mpsc::channel();
+    std::thread::spawn(move || to.send(wait.wait()));
+    from.recv_timeout(Duration::from_secs(10)).expect("somebody is left waiting")
+}
+
+#[test]
+fn a_panic_while_a_checkpoint_is_saved_is_told_and_leaves_nobody_waiting() {
+    let store = Unruly::default();
+    let engine =
+        store.engine().view::<Has>().checkpoint_every(Duration::from_secs(3600), 1 << 40).start().unwrap();
+    Unruly::order(&store.orders.panic_on_save, true);
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    answer(engine.checkpoint()).unwrap_err();
+    let broken = engine.health().broken.unwrap();
+    assert!(broken.contains("checkpoint") && broken.contains("told to panic"), "{broken}");
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    assert_eq!(has(&engine).len(), 1);
+    answer(engine.checkpoint()).unwrap_err();
+    answer(engine.close()).unwrap();
+}
+
+#[test]
+fn a_panic_while_the_store_is_closed_is_told_and_leaves_nobody_waiting() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    Unruly::order(&store.orders.panic_on_close, true);
+    let error = answer(engine.close()).unwrap_err().to_string();
+    assert!(error.contains("told to panic"), "{error}");
 }

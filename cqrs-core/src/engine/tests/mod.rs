@@ -1,9 +1,11 @@
 //! The engine's promises, each over both stores.
 
+mod abreast;
 mod appending;
 mod closing;
 mod failing;
 mod faulting;
+mod racing;
 mod restarting;
 mod streaming;
 mod subscribing;
