@@ -5,8 +5,7 @@
 //! the one before it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use super::batch::{Flaw, Page};
 use super::catalog::Catalog;
@@ -14,6 +13,8 @@ use super::replay::{Halt, checksum, fold};
 use super::slot::Slot;
 use crate::store::{Head, LogReader};
 use crate::sync::lock;
+use crate::threads::atomic::{AtomicU64, Ordering};
+use crate::threads::{Condvar, Mutex, thread};
 
 /// Slots that are folded into by one thread at a time: as many as there are views, those of other groups absent.
 type Group = Vec<Slot>;
@@ -53,7 +54,7 @@ pub(crate) fn fold_on(
 ) {
     let mut groups = deal(catalog, slots, threads);
     if let Some((first, others)) = groups.split_first_mut() {
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for group in others {
                 scope.spawn(|| fold(catalog, events, group));
             }
@@ -206,7 +207,7 @@ pub(crate) fn replay_abreast(
         }
     };
     if let Some((first, others)) = readers.split_first_mut() {
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for reader in others {
                 scope.spawn(|| work(&mut **reader));
             }
