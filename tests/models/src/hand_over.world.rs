@@ -139,6 +139,8 @@ pub(crate) mod pipeline {
             while let Some(mut batch) = next.take() {
                 folded.append(&mut batch.folded);
                 assert_eq!(batch.after, self.head, "a batch was folded out of its turn");
+                // Folding takes its time.
+                thread::yield_now();
                 self.head += batch.events.len() as u64;
                 self.core.seen.state.lock().unwrap().folded.append(&mut batch.events);
                 next = more();

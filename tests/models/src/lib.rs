@@ -72,7 +72,10 @@ include!(concat!(env!("OUT_DIR"), "/models.rs"));
 /// So many schedules by chance, and as many that a few changes of priority make (PCT).
 fn schedules(of: impl Fn() + Send + Sync + Copy + 'static) {
     let wanted = std::env::var("SHUTTLE_ITERATIONS").ok().map(|text| text.parse().expect("a number"));
-    let iterations = wanted.unwrap_or(1000);
+    run(of, wanted.unwrap_or(1000));
+}
+
+fn run(of: impl Fn() + Send + Sync + Copy + 'static, iterations: usize) {
     // A schedule that goes on for so long does not end.
     let mut config = shuttle::Config::new();
     config.max_steps = shuttle::MaxSteps::FailAfter(20_000);
@@ -116,7 +119,7 @@ fn a_halt_ends_every_thread() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn sending_under_the_folds_lock_is_found() {
-    schedules(|| sends_under_the_lock::scenario(3, 3, false));
+    run(|| sends_under_the_lock::scenario(4, 4, false), 20_000);
 }
 
 #[test]
