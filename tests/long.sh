@@ -8,3 +8,4 @@ export PROPTEST_CASES="${PROPTEST_CASES:-2000}"
 export DAMAGE_STEP="${DAMAGE_STEP:-1}"
 cargo test --release -p integration-tests --test crash -- --nocapture
 cargo test --release -p integration-tests --test feed --test model --test damage
+SHUTTLE_ITERATIONS="${SHUTTLE_ITERATIONS:-100000}" cargo test --release -p models

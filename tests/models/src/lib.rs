@@ -4,6 +4,9 @@
 //! the engine (`*.world.rs`), and `threads.rs` gives them shuttle's primitives for std's. That a model would notice is shown by sabotages: the same
 //! files with one place changed, each of which has to be found.
 //!
+//! What stands here for the rest is a model of it, and has to be kept like it: in `hand_over.world.rs` the writer, `Pipeline` and `Append::wait`; in
+//! `publish.world.rs` what `Pipeline::publish` does with each view's pair, and `ArcSwap`; in `turns.world.rs` reader and page.
+//!
 //! Shuttle knows one order of memory, the strictest; what a weaker one could do is not seen here.
 #![cfg(test)]
 
