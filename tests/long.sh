@@ -12,3 +12,4 @@ cargo test --release -p integration-tests --test feed --test model --test damage
 export POWER_IMAGES="${POWER_IMAGES:-100000}"
 export ROT_BITS="${ROT_BITS:-8}"
 cargo test --release -p integration-tests --test power --test rot -- --nocapture
+SHUTTLE_ITERATIONS="${SHUTTLE_ITERATIONS:-100000}" cargo test --release -p models

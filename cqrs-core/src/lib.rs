@@ -65,6 +65,7 @@ pub mod sql;
 pub mod store;
 mod sync;
 pub mod table;
+mod threads;
 mod timestamp;
 pub mod value;
 pub mod verify;

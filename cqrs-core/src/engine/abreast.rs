@@ -6,9 +6,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::thread::Builder;
+use std::sync::PoisonError;
 
 use super::batch::{Flaw, Page};
 use super::catalog::Catalog;
@@ -16,6 +14,8 @@ use super::replay::{Halt, checksum, fold};
 use super::slot::Slot;
 use crate::store::{Head, LogReader};
 use crate::sync::lock;
+use crate::threads::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::threads::{Condvar, Mutex, assist, thread};
 
 /// Slots that are folded into by one thread at a time: as many as there are views, those of other groups absent.
 type Group = Vec<Slot>;
@@ -57,10 +57,9 @@ pub(crate) fn fold_on(
     let left = Mutex::new(groups.iter_mut());
     let next = || lock(&left).next();
     let work = || std::iter::from_fn(next).for_each(|group| fold(catalog, events, group));
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..others {
-            // Where the system has no more threads, those that are there do the work.
-            let _ = Builder::new().spawn_scoped(scope, work);
+            assist(scope, work);
         }
         work();
     });
@@ -227,10 +226,9 @@ pub(crate) fn replay_abreast(
         }
     };
     if let Some((first, others)) = readers.split_first_mut() {
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for reader in others {
-                // Where the system has no more threads, those that are there do the work.
-                let _ = Builder::new().spawn_scoped(scope, || work(&mut **reader));
+                assist(scope, || work(&mut **reader));
             }
             work(&mut **first);
         });

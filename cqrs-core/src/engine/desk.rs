@@ -4,17 +4,17 @@
 //! writes and folds: an append on its own then costs no change of threads, which would take longer than all the rest but the fsync.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_channel::{Receiver, SendError, Sender, TrySendError};
-
-use super::pipeline::{Fold, Message};
+use super::fold::{Fold, Message};
 use super::request::Request;
 use super::writer::{GroupLimits, Writer};
 use crate::error::{AppendError, Refusal};
 use crate::sync::{Inside, lock};
 use crate::table::said;
+use crate::threads::atomic::{AtomicUsize, Ordering};
+use crate::threads::queue::{Receiver, SendError, Sender, TrySendError, bounded};
+use crate::threads::{Mutex, thread};
 
 /// How often a group waits for more requests, at most: much shorter than an fsync.
 const MORE: usize = 8;
@@ -51,7 +51,7 @@ impl Drop for Waiting<'_> {
 
 impl Desk {
     pub(crate) fn new(writer: Writer, fold: Arc<Fold>, requests: usize, limits: GroupLimits) -> Self {
-        let (requests, taken) = async_channel::bounded(requests);
+        let (requests, taken) = bounded(requests);
         let waiting = AtomicUsize::new(0);
         Self { requests, taken, writer: Mutex::new(Some(writer)), waiting, fold, limits }
     }
@@ -150,7 +150,7 @@ impl Desk {
                 return;
             }
             before = now;
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 

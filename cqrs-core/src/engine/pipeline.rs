@@ -1,9 +1,8 @@
-//! The fold: follows the log, feeds every view, and shows each batch as a whole.
+//! What the fold does: follows the log, feeds every view, and shows each batch as a whole.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::abreast::fold_on;
@@ -18,15 +17,6 @@ use crate::store::{Head, LogReader};
 use crate::sync::{ReplyTo, lock};
 use crate::table::said;
 
-/// What the writer sends.
-pub(crate) enum Message {
-    Batch(Batch),
-    /// There is something to be looked at.
-    Nudge,
-    /// The writer has sent its last.
-    Stop,
-}
-
 /// What others ask, between two batches.
 pub(crate) enum Control {
     /// Views that were rebuilt take their places.
@@ -36,17 +26,6 @@ pub(crate) enum Control {
 
 /// How many events may be folded before what they changed is shown, if more wait.
 const SHOWN_AFTER: usize = 16_384;
-
-/// The fold, where it can be reached: by its own thread, and by a caller's that appends on its own.
-pub(crate) struct Fold {
-    messages: SyncSender<Message>,
-    /// `None` once it is over.
-    pipeline: Mutex<Option<Pipeline>>,
-    /// How many batches are on their way to the fold's thread.
-    waiting: AtomicUsize,
-    /// Whether that thread sleeps until it is woken, however long that is.
-    asleep: AtomicBool,
-}
 
 /// From so many folds of one event into one view on, threads are started for them: it takes longer than that to start one.
 const MANY_FOLDS: usize = 20_000;
@@ -68,111 +47,9 @@ pub(crate) struct Pipeline {
     pub(crate) threads: usize,
 }
 
-impl Fold {
-    /// The way to a fold that [`run`](Self::run) is to receive for.
-    pub(crate) fn new(messages: SyncSender<Message>) -> Self {
-        Self {
-            messages,
-            pipeline: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            asleep: AtomicBool::new(false),
-        }
-    }
-
-    pub(crate) fn begin(&self, pipeline: Pipeline) {
-        *lock(&self.pipeline) = Some(pipeline);
-    }
-
-    pub(crate) fn tell(&self, message: Message) {
-        // Were the thread gone, those who wait would be answered as the message is dropped.
-        let _ = self.messages.send(message);
-    }
-
-    /// Leaves a batch to the fold's thread.
-    pub(crate) fn send(&self, batch: Batch) {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        self.tell(Message::Batch(batch));
-    }
-
-    /// Folds a batch in this thread, unless others are on their way: then it is left to the fold's thread. `entered` is called once no other batch
-    /// can come before this one.
-    pub(crate) fn take_over(&self, batch: Batch, entered: impl FnOnce()) {
-        let Ok(mut place) = self.pipeline.try_lock() else { return self.send(batch) };
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            // The queue may be full, and the fold's thread needs the lock to empty it.
-            drop(place);
-            return self.send(batch);
-        }
-        let Some(pipeline) = place.as_mut() else { return };
-        entered();
-        pipeline.guarded(|pipeline| pipeline.take_in(batch, || None));
-        if pipeline.saver.as_ref().is_some_and(|saver| saver.due(pipeline.head.position)) {
-            pipeline.guarded(Pipeline::look_around);
-        }
-        // What is due by the clock is that thread's to see to; where nothing is, it may sleep on.
-        let due = pipeline.sleep().is_some();
-        let core = pipeline.core.clone();
-        drop(place);
-        if due && self.asleep.swap(false, Ordering::SeqCst) {
-            core.nudge();
-        }
-    }
-
-    /// The fold's thread: runs until it is told to stop. Once the fold has broken down, views answer with that, and appends go on.
-    pub(crate) fn run(&self, messages: &Receiver<Message>) {
-        loop {
-            let sleep = {
-                let mut place = lock(&self.pipeline);
-                let Some(pipeline) = place.as_mut() else { return };
-                pipeline.guarded(Pipeline::look_around);
-                let sleep = pipeline.sleep();
-                self.asleep.store(sleep.is_none(), Ordering::SeqCst);
-                sleep
-            };
-            let message = match sleep {
-                Some(sleep) => messages.recv_timeout(sleep),
-                None => messages.recv().map_err(RecvTimeoutError::from),
-            };
-            let mut place = lock(&self.pipeline);
-            let Some(pipeline) = place.as_mut() else { return };
-            let stop = match message {
-                Ok(Message::Batch(batch)) => {
-                    let (mut count, mut stop) = (1, false);
-                    let more = || match messages.try_recv() {
-                        Ok(Message::Batch(batch)) => {
-                            count += 1;
-                            Some(batch)
-                        }
-                        Ok(Message::Stop) => {
-                            stop = true;
-                            None
-                        }
-                        Ok(Message::Nudge) | Err(_) => None,
-                    };
-                    pipeline.guarded(|pipeline| pipeline.take_in(batch, more));
-                    self.waiting.fetch_sub(count, Ordering::SeqCst);
-                    stop
-                }
-                Ok(Message::Nudge) => false,
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => true,
-                Err(RecvTimeoutError::Timeout) => {
-                    pipeline.guarded(Pipeline::look);
-                    false
-                }
-            };
-            if stop {
-                let pipeline = place.take();
-                drop(place);
-                pipeline.into_iter().for_each(Pipeline::finish);
-                return;
-            }
-        }
-    }
-}
-
 impl Pipeline {
     /// Does something, unless the fold has broken down; should it break down here, says so to everyone.
-    fn guarded(&mut self, work: impl FnOnce(&mut Self)) {
+    pub(super) fn guarded(&mut self, work: impl FnOnce(&mut Self)) {
         if self.broken {
             // What is durable is still acknowledged, as the work is dropped; what is asked is dropped, and so refused.
             while self.core.take_control().is_some() {}
@@ -184,7 +61,7 @@ impl Pipeline {
     }
 
     /// Does what has been asked, and what is due.
-    fn look_around(&mut self) {
+    pub(super) fn look_around(&mut self) {
         while let Some(control) = self.core.take_control() {
             self.obey(control);
         }
@@ -193,13 +70,18 @@ impl Pipeline {
         }
     }
 
+    /// Whether so many events have come that it is time to look around, whatever the clock says.
+    pub(super) fn due(&self) -> bool {
+        self.saver.as_ref().is_some_and(|saver| saver.due(self.head.position))
+    }
+
     /// How long there is nothing to do, unless something comes.
-    fn sleep(&self) -> Option<Duration> {
+    pub(super) fn sleep(&self) -> Option<Duration> {
         self.saver.as_ref().and_then(|saver| saver.sleep(&self.slots, self.head)).or(self.follow)
     }
 
     /// Folds a batch, and those that wait behind it, then shows them.
-    fn take_in(&mut self, batch: Batch, mut more: impl FnMut() -> Option<Batch>) {
+    pub(super) fn take_in(&mut self, batch: Batch, mut more: impl FnMut() -> Option<Batch>) {
         let mut folded: Vec<Acknowledge> = Vec::new();
         let mut events = 0;
         let mut next = Some(batch);
@@ -254,7 +136,7 @@ impl Pipeline {
     }
 
     /// Looks for events that another process has written, where that is what it does.
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         if self.follow.is_none() {
             return;
         }
@@ -384,7 +266,7 @@ impl Pipeline {
     }
 
     /// The last checkpoint, and the end.
-    fn finish(mut self) {
+    pub(super) fn finish(mut self) {
         if let Some(saver) = self.saver.take() {
             let last = || saver.finish(&self.core, &mut self.slots, self.head);
             if let Err(panic) = catch_unwind(AssertUnwindSafe(last)) {

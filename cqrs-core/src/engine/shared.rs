@@ -10,7 +10,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use super::catalog::Catalog;
-use super::pipeline::{Control, Message};
+use super::fold::Message;
+use super::pipeline::Control;
 use super::slot::AnyRows;
 use crate::error::{NoSuchView, ReadError, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};

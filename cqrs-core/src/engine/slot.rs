@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
 
+use super::pair::{Pair, Twin};
 use crate::change::{Backlog, Feed};
 use crate::error::ChangesError;
 use crate::projection::{Fault, FoldError, Projection};
@@ -101,15 +101,9 @@ pub(crate) trait AnyView: Send {
     fn unsaved(&mut self, ids: &[u32]);
 }
 
-/// Left and right: readers share `front`; `back` is `front` without the last batch, and is what the next one is folded into.
+/// A view's rows, and what is known of them.
 pub(crate) struct ViewRows<P: Projection> {
-    front: Arc<Rows<P>>,
-    /// `None` until it is first needed: a view that is not written to has one copy.
-    back: Option<Arc<Rows<P>>>,
-    /// The rows in which `front` is ahead of `back`.
-    lag: Vec<u32>,
-    /// Whether `back` has caught up with `front`, and takes a batch.
-    writing: bool,
+    rows: Pair<Rows<P>>,
     /// Whether the last flip put something new in front that has not been delivered.
     flipped: bool,
     /// Nobody reads yet: fold right into `front`.
@@ -154,10 +148,7 @@ impl Dirty {
 impl<P: Projection> ViewRows<P> {
     fn new(feed: Arc<Feed<P>>) -> Self {
         Self {
-            front: Arc::default(),
-            back: None,
-            lag: Vec::new(),
-            writing: false,
+            rows: Pair::default(),
             flipped: false,
             bulk: true,
             folder: Folder::default(),
@@ -169,53 +160,28 @@ impl<P: Projection> ViewRows<P> {
 
     /// What a run is folded into. Does not wait for readers longer than copying the rows would take.
     pub(crate) fn writable(&mut self) -> (&mut Folder, &mut Rows<P>) {
-        if self.bulk {
-            return (&mut self.folder, Arc::make_mut(&mut self.front));
-        }
-        if !self.writing {
-            self.catch_up();
-            self.writing = true;
-        }
-        let back = self.back.get_or_insert_with(|| Arc::new((*self.front).clone()));
-        (&mut self.folder, Arc::make_mut(back))
-    }
-
-    fn catch_up(&mut self) {
-        let mut back = self.back.take();
-        if let Some(rows) = back.as_mut().and_then(|back| wait_until_free(back)) {
-            rows.catch_up(&self.front, &self.lag);
-        } else {
-            // Someone dawdles over the old rows: they are theirs now.
-            tracing::debug!(view = P::NAME, "a reader holds on to old rows: copying them");
-            back = Some(Arc::new((*self.front).clone()));
-        }
-        self.back = back;
-        self.lag.clear();
+        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
+        (&mut self.folder, rows)
     }
 
     fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
-        let back = self.back.as_ref().filter(|_| self.flipped);
+        let (front, back) = (self.rows.front(), self.rows.back().filter(|_| self.flipped));
         let changed = back
             .iter()
-            .flat_map(|back| self.lag.iter().map(move |&row| (back.show(row), self.front.show(row))));
+            .flat_map(|back| self.rows.lag().iter().map(move |&row| (back.show(row), front.show(row))));
         backlog.extend(changed, position)
     }
 }
 
-/// The rows, once no reader holds them; `None` if that takes longer than a copy would.
-fn wait_until_free<P: Projection>(rows: &mut Arc<Rows<P>>) -> Option<&mut Rows<P>> {
-    if Arc::get_mut(rows).is_none() {
-        let copying = Duration::from_nanos(rows.memory() as u64 / 2);
-        let patience = copying.clamp(Duration::from_micros(20), Duration::from_millis(20));
-        let begun = Instant::now();
-        while Arc::strong_count(rows) > 1 {
-            if begun.elapsed() > patience {
-                return None;
-            }
-            std::thread::yield_now();
-        }
+impl<P: Projection> Twin for Rows<P> {
+    const NAME: &'static str = P::NAME;
+
+    fn catch_up(&mut self, newer: &Self, touched: &[u32]) {
+        Rows::catch_up(self, newer, touched);
     }
-    Arc::get_mut(rows)
+    fn memory(&self) -> usize {
+        Rows::memory(self)
+    }
 }
 
 impl<P: Projection> AnyView for ViewRows<P> {
@@ -224,16 +190,16 @@ impl<P: Projection> AnyView for ViewRows<P> {
     }
 
     fn len(&self) -> usize {
-        self.front.len()
+        self.rows.front().len()
     }
 
     fn memory(&self) -> usize {
-        let back = self.back.as_ref().map_or(0, |back| back.memory());
-        self.front.memory() + back + self.folder.memory()
+        let back = self.rows.back().map_or(0, |back| back.memory());
+        self.rows.front().memory() + back + self.folder.memory()
     }
 
     fn restore(&mut self, id: u32, key: &[u8], state: &[u8]) -> bool {
-        let rows = Arc::make_mut(&mut self.front);
+        let rows = self.rows.front_mut();
         let restored = catch_unwind(AssertUnwindSafe(|| rows.restore(id, key, state)));
         self.saved = id.saturating_add(1);
         restored.unwrap_or(false)
@@ -252,11 +218,11 @@ impl<P: Projection> AnyView for ViewRows<P> {
     }
 
     fn shown(&self) -> AnyRows {
-        self.front.clone()
+        self.rows.front().clone()
     }
 
     fn flip(&mut self) -> Option<AnyRows> {
-        if !std::mem::take(&mut self.writing) {
+        if !self.rows.end_writing() {
             return None;
         }
         let touched = self.folder.take_touched();
@@ -264,12 +230,8 @@ impl<P: Projection> AnyView for ViewRows<P> {
             return None;
         }
         self.dirty.add(&touched);
-        if let Some(back) = &mut self.back {
-            std::mem::swap(back, &mut self.front);
-        }
-        self.lag = touched;
         self.flipped = true;
-        Some(self.front.clone())
+        Some(self.rows.flip(touched))
     }
 
     fn deliver(&mut self, position: u64, wake: &mut Vec<Waker>) {
@@ -292,7 +254,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
 
     fn welcome(&mut self, position: u64, wake: &mut Vec<Waker>) {
         for backlog in self.feed.subscribers() {
-            wake.extend(backlog.begin(self.front.clone(), position));
+            wake.extend(backlog.begin(self.rows.front().clone(), position));
         }
     }
 
@@ -302,7 +264,8 @@ impl<P: Projection> AnyView for ViewRows<P> {
 
     fn images(&mut self, stretch: usize) -> (RowImages, bool) {
         // New rows are saved in the order of their numbers; of those beyond the stretch, it does not matter that they changed.
-        let end = (self.saved as usize).saturating_add(stretch).min(self.front.keys().end() as usize) as u32;
+        let end =
+            (self.saved as usize).saturating_add(stretch).min(self.rows.front().keys().end() as usize) as u32;
         let mut dirty = self.dirty.take();
         // After a rebuild that is every row, and none of them is in the store yet.
         dirty.retain(|row| *row < self.saved);
@@ -317,13 +280,13 @@ impl<P: Projection> AnyView for ViewRows<P> {
             self.image(row, &mut images);
         }
         self.saved = end;
-        (images, end == self.front.keys().end())
+        (images, end == self.rows.front().keys().end())
     }
 
     fn image(&self, row: u32, images: &mut RowImages) {
         // A panic in an expression of the user's costs the rendering, not the checkpoint.
         let mut columns = Vec::with_capacity(P::COLUMNS.len());
-        let shown = catch_unwind(AssertUnwindSafe(|| match self.front.render(row) {
+        let shown = catch_unwind(AssertUnwindSafe(|| match self.rows.front().render(row) {
             Some(rendered) => {
                 rendered.sql(&mut columns);
                 rendered.visible()
@@ -335,8 +298,14 @@ impl<P: Projection> AnyView for ViewRows<P> {
             false
         });
         columns.resize(P::COLUMNS.len(), SqlValue::Null);
-        let key = self.front.keys().key(row);
-        images.push(row, shown, key, |out| self.front.write_state(row, out), |out| out.append(&mut columns));
+        let key = self.rows.front().keys().key(row);
+        images.push(
+            row,
+            shown,
+            key,
+            |out| self.rows.front().write_state(row, out),
+            |out| out.append(&mut columns),
+        );
     }
 
     fn unsaved(&mut self, ids: &[u32]) {
