@@ -98,8 +98,8 @@ impl Builder {
     }
 
     /// When checkpoints are saved: one begins once this long has passed since the last began, or half of so many events have come; and should so many
-    /// events have come since the last that is saved, the fold waits for the one under way. The default is half a second and a million events. What a
-    /// checkpoint has need not be replayed at the next start.
+    /// events have come since the last that is saved, the fold waits for the one under way. The default is half a second and a million events. (What is folded
+    /// between two looks, up to some 30,000 events or one larger append, may come on top of a small number.) What a checkpoint has need not be replayed at the next start.
     pub fn checkpoint_every(mut self, interval: Duration, events: u64) -> Self {
         self.pace = Pace { interval, events: events.max(1) };
         self

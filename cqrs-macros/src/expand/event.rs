@@ -196,7 +196,8 @@ impl<'a> Twin<'a> {
     /// Whether every field is of a type that is read without serde, and stored the usual way.
     fn is_plain(&self) -> bool {
         let plain = |field: &TwinField<'_>| {
-            let ty = option_of(&field.field.ty).unwrap_or(&field.field.ty);
+            let ty =
+                option_of(&field.field.ty).filter(|_| is_std(&field.field.ty)).unwrap_or(&field.field.ty);
             !field.serde.unusual && (!matches!(field.form, Form::Owned) || is_plain(ty))
         };
         self.fields.len() < 1 << 16 && self.fields.iter().all(plain)
@@ -371,6 +372,14 @@ fn is_string(ty: &Type) -> bool {
     let Type::Path(path) = ungrouped(ty) else { return false };
     path.qself.is_none()
         && path.path.segments.last().is_some_and(|last| last.ident == "String" && last.arguments.is_none())
+}
+
+/// Whether a path is a single name, or one of std's: another crate's `Option` is another type.
+fn is_std(ty: &Type) -> bool {
+    let Type::Path(path) = ungrouped(ty) else { return false };
+    let first = path.path.segments.first();
+    path.path.segments.len() == 1
+        || first.is_some_and(|first| ["std", "core"].iter().any(|std| first.ident == std))
 }
 
 /// A number or `bool`, by its spelling.
