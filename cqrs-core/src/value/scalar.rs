@@ -1,7 +1,6 @@
 //! The values of the standard library.
 
 use std::cmp::Ordering;
-use std::ffi::CStr;
 use std::time::Duration;
 
 use super::{Scalar, Value, key_parts};
@@ -99,15 +98,28 @@ fn has_zero(bytes: &[u8]) -> bool {
 
 #[inline]
 fn word_has_zero(word: [u8; 8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let word = u64::from_le_bytes(word);
-    word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
+    zero_marks(u64::from_le_bytes(word)) != 0
 }
 
-/// Where the first zero is. `CStr` looks for it many bytes at a time, in safe code.
+/// The highest bit of the lowest byte that is zero, and perhaps of some above it; nothing if no byte is.
+#[inline]
+fn zero_marks(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    word.wrapping_sub(ONES) & !word & (ONES << 7)
+}
+
+/// Where the first zero is, eight bytes at a time.
 #[inline]
 fn first_zero(bytes: &[u8]) -> Option<usize> {
-    CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes)
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        // The lowest mark is that of the first zero; those above it may be wrong.
+        let marks = zero_marks(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return Some(at * 8 + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(|byte| *byte == 0).map(|at| words.len() * 8 + at)
 }
 
 macro_rules! unsigned {
@@ -285,7 +297,14 @@ impl Value for String {
         write_bytes(self.as_bytes(), out);
     }
     fn read(input: &mut &[u8]) -> Option<Self> {
-        Self::from_utf8(read_bytes(input)?).ok()
+        let end = first_zero(input)?;
+        if input.get(end + 1) != Some(&0) {
+            return Self::from_utf8(read_bytes(input)?).ok();
+        }
+        // No zero in it: it is taken in one piece.
+        let text = std::str::from_utf8(&input[..end]).ok()?;
+        *input = &input[end + 2..];
+        Some(text.to_owned())
     }
     fn order(&self, other: &Self) -> Ordering {
         self.cmp(other)

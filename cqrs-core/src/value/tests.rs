@@ -42,6 +42,14 @@ properties! {
     durations: std::time::Duration;
 }
 
+fn zeros() -> impl Strategy<Value = Vec<char>> {
+    let common = prop::sample::select(vec!['\0', '\u{1}', 'a', 'é', '\u{ff}', '\u{80}']);
+    prop_oneof![
+        prop::collection::vec(common.clone(), 0..40),
+        prop::collection::vec(prop_oneof![20 => Just('a'), 1 => common], 0..40),
+    ]
+}
+
 proptest! {
     #[test]
     fn floats(left in prop::num::f64::ANY, right in prop::num::f64::ANY) { holds(&left, &right); }
@@ -57,6 +65,18 @@ proptest! {
         let _ = String::read(&mut bytes.as_slice());
         let _ = Option::<char>::read(&mut bytes.as_slice());
         let _ = f64::read(&mut bytes.as_slice());
+    }
+
+    /// Zeros are what marks the end: many of them, at every place in a word.
+    #[test]
+    fn text_with_zeros(left in zeros(), right in zeros()) {
+        holds(&left.into_iter().collect::<String>(), &right.into_iter().collect::<String>());
+    }
+
+    #[test]
+    fn bytes_with_zeros(left in zeros(), right in zeros()) {
+        let bytes = |chars: Vec<char>| chars.into_iter().map(|c| c as u32 as u8).collect::<Vec<u8>>();
+        holds(&bytes(left), &bytes(right));
     }
 
     #[test]
