@@ -16,9 +16,6 @@ use crate::threads::atomic::{AtomicUsize, Ordering};
 use crate::threads::queue::{Receiver, SendError, Sender, TrySendError, bounded};
 use crate::threads::{Mutex, thread};
 
-/// How often a group waits for more requests, at most: much shorter than an fsync.
-const MORE: usize = 8;
-
 /// How many callers are woken soon enough for the next group not to wait for it.
 const FEW: usize = 4;
 
@@ -103,15 +100,10 @@ impl Desk {
 
     /// The writer's thread: runs until the desk is closed and every request answered.
     pub(crate) fn run(&self) {
-        let mut count = 0;
         while let Ok(first) = self.taken.recv_blocking() {
-            if count > 1 {
-                // Those who were answered together are about to come again together.
-                self.wait_for_more();
-            }
             let mut place = lock(&self.writer);
             let group = self.gather(first);
-            count = group.len();
+            let count = group.len();
             let batch = match place.as_mut() {
                 Some(writer) => match catch_unwind(AssertUnwindSafe(|| writer.write(group))) {
                     Ok(batch) => batch,
@@ -139,19 +131,6 @@ impl Desk {
         // The store is given back with it.
         lock(&self.writer).take();
         self.fold.tell(Message::Stop);
-    }
-
-    /// Lets others run for as long as more requests come of it.
-    fn wait_for_more(&self) {
-        let mut before = usize::MAX;
-        for _ in 0..MORE {
-            let now = self.taken.len();
-            if now == before {
-                return;
-            }
-            before = now;
-            thread::yield_now();
-        }
     }
 
     fn gather(&self, first: Request) -> Vec<Request> {
