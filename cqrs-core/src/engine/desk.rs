@@ -12,9 +12,9 @@ use super::writer::{GroupLimits, Writer};
 use crate::error::{AppendError, Refusal};
 use crate::sync::{Inside, lock};
 use crate::table::said;
+use crate::threads::Mutex;
 use crate::threads::atomic::{AtomicUsize, Ordering};
 use crate::threads::queue::{Receiver, SendError, Sender, TrySendError, bounded};
-use crate::threads::{Mutex, thread};
 
 /// How many callers are woken soon enough for the next group not to wait for it.
 const FEW: usize = 4;

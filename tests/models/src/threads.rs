@@ -189,8 +189,5 @@ pub(crate) mod queue {
         pub(crate) fn is_empty(&self) -> bool {
             self.0.len() == 0
         }
-        pub(crate) fn len(&self) -> usize {
-            self.0.len()
-        }
     }
 }
