@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 
 use super::batch::{Flaw, Page};
 use super::catalog::Catalog;
-use super::replay::{Halt, checksum, fold};
+use super::replay::{Halt, fold, fold_page};
 use super::slot::Slot;
 use crate::store::{Head, LogReader};
 use crate::sync::lock;
@@ -176,18 +176,11 @@ impl Turns<'_> {
     }
 
     fn fold(&self, group: usize, page: &Page, after: Head) {
-        let events = page.stored();
         let mut slots = lock(&self.groups[group]);
         if !slots.iter().any(Slot::folds) {
             return;
         }
-        fold(self.catalog, &events, &mut slots);
-        for slot in slots.iter_mut() {
-            slot.advance(page.head(), |position| checksum(&events, after, position));
-            if let Some(view) = &mut slot.view {
-                view.settle();
-            }
-        }
+        fold_page(self.catalog, page, after, &mut slots);
         if !slots.iter().any(Slot::folds) {
             self.folding.fetch_sub(1, Ordering::Relaxed);
         }

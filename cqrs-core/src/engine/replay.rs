@@ -4,7 +4,7 @@ use super::batch::{Flaw, Page, StoredEvent};
 use super::catalog::Catalog;
 use super::slot::Slot;
 use crate::projection::FoldError;
-use crate::store::{LogReader, StoreError, StoredType, TypeCounts};
+use crate::store::{Head, LogReader, StoreError, StoredType, TypeCounts};
 
 /// Why a replay did not come to its end.
 #[derive(Debug)]
@@ -48,22 +48,27 @@ pub(crate) fn replay(
         page.begin(after);
         let limit = usize::try_from(to - after.position).unwrap_or(usize::MAX).min(Page::EVENTS);
         reader.read(after.position, limit, &mut |event| page.push(catalog, &event)).map_err(Halt::Store)?;
-        let events = page.stored();
-        if events.is_empty() && page.flaw.is_none() {
+        if page.head() == after && page.flaw.is_none() {
             return Err(Halt::Flaw(Flaw::ends(after.position, to)));
         }
-        fold(catalog, &events, slots);
-        for slot in slots.iter_mut() {
-            slot.advance(page.head(), |position| checksum(&events, after, position));
-            if let Some(view) = &mut slot.view {
-                view.settle();
-            }
-        }
+        fold_page(catalog, &page, after, slots);
         if !on_page(page.head().position) {
             return Err(Halt::Stopped);
         }
         if let Some(flaw) = page.flaw.take() {
             return Err(Halt::Flaw(flaw));
+        }
+    }
+}
+
+/// Folds what stands in a page, which begins after `after`, and moves the slots on to its end.
+pub(crate) fn fold_page(catalog: &Catalog, page: &Page, after: Head, slots: &mut [Slot]) {
+    let events = page.stored();
+    fold(catalog, &events, slots);
+    for slot in slots {
+        slot.advance(page.head(), |position| checksum(&events, after, position));
+        if let Some(view) = &mut slot.view {
+            view.settle();
         }
     }
 }
@@ -85,7 +90,7 @@ pub(crate) fn count_types(reader: &mut dyn LogReader) -> Result<Vec<StoredType>,
 }
 
 /// The checksum at a position of a stretch of events, or right before it.
-pub(crate) fn checksum(events: &[StoredEvent<'_>], after: crate::store::Head, position: u64) -> Option<u64> {
+pub(crate) fn checksum(events: &[StoredEvent<'_>], after: Head, position: u64) -> Option<u64> {
     match position.checked_sub(after.position)? {
         0 => Some(after.checksum),
         offset => events.get(offset as usize - 1).map(|event| event.checksum),

@@ -65,8 +65,14 @@ pub(crate) mod replay {
             }
         }
     }
-    pub(crate) fn checksum(_: &[batch::StoredEvent<'_>], _: Head, _: u64) -> Option<u64> {
-        None
+    pub(crate) fn fold_page(
+        catalog: &catalog::Catalog,
+        page: &batch::Page,
+        _: Head,
+        slots: &mut [slot::Slot],
+    ) {
+        fold(catalog, &page.stored(), slots);
+        slots.iter_mut().for_each(|slot| slot.advance(page.head(), |_| None));
     }
 }
 
@@ -74,9 +80,6 @@ pub(crate) mod slot {
     use super::*;
     #[derive(Default)]
     pub(crate) struct View(pub(crate) Vec<u64>);
-    impl View {
-        pub(crate) fn settle(&mut self) {}
-    }
     #[derive(Default)]
     pub(crate) struct Slot {
         pub(crate) view: Option<View>,
