@@ -1,7 +1,8 @@
 //! Projections: what `#[projection]` implements on a row.
 
-use crate::aggregate::{ColumnFault, State};
+use crate::aggregate::{Cells, ColumnFault, Mode, ShownCells, State};
 use crate::event::{Event, Meta};
+use crate::schema::Schema;
 use crate::key::{Key, KeyWriter};
 use crate::sql::{SqlType, SqlValue};
 
@@ -36,7 +37,7 @@ pub trait Projection: Send + Sync + Sized + 'static {
     fn sources<V: SourceVisitor<Self>>(sources: &mut V);
 
     /// The row of a key. `None` if the state lacks a value that the row's columns always have: never after a fold.
-    fn row(key: Self::Key, state: &Self::State) -> Option<Self>;
+    fn row(key: Self::Key, state: &Self::State, elements: ShownCells<'_>) -> Option<Self>;
 
     /// Whether readers see the row (`having`).
     fn visible(&self) -> bool {
@@ -50,8 +51,39 @@ pub trait Projection: Send + Sync + Sized + 'static {
     fn sql(&self, out: &mut Vec<SqlValue>);
 }
 
-/// A projection that folds the event `E`.
-pub trait Reads<E: Event>: Projection {
+/// What a projection is folded from: an event, or another projection.
+pub trait Source: Sized + Send + Sync + 'static {
+    /// The borrowed twin.
+    type Ref<'a>;
+
+    /// Whether it takes back what it gave.
+    type Mode: Mode;
+
+    /// The stored types of an event; none of a projection.
+    const TYPES: &'static [Schema];
+
+    /// A projection's fingerprint; 0 of an event.
+    const FINGERPRINT: u128;
+
+    /// Tells the visitor which of both it is.
+    fn visit<P: Reads<Self>, V: SourceVisitor<P>>(visitor: &mut V);
+}
+
+impl<E: Event> Source for E {
+    type Ref<'a> = <E as Event>::Ref<'a>;
+    type Mode = crate::aggregate::Appended;
+    const TYPES: &'static [Schema] = <E as Event>::TYPES;
+    const FINGERPRINT: u128 = 0;
+    fn visit<P: Reads<Self>, V: SourceVisitor<P>>(visitor: &mut V) {
+        visitor.event::<E>();
+    }
+}
+
+/// The sign of what a source gives.
+pub type SignOf<S> = <<S as Source>::Mode as Mode>::Sign;
+
+/// A projection that folds the source `S`.
+pub trait Reads<S: Source>: Projection {
     /// Whether it wants events of the type at this index of [`Event::TYPES`]; those it does not want are not even decoded.
     fn wants(type_index: usize) -> bool;
 
@@ -59,18 +91,29 @@ pub trait Reads<E: Event>: Projection {
     /// [`Pass::Fold`], and then the state is as it was.
     ///
     /// One function for both, since it is the same match on the event.
-    fn pass(event: &E::Ref<'_>, meta: &Meta, pass: Pass<'_, '_, Self::State>) -> Result<bool, FoldError>;
+    fn pass(
+        event: &S::Ref<'_>,
+        meta: &Meta,
+        sign: SignOf<S>,
+        pass: Pass<'_, '_, Self::State>,
+    ) -> Result<bool, FoldError>;
 
     /// Writes the key of the row that the event goes to; `false` if a guard turns the event away.
     #[inline]
-    fn key(event: &E::Ref<'_>, meta: &Meta, key: &mut KeyWriter<'_>) -> bool {
-        matches!(Self::pass(event, meta, Pass::Key(key)), Ok(true))
+    fn key(event: &S::Ref<'_>, meta: &Meta, sign: SignOf<S>, key: &mut KeyWriter<'_>) -> bool {
+        matches!(Self::pass(event, meta, sign, Pass::Key(key)), Ok(true))
     }
 
     /// Folds an event into the state of its key. An `Err` leaves the state as it was.
     #[inline]
-    fn fold(state: &mut Self::State, event: &E::Ref<'_>, meta: &Meta) -> Result<(), FoldError> {
-        Self::pass(event, meta, Pass::Fold(state)).map(|_| ())
+    fn fold(
+        state: &mut Self::State,
+        cells: Cells<'_>,
+        event: &S::Ref<'_>,
+        meta: &Meta,
+        sign: SignOf<S>,
+    ) -> Result<(), FoldError> {
+        Self::pass(event, meta, sign, Pass::Fold(state, cells)).map(|_| ())
     }
 }
 
@@ -80,13 +123,13 @@ pub enum Pass<'k, 'b, S> {
     /// Its key.
     Key(&'k mut KeyWriter<'b>),
     /// That it be folded into the state of its key.
-    Fold(&'k mut S),
+    Fold(&'k mut S, Cells<'k>),
 }
 
 /// Is told a projection's sources, with their types.
 pub trait SourceVisitor<P: Projection> {
-    /// `P` reads `E`.
-    fn source<E: Event>(&mut self)
+    /// `P` reads the event `E`.
+    fn event<E: Event>(&mut self)
     where
         P: Reads<E>;
 }

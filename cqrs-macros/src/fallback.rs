@@ -66,7 +66,7 @@ pub(crate) fn projection(item: &DeriveInput, errors: Errors) -> TokenStream {
                 type Key = ();
                 type State = __cqrs::Count;
                 fn sources<V: __cqrs::SourceVisitor<Self>>(_: &mut V) {}
-                fn row((): (), _: &__cqrs::Count) -> ::core::option::Option<Self> {
+                fn row((): (), _: &__cqrs::Count, _: __cqrs::ShownCells<'_>) -> ::core::option::Option<Self> {
                     ::core::option::Option::None
                 }
                 fn same(&self, _: &Self) -> bool {
@@ -74,12 +74,12 @@ pub(crate) fn projection(item: &DeriveInput, errors: Errors) -> TokenStream {
                 }
                 fn sql(&self, _: &mut ::std::vec::Vec<__cqrs::SqlValue>) {}
             }
-            impl<E: __cqrs::Event> __cqrs::Reads<E> for #name {
+            impl<S: __cqrs::Source> __cqrs::Reads<S> for #name {
                 fn wants(_: usize) -> bool {
                     false
                 }
                 fn pass(
-                    _: &E::Ref<'_>, _: &__cqrs::Meta, _: __cqrs::Pass<'_, '_, __cqrs::Count>,
+                    _: &S::Ref<'_>, _: &__cqrs::Meta, _: __cqrs::SignOf<S>, _: __cqrs::Pass<'_, '_, __cqrs::Count>,
                 ) -> ::core::result::Result<bool, __cqrs::FoldError> {
                     ::core::result::Result::Ok(false)
                 }

@@ -1,6 +1,6 @@
 //! `#[avg(..)]`
 
-use super::{ColumnFault, State};
+use super::{Appends, Cell, ColumnFault, Shown, State};
 use crate::schema::mix_str;
 use crate::value::Value;
 
@@ -89,7 +89,7 @@ pub struct Avg {
 impl Avg {
     /// The average with one more number.
     #[inline]
-    pub fn step<I: AvgInput>(&self, input: &I) -> Result<Self, ColumnFault> {
+    pub fn step<I: AvgInput>(&self, _: Appends, input: &I) -> Result<Self, ColumnFault> {
         let mut next = *self;
         match input.number() {
             None => return Ok(next),
@@ -113,11 +113,11 @@ impl Avg {
     }
     /// Takes the step.
     #[inline]
-    pub fn commit(&mut self, step: Self) {
+    pub fn commit(&mut self, step: Self, _: &mut Cell<'_>) {
         *self = step;
     }
     /// The column.
-    pub fn get<C: AvgColumn>(&self) -> Option<C> {
+    pub fn get<C: AvgColumn>(&self, _: &Shown<'_>) -> Option<C> {
         let total = self.integers as f64 + (self.floats + self.lost);
         C::show((self.count > 0).then(|| total / self.count as f64))
     }

@@ -1,6 +1,6 @@
 //! `#[count]`
 
-use super::{ColumnFault, State};
+use super::{Cell, ColumnFault, Shown, Sign, State};
 use crate::schema::mix_str;
 use crate::value::Value;
 
@@ -25,18 +25,21 @@ impl CountColumn for u64 {
 pub struct Count(u64);
 
 impl Count {
-    /// One more.
+    /// One more, or one less.
     #[inline]
-    pub fn step(&self) -> Result<(), ColumnFault> {
-        Ok(())
+    pub fn step(&self, sign: impl Into<Sign>) -> Result<Sign, ColumnFault> {
+        Ok(sign.into())
     }
     /// Takes the step.
     #[inline]
-    pub fn commit(&mut self, (): ()) {
-        self.0 += 1;
+    pub fn commit(&mut self, step: Sign, _: &mut Cell<'_>) {
+        match step {
+            Sign::Insert => self.0 += 1,
+            Sign::Remove => self.0 -= 1,
+        }
     }
     /// The column.
-    pub fn get<C: CountColumn>(&self) -> Option<C> {
+    pub fn get<C: CountColumn>(&self, _: &Shown<'_>) -> Option<C> {
         Some(C::show(self.0))
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 
-use super::{Column, ColumnFault, State, Takes, write_slot};
+use super::{Appends, Cell, Column, ColumnFault, Shown, State, Takes, write_slot};
 use crate::schema::{mix, mix_str};
 use crate::value::Value;
 
@@ -53,7 +53,7 @@ impl<W, C: Column> Default for Extreme<W, C> {
 impl<W: Which, C: Column> Extreme<W, C> {
     /// The value, if it takes the place of the one kept.
     #[inline]
-    pub fn step<I>(&self, input: &I) -> Result<Option<C::Inner>, ColumnFault>
+    pub fn step<I>(&self, _: Appends, input: &I) -> Result<Option<C::Inner>, ColumnFault>
     where
         C: Takes<I>,
     {
@@ -64,13 +64,13 @@ impl<W: Which, C: Column> Extreme<W, C> {
     }
     /// Takes the step.
     #[inline]
-    pub fn commit(&mut self, step: Option<C::Inner>) {
+    pub fn commit(&mut self, step: Option<C::Inner>, _: &mut Cell<'_>) {
         if step.is_some() {
             self.slot = step;
         }
     }
     /// The column.
-    pub fn get(&self) -> Option<C> {
+    pub fn get(&self, _: &Shown<'_>) -> Option<C> {
         C::show(self.slot.as_ref())
     }
 }

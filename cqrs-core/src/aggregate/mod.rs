@@ -7,14 +7,18 @@
 mod avg;
 mod count;
 mod extreme;
+mod mode;
 mod order;
 mod sum;
 
 pub use avg::{Avg, AvgColumn, AvgInput};
 pub use count::{Count, CountColumn};
 pub use extreme::{Extreme, Max, Min, Which};
+pub use mode::{Appended, Appends, Changing, Mode, Sign};
 pub use order::{First, FirstBy, Last, LastBy};
 pub use sum::{Addend, Sum};
+
+pub use crate::table::{Cell, Cells, Shown, ShownCells};
 
 use crate::value::{Scalar, Value};
 
@@ -161,6 +165,7 @@ pub(crate) fn write_slot<T: Value>(slot: Option<&T>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Elements;
 
     /// A state comes back from its bytes, and leaves what follows.
     fn round_trip<S: State>(state: &S) -> S {
@@ -180,73 +185,73 @@ mod tests {
     #[test]
     fn sums_are_checked_and_exact() {
         let mut sum = Sum::<i8>::default();
-        sum.commit(sum.step(&100_i8).unwrap());
-        assert_eq!(sum.step(&28_i8), Err(ColumnFault::Overflow));
-        assert_eq!(round_trip(&sum).get(), Some(100));
-        sum.commit(sum.step(&Some(27_i8)).unwrap());
-        sum.commit(sum.step(&None::<i8>).unwrap());
-        assert_eq!(sum.get(), Some(127));
+        sum.commit(sum.step(Appends, &100_i8).unwrap(), &mut Elements::default().cells(0).at(0));
+        assert_eq!(sum.step(Appends, &28_i8), Err(ColumnFault::Overflow));
+        assert_eq!(round_trip(&sum).get(&Elements::default().shown(0).at(0)), Some(100));
+        sum.commit(sum.step(Appends, &Some(27_i8)).unwrap(), &mut Elements::default().cells(0).at(0));
+        sum.commit(sum.step(Appends, &None::<i8>).unwrap(), &mut Elements::default().cells(0).at(0));
+        assert_eq!(sum.get(&Elements::default().shown(0).at(0)), Some(127));
         let mut empty = Sum::<Option<i64>>::default();
-        assert_eq!(round_trip(&empty).get(), Some(None));
-        empty.commit(empty.step(&0_i64).unwrap());
-        assert_eq!(empty.get(), Some(Some(0)));
+        assert_eq!(round_trip(&empty).get(&Elements::default().shown(0).at(0)), Some(None));
+        empty.commit(empty.step(Appends, &0_i64).unwrap(), &mut Elements::default().cells(0).at(0));
+        assert_eq!(empty.get(&Elements::default().shown(0).at(0)), Some(Some(0)));
     }
 
     #[test]
     fn an_average_of_integers_is_exact_before_it_is_a_float() {
         let mut avg = Avg::default();
         for input in [i64::MAX, i64::MAX, 1, -1] {
-            avg.commit(avg.step(&input).unwrap());
+            avg.commit(avg.step(Appends, &input).unwrap(), &mut Elements::default().cells(0).at(0));
         }
-        assert_eq!(round_trip(&avg).get(), Some(i64::MAX as f64 / 2.0));
-        assert_eq!(Avg::default().get::<Option<f64>>(), Some(None));
+        assert_eq!(round_trip(&avg).get(&Elements::default().shown(0).at(0)), Some(i64::MAX as f64 / 2.0));
+        assert_eq!(Avg::default().get::<Option<f64>>(&Elements::default().shown(0).at(0)), Some(None));
     }
 
     #[test]
     fn an_average_of_floats_is_compensated() {
         let mut avg = Avg::default();
         for input in [1e16, 1.0, -1e16, 1.0] {
-            avg.commit(avg.step(&input).unwrap());
+            avg.commit(avg.step(Appends, &input).unwrap(), &mut Elements::default().cells(0).at(0));
         }
-        assert_eq!(round_trip(&avg).get(), Some(0.5));
+        assert_eq!(round_trip(&avg).get(&Elements::default().shown(0).at(0)), Some(0.5));
     }
 
     #[test]
     fn extremes_keep_the_earliest_of_equals_and_skip_nothing_but_none() {
         let mut max = Extreme::<Max, Option<f64>>::default();
-        assert_eq!(max.get(), Some(None));
+        assert_eq!(max.get(&Elements::default().shown(0).at(0)), Some(None));
         for input in [Some(-0.0), None, Some(0.0), Some(f64::NAN), Some(1.0)] {
-            max.commit(max.step(&input).unwrap());
+            max.commit(max.step(Appends, &input).unwrap(), &mut Elements::default().cells(0).at(0));
         }
-        assert!(round_trip(&max).get().unwrap().unwrap().is_nan(), "floats by total order");
+        assert!(round_trip(&max).get(&Elements::default().shown(0).at(0)).unwrap().unwrap().is_nan(), "floats by total order");
         let mut min = Extreme::<Min, String>::default();
-        min.commit(min.step(&"pants").unwrap());
-        min.commit(min.step(&"hats").unwrap());
-        min.commit(min.step(&"sweaters").unwrap());
-        assert_eq!(round_trip(&min).get(), Some("hats".into()));
+        min.commit(min.step(Appends, &"pants").unwrap(), &mut Elements::default().cells(0).at(0));
+        min.commit(min.step(Appends, &"hats").unwrap(), &mut Elements::default().cells(0).at(0));
+        min.commit(min.step(Appends, &"sweaters").unwrap(), &mut Elements::default().cells(0).at(0));
+        assert_eq!(round_trip(&min).get(&Elements::default().shown(0).at(0)), Some("hats".into()));
     }
 
     #[test]
     fn first_and_last_by_break_ties_by_position() {
         let (mut first, mut last) = (FirstBy::<u32>::default(), LastBy::<u32>::default());
         for (value, by) in [(1_u32, 5), (2, 3), (3, 3), (4, 5)] {
-            first.commit(first.step(&value, &by).unwrap());
-            last.commit(last.step(&value, &by).unwrap());
+            first.commit(first.step(Appends, &value, &by).unwrap(), &mut Elements::default().cells(0).at(0));
+            last.commit(last.step(Appends, &value, &by).unwrap(), &mut Elements::default().cells(0).at(0));
         }
-        assert_eq!((round_trip(&first).get(), round_trip(&last).get()), (Some(2), Some(4)));
+        assert_eq!((round_trip(&first).get(&Elements::default().shown(0).at(0)), round_trip(&last).get(&Elements::default().shown(0).at(0))), (Some(2), Some(4)));
     }
 
     #[test]
     fn last_of_an_option_can_become_none_again() {
         let mut last = Last::<Option<String>>::default();
         for input in [Some("a"), None] {
-            last.commit(last.step(&input).unwrap());
+            last.commit(last.step(Appends, &input).unwrap(), &mut Elements::default().cells(0).at(0));
         }
-        assert_eq!(round_trip(&last).get(), Some(None));
+        assert_eq!(round_trip(&last).get(&Elements::default().shown(0).at(0)), Some(None));
         let mut first = First::<Option<String>>::default();
         for input in [None, Some("a")] {
-            first.commit(first.step(&input).unwrap());
+            first.commit(first.step(Appends, &input).unwrap(), &mut Elements::default().cells(0).at(0));
         }
-        assert_eq!(round_trip(&first).get(), Some(None), "the first event had none");
+        assert_eq!(round_trip(&first).get(&Elements::default().shown(0).at(0)), Some(None), "the first event had none");
     }
 }

@@ -1,6 +1,6 @@
 //! `#[first(..)]` and `#[last(..)]`, in log order or `by` an expression.
 
-use super::{Column, ColumnFault, State, Takes, write_slot};
+use super::{Appends, Cell, Column, ColumnFault, Shown, State, Takes, write_slot};
 use crate::schema::{mix, mix_str};
 use crate::value::{OrderInput, Value};
 
@@ -20,7 +20,7 @@ impl<C: Column> Default for First<C> {
 impl<C: Column> First<C> {
     /// The value, if it is the first.
     #[inline]
-    pub fn step<I>(&self, input: &I) -> Result<Option<Option<C::Inner>>, ColumnFault>
+    pub fn step<I>(&self, _: Appends, input: &I) -> Result<Option<Option<C::Inner>>, ColumnFault>
     where
         C: Takes<I>,
     {
@@ -28,13 +28,13 @@ impl<C: Column> First<C> {
     }
     /// Takes the step.
     #[inline]
-    pub fn commit(&mut self, step: Option<Option<C::Inner>>) {
+    pub fn commit(&mut self, step: Option<Option<C::Inner>>, _: &mut Cell<'_>) {
         if let Some(slot) = step {
             *self = Self { seen: true, slot };
         }
     }
     /// The column.
-    pub fn get(&self) -> Option<C> {
+    pub fn get(&self, _: &Shown<'_>) -> Option<C> {
         C::show(self.slot.as_ref())
     }
 }
@@ -63,7 +63,7 @@ impl<C: Column> Default for Last<C> {
 impl<C: Column> Last<C> {
     /// The value.
     #[inline]
-    pub fn step<I>(&self, input: &I) -> Result<Option<C::Inner>, ColumnFault>
+    pub fn step<I>(&self, _: Appends, input: &I) -> Result<Option<C::Inner>, ColumnFault>
     where
         C: Takes<I>,
     {
@@ -71,11 +71,11 @@ impl<C: Column> Last<C> {
     }
     /// Takes the step.
     #[inline]
-    pub fn commit(&mut self, step: Option<C::Inner>) {
+    pub fn commit(&mut self, step: Option<C::Inner>, _: &mut Cell<'_>) {
         self.0 = step;
     }
     /// The column.
-    pub fn get(&self) -> Option<C> {
+    pub fn get(&self, _: &Shown<'_>) -> Option<C> {
         C::show(self.0.as_ref())
     }
 }
@@ -136,7 +136,7 @@ macro_rules! by_order {
             /// The value and what it is ordered by, if it takes the place of the one kept.
             #[allow(clippy::type_complexity)] // Said once, here.
             pub fn step<I, B: OrderInput>(
-                &self, input: &I, by: &B,
+                &self, _: Appends, input: &I, by: &B,
             ) -> Result<Option<(Box<[u8]>, Option<C::Inner>)>, ColumnFault>
             where
                 C: Takes<I>,
@@ -150,13 +150,13 @@ macro_rules! by_order {
                 })
             }
             /// Takes the step.
-            pub fn commit(&mut self, step: Option<(Box<[u8]>, Option<C::Inner>)>) {
+            pub fn commit(&mut self, step: Option<(Box<[u8]>, Option<C::Inner>)>, _: &mut Cell<'_>) {
                 if let Some((by, slot)) = step {
                     self.0 = Ordered { by: Some(by), slot };
                 }
             }
             /// The column.
-            pub fn get(&self) -> Option<C> {
+            pub fn get(&self, _: &Shown<'_>) -> Option<C> {
                 C::show(self.0.slot.as_ref())
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ColumnFault, State};
+use super::{Appends, Cell, ColumnFault, Shown, State};
 use crate::schema::{mix, mix_str};
 use crate::value::Value;
 
@@ -113,18 +113,18 @@ impl<C: Value> Default for Sum<C> {
 impl<C: Value> Sum<C> {
     /// The sum with one more addend; `Ok(None)` if there is nothing to add.
     #[inline]
-    pub fn step<I: Addend<C>>(&self, input: &I) -> Result<Option<C>, ColumnFault> {
+    pub fn step<I: Addend<C>>(&self, _: Appends, input: &I) -> Result<Option<C>, ColumnFault> {
         input.add_to(&self.0)
     }
     /// Takes the step.
     #[inline]
-    pub fn commit(&mut self, step: Option<C>) {
+    pub fn commit(&mut self, step: Option<C>, _: &mut Cell<'_>) {
         if let Some(sum) = step {
             self.0 = sum;
         }
     }
     /// The column.
-    pub fn get(&self) -> Option<C> {
+    pub fn get(&self, _: &Shown<'_>) -> Option<C> {
         Some(self.0.clone())
     }
 }

@@ -162,7 +162,7 @@ struct Sources<'a> {
 }
 
 impl<P: Projection> SourceVisitor<P> for Sources<'_> {
-    fn source<E: Event>(&mut self)
+    fn event<E: Event>(&mut self)
     where
         P: Reads<E>,
     {

@@ -2,6 +2,7 @@
 
 use super::keys::Probe;
 use super::rows::Rows;
+use crate::aggregate::Appends;
 use crate::event::{Event, Recorded};
 use crate::key::{Inline, Key, KeyWriter};
 use crate::projection::{FoldError, Projection, Reads};
@@ -99,7 +100,7 @@ impl Folder {
         self.keys.clear();
         for (recorded, ahead) in batch.iter().zip(&mut self.batch) {
             let start = self.keys.len();
-            if P::key(&recorded.event, &recorded.meta, &mut KeyWriter(&mut self.keys)) {
+            if P::key(&recorded.event, &recorded.meta, Appends, &mut KeyWriter(&mut self.keys)) {
                 let length = self.keys.len() - start;
                 *ahead = Ahead { start, length, hash: keys.hash(&self.keys[start..]) };
                 self.keys.extend_from_slice(<P::Key as Key>::Inline::ZERO.as_ref());
@@ -148,12 +149,14 @@ fn fold_one<E: Event, P: Reads<E>>(
 ) -> Result<u32, FoldError> {
     match rows.keys().seek(hash, probe) {
         Ok(row) => {
-            P::fold(rows.keys_mut().value_mut(row), &recorded.event, &recorded.meta)?;
+            let (state, cells) = rows.parts_mut(row);
+            P::fold(state, cells, &recorded.event, &recorded.meta, Appends)?;
             Ok(row)
         }
         Err(place) => {
             let mut state = <P as Projection>::State::default();
-            P::fold(&mut state, &recorded.event, &recorded.meta)?;
+            let row = rows.keys_mut().next();
+            P::fold(&mut state, rows.elements.cells(row), &recorded.event, &recorded.meta, Appends)?;
             rows.put_at(place, probe, state).ok_or_else(|| FoldError {
                 column: "",
                 reason: "the view is full: it holds at most 4,294,967,295 rows, and keys of less than 16 MiB"

@@ -107,6 +107,13 @@ impl<V, I: Inline> Keys<V, I> {
         self.entries.len() - self.gone
     }
 
+    /// The number that the next key gets.
+    #[inline]
+    pub(crate) fn next(&mut self) -> u32 {
+        while self.vacant.pop_if(|row| self.entries[*row as usize].length != VACANT).is_some() {}
+        self.vacant.last().copied().unwrap_or_else(|| self.end())
+    }
+
     /// The first number that no row has ever had.
     pub(crate) fn end(&self) -> u32 {
         // `insert` gives out no number beyond.

@@ -1,6 +1,7 @@
 //! The table of rows by key, and the fold into it.
 
 mod chunks;
+mod elements;
 mod fold;
 mod keys;
 mod ordered;
@@ -10,6 +11,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fold::AHEAD;
+pub use elements::{Cell, Cells, Elements, Shown, ShownCells};
 pub(crate) use fold::Folder;
 pub(crate) use rows::Rows;
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 
+use super::elements::{Cells, Elements};
 use super::keys::{Keys, Place, Probe};
 use super::ordered::Ordered;
 use crate::aggregate::State;
@@ -14,6 +15,7 @@ pub(crate) struct Rows<P: Projection> {
     keys: Keys<P::State, Beside<P>>,
     /// Made when an order is first asked for, and kept up from then on: an index that nobody uses would cost every new row.
     ordered: OnceLock<Ordered>,
+    pub(crate) elements: Elements,
 }
 
 /// What stands of a key beside its row.
@@ -27,13 +29,13 @@ impl<P: Projection> std::fmt::Debug for Rows<P> {
 
 impl<P: Projection> Clone for Rows<P> {
     fn clone(&self) -> Self {
-        Self { keys: self.keys.clone(), ordered: self.ordered.clone() }
+        Self { keys: self.keys.clone(), ordered: self.ordered.clone(), elements: self.elements.clone() }
     }
 }
 
 impl<P: Projection> Default for Rows<P> {
     fn default() -> Self {
-        Self { keys: Keys::default(), ordered: OnceLock::new() }
+        Self { keys: Keys::default(), ordered: OnceLock::new(), elements: Elements::default() }
     }
 }
 
@@ -49,6 +51,12 @@ impl<P: Projection> Rows<P> {
 
     pub(crate) fn keys_mut(&mut self) -> &mut Keys<P::State, Beside<P>> {
         &mut self.keys
+    }
+
+    /// A row's state and elements, to be written.
+    #[inline]
+    pub(crate) fn parts_mut(&mut self, row: u32) -> (&mut P::State, Cells<'_>) {
+        (self.keys.value_mut(row), self.elements.cells(row))
     }
 
     /// Adds the row of a key at the place where it was not found; `None` when there are as many rows as a view can have.
@@ -79,7 +87,7 @@ impl<P: Projection> Rows<P> {
     /// The row, hidden or not. `None` only for a number that has none, and for a state that no fold makes.
     pub(crate) fn render(&self, row: u32) -> Option<P> {
         let key = self.keys.has(row).then(|| self.keys.key(row))?;
-        P::row(P::Key::read(key)?, self.keys.value(row))
+        P::row(P::Key::read(key)?, self.keys.value(row), self.elements.shown(row))
     }
 
     /// Looks a row up by its borrowed key.
@@ -142,6 +150,6 @@ impl<P: Projection> Rows<P> {
 
     /// Bytes in memory, without what the states themselves have on the heap.
     pub(crate) fn memory(&self) -> usize {
-        self.keys.memory() + self.ordered.get().map_or(0, Ordered::memory)
+        self.keys.memory() + self.ordered.get().map_or(0, Ordered::memory) + self.elements.memory()
     }
 }

@@ -19,11 +19,11 @@ pub(super) fn state(field: &RowField<'_>, aggregate: &Aggregate) -> TokenStream 
     let name = |name: &str| Ident::new(name, ty.span());
     match aggregate.kind {
         Kind::Count => quote!(__cqrs::Count),
-        Kind::Avg => quote!(__cqrs::Avg),
+        Kind::Avg => quote!(<__Mode as __cqrs::Mode>::Avg),
         Kind::Min | Kind::Max => {
             let (extreme, which) = (name("Extreme"), if aggregate.kind == Kind::Min { "Min" } else { "Max" });
             let which = format_ident!("{which}");
-            quote_spanned!(ty.span()=> __cqrs::#extreme<__cqrs::#which, #ty>)
+            quote_spanned!(ty.span()=> <__Mode as __cqrs::Mode>::#extreme<__cqrs::#which, #ty>)
         }
         kind => {
             let state = name(match kind {
@@ -33,7 +33,11 @@ pub(super) fn state(field: &RowField<'_>, aggregate: &Aggregate) -> TokenStream 
                 Kind::LastBy => "LastBy",
                 _ => "Last",
             });
-            quote_spanned!(ty.span()=> __cqrs::#state<#ty>)
+            if matches!(kind, Kind::First | Kind::Last) {
+                quote_spanned!(ty.span()=> __cqrs::#state<#ty>)
+            } else {
+                quote_spanned!(ty.span()=> <__Mode as __cqrs::Mode>::#state<#ty>)
+            }
         }
     }
 }
@@ -83,7 +87,7 @@ fn one_step(
         // A bare literal has the column's type.
         let literal = is_literal(value).then(|| option_of(ty).unwrap_or(ty)).map(|ty| quote!(: &#ty));
         lets.extend(quote!(#needed let #local #literal = &(#tokens);));
-        local
+        quote!(, #local)
     });
     let by = input.by.as_ref().map(|by| {
         let (tokens, needed) = expression(by, uses, errors);
@@ -93,7 +97,7 @@ fn one_step(
     });
     let at = input.value.as_ref().map_or(aggregate.span, Expr::span);
     let step = Ident::new("step", at);
-    quote!({ #lets __state.#ident.#step(#value #by).map_err(__cqrs::FoldError::column(#name))? })
+    quote!({ #lets __state.#ident.#step(__sign #value #by).map_err(__cqrs::FoldError::column(#name))? })
 }
 
 /// An expression over the event, and the `let`s that it needs before it.

@@ -21,6 +21,10 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
     let (state, row) = (state(model), projection(model, &reads, errors));
     let implementations = reads.iter().map(|reads| &reads.implementation);
     let (checks, prefixes) = (checks(model), prefixes(model));
+    let mode = model.sources.iter().fold(quote!(__cqrs::Appended), |mode, source| {
+        let path = &source.path;
+        quote!(<#mode as __cqrs::Mode>::Or<<#path as __cqrs::Source>::Mode>)
+    });
     let lints = quote! {
         #[allow(
             unused_parens, unused_variables, unused_braces, clippy::clone_on_copy, clippy::unnecessary_cast,
@@ -33,6 +37,7 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
         #lints
         const _: () = {
             use #core::__private as __cqrs;
+            type __Mode = #mode;
             #checks
             #state
             #row
@@ -172,7 +177,7 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             type Key = #key;
             type State = __State;
             fn sources<__V: __cqrs::SourceVisitor<Self>>(sources: &mut __V) {
-                #( sources.source::<#sources>(); )*
+                #( <#sources as __cqrs::Source>::visit::<Self, __V>(sources); )*
             }
             #row
             #having
@@ -198,6 +203,7 @@ fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
     let value =
         |field: &RowField<'_>| format_ident!("__value_{}", field.ident.unraw(), span = Span::mixed_site());
     let mut lets = TokenStream::new();
+    let mut number = 0_u8;
     for field in &model.fields {
         let (value, ty, ident) = (value(field), field.ty, field.ident);
         match &field.column {
@@ -207,7 +213,8 @@ fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
             }
             Column::Aggregate(_) => {
                 let get = quote_spanned!(ty.span()=> get);
-                lets.extend(quote!(let #value: #ty = __state.#ident.#get()?;));
+                lets.extend(quote!(let #value: #ty = __state.#ident.#get(&__shown.at(#number))?;));
+                number += 1;
             }
             Column::Computed(_) => {}
         }
@@ -229,7 +236,9 @@ fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
         quote!(#ident: #value,)
     });
     quote! {
-        fn row(__key: Self::Key, __state: &__State) -> ::core::option::Option<Self> {
+        fn row(
+                __key: Self::Key, __state: &__State, __shown: __cqrs::ShownCells<'_>,
+            ) -> ::core::option::Option<Self> {
             let #pattern = __key;
             #lets
             ::core::option::Option::Some(Self { #(#fields)* })
@@ -264,7 +273,7 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
         quote! {
             match __pass {
                 __cqrs::Pass::Key(__writer) => { #key }
-                __cqrs::Pass::Fold(__state) => { #fold }
+                __cqrs::Pass::Fold(__state, mut __cells) => { #fold }
             }
         }
     });
@@ -279,11 +288,11 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
             let matched = Ident::new("__matched", source.path.span());
             (
                 quote! {
-                    type #twin<'a> = <#path as __cqrs::Event>::Ref<'a>;
+                    type #twin<'a> = <#path as __cqrs::Source>::Ref<'a>;
                     let #matched = __recorded;
                     match #matched { #( #twin::#variants(__recorded) => #passes )* #rest }
                 },
-                quote!(::core::matches!(<#path as __cqrs::Event>::TYPES[type_index].variant, #(#names)|*)),
+                quote!(::core::matches!(<#path as __cqrs::Source>::TYPES[type_index].variant, #(#names)|*)),
             )
         }
     };
@@ -295,8 +304,9 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
             }
             #[inline(always)]
             fn pass(
-                __recorded: &<#path as __cqrs::Event>::Ref<'_>,
+                __recorded: &<#path as __cqrs::Source>::Ref<'_>,
                 __recorded_meta: &__cqrs::Meta,
+                __sign: __cqrs::SignOf<#path>,
                 __pass: __cqrs::Pass<'_, '_, __State>,
             ) -> ::core::result::Result<bool, __cqrs::FoldError> {
                 #body
@@ -354,7 +364,8 @@ fn fold_of(
     errors: &mut Errors,
 ) -> TokenStream {
     let (mut steps, mut commits) = (TokenStream::new(), TokenStream::new());
-    for (field, aggregate) in aggregates(model) {
+    for (number, (field, aggregate)) in aggregates(model).enumerate() {
+        let number = number as u8;
         let inputs = &aggregate.inputs[source][event];
         words.push_str("; column ");
         words.push_str(&field.ident.unraw().to_string());
@@ -373,7 +384,7 @@ fn fold_of(
         steps.extend(quote!(let #local = #step;));
         commits.extend(quote! {
             if let ::core::option::Option::Some(step) = #local {
-                __state.#ident.commit(step);
+                __state.#ident.commit(step, &mut __cells.at(#number));
             }
         });
     }
@@ -392,7 +403,8 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
         for (event, (uses, words)) in source.events.iter().zip(&reads.events) {
             let variant = event.name.unraw().to_string();
             parts.extend(quote! {
-                let types = <#path as __cqrs::Event>::TYPES;
+                let types = <#path as __cqrs::Source>::TYPES;
+                let hash = if <#path as __cqrs::Source>::FINGERPRINT == 0 { hash } else { __cqrs::mix(hash, <#path as __cqrs::Source>::FINGERPRINT) };
                 let hash = __cqrs::mix(hash, __cqrs::source_shape(types, #variant));
                 let hash = __cqrs::mix_str(hash, #words);
                 #( let hash = __cqrs::mix(hash, __cqrs::field_shape(types, #variant, #uses)); )*

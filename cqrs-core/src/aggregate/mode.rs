@@ -1,0 +1,76 @@
+//! What sources do with what they gave: events stay, rows of another projection can be taken back. It decides, at compile time, what a column
+//! has to keep.
+
+use super::{Avg, Column, Count, Extreme, First, FirstBy, Last, LastBy, State, Sum, Which};
+use crate::value::Value;
+
+/// Whether a value comes or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It comes.
+    Insert,
+    /// It is taken back: it has come before, exactly so.
+    Remove,
+}
+
+/// The sign of a source that takes nothing back: always [`Sign::Insert`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appends;
+
+impl From<Appends> for Sign {
+    #[inline]
+    fn from(_: Appends) -> Self {
+        Self::Insert
+    }
+}
+
+/// What a projection's sources do with what they gave; of several sources, the worst.
+pub trait Mode: Send + Sync + 'static {
+    /// Whether a value comes or goes.
+    type Sign: Copy + Into<Sign> + From<Appends> + Send + Sync + 'static;
+    /// Of both, the worse.
+    type Or<M: Mode>: Mode;
+    /// Whether values are taken back.
+    const RETRACTS: bool;
+    /// What `#[sum]` keeps.
+    type Sum<C: Value>: State;
+    /// What `#[avg]` keeps.
+    type Avg: State;
+    /// What `#[min]` and `#[max]` keep.
+    type Extreme<W: Which, C: Column>: State;
+    /// What `#[first(.., by = ..)]` keeps.
+    type FirstBy<C: Column>: State;
+    /// What `#[last(.., by = ..)]` keeps.
+    type LastBy<C: Column>: State;
+}
+
+/// Sources that take nothing back: events.
+#[derive(Clone, Copy, Debug)]
+pub enum Appended {}
+
+/// Sources that take values back: other projections.
+#[derive(Clone, Copy, Debug)]
+pub enum Changing {}
+
+impl Mode for Appended {
+    type Sign = Appends;
+    type Or<M: Mode> = M;
+    const RETRACTS: bool = false;
+    type Sum<C: Value> = Sum<C>;
+    type Avg = Avg;
+    type Extreme<W: Which, C: Column> = Extreme<W, C>;
+    type FirstBy<C: Column> = FirstBy<C>;
+    type LastBy<C: Column> = LastBy<C>;
+}
+
+impl Mode for Changing {
+    type Sign = Sign;
+    type Or<M: Mode> = Self;
+    const RETRACTS: bool = true;
+    // TODO(issue 4): states that take back.
+    type Sum<C: Value> = Sum<C>;
+    type Avg = Avg;
+    type Extreme<W: Which, C: Column> = Extreme<W, C>;
+    type FirstBy<C: Column> = FirstBy<C>;
+    type LastBy<C: Column> = LastBy<C>;
+}
