@@ -1,13 +1,14 @@
 //! What generated code names. Not for users: it changes without notice.
 
 pub use crate::aggregate::{
-    Appended,     Cells, Column, Count, First, Last, Max, MayBeEmpty, Min, Mode, ShownCells, State, Takes,
+    Appended, Changing, Sign, Live,     Cells, Column, Count, First, Last, Max, MayBeEmpty, Min, Mode, ShownCells, State, Takes,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
 pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
-pub use crate::projection::{FoldError, Pass, Projection, Reads, SignOf, Source, SourceVisitor};
+pub use crate::projection::{FoldError, JoinSet, Joined, Pass, Projection, Reads, RowSource, SignOf, Source, SourceVisitor};
 pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape};
+pub use crate::table::Sink;
 pub use crate::sql::{SqlType, SqlValue};
 pub use crate::value::{KeyInput, KeyPart, Scalar, Value};
 pub use serde;

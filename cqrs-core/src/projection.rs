@@ -1,9 +1,12 @@
 //! Projections: what `#[projection]` implements on a row.
 
-use crate::aggregate::{Cells, ColumnFault, Mode, ShownCells, State};
+use std::any::{Any, TypeId};
+
+use crate::aggregate::{Cells, ColumnFault, Mode, ShownCells, Sign, State};
 use crate::event::{Event, Meta};
 use crate::schema::Schema;
 use crate::key::{Key, KeyWriter};
+use crate::table::{Rows, Sink};
 use crate::sql::{SqlType, SqlValue};
 
 /// A read model, written as the struct of its row.
@@ -32,6 +35,12 @@ pub trait Projection: Send + Sync + Sized + 'static {
 
     /// What is kept of a row besides its key.
     type State: State;
+
+    /// The projections whose rows it looks up: `()`, or a tuple of them.
+    type Joins: JoinSet;
+
+    /// Whether each event of its sources goes to one row at most, and stays in it.
+    const SINGLE: bool;
 
     /// Names its sources, each once.
     fn sources<V: SourceVisitor<Self>>(sources: &mut V);
@@ -79,6 +88,14 @@ impl<E: Event> Source for E {
     }
 }
 
+/// A projection whose rows are a source of others.
+pub trait RowSource: Projection + Source {
+    /// A row's twin.
+    fn borrowed(&self) -> Self::Ref<'_>;
+    /// The sign, as sources of this mode have it.
+    fn sign(sign: Sign) -> SignOf<Self>;
+}
+
 /// The sign of what a source gives.
 pub type SignOf<S> = <<S as Source>::Mode as Mode>::Sign;
 
@@ -97,6 +114,21 @@ pub trait Reads<S: Source>: Projection {
         sign: SignOf<S>,
         pass: Pass<'_, '_, Self::State>,
     ) -> Result<bool, FoldError>;
+
+    /// Does everything that an event does.
+    #[inline]
+    fn run(
+        event: &S::Ref<'_>,
+        meta: &Meta,
+        sign: SignOf<S>,
+        _joined: &<Self::Joins as JoinSet>::Rows<'_>,
+        sink: &mut Sink<'_, Self>,
+    ) -> Result<(), FoldError> {
+        if !Self::key(event, meta, sign, &mut sink.key()) {
+            return Ok(());
+        }
+        sink.fold(sign, |state, cells| Self::fold(state, cells, event, meta, sign))
+    }
 
     /// Writes the key of the row that the event goes to; `false` if a guard turns the event away.
     #[inline]
@@ -126,12 +158,69 @@ pub enum Pass<'k, 'b, S> {
     Fold(&'k mut S, Cells<'k>),
 }
 
+/// Is told the projections whose rows another looks up.
+pub trait JoinVisitor {
+    /// One of them.
+    fn join<P: Projection>(&mut self);
+}
+
+/// The projections whose rows another looks up.
+pub trait JoinSet: 'static {
+    /// The rows of each.
+    type Rows<'a>;
+
+    /// The type of each one's row.
+    fn types() -> Vec<TypeId>;
+
+    /// Names each.
+    fn visit<V: JoinVisitor>(visitor: &mut V);
+
+    /// Finds the rows of each; `find` gives the `Rows<P>` of the view whose row has the type.
+    fn find<'a>(find: &dyn Fn(TypeId) -> Option<&'a dyn Any>) -> Option<Self::Rows<'a>>;
+}
+
+/// The rows of a projection, to be looked up by another.
+#[derive(Debug)]
+pub struct Joined<'a, P: Projection>(&'a Rows<P>);
+
+impl<P: Projection> Joined<'_, P> {
+    /// The row of a key, as of the event's own position.
+    pub fn get(&self, key: <P::Key as Key>::Ref<'_>) -> Option<P> {
+        self.0.get(&key)
+    }
+}
+
+macro_rules! join_sets {
+    ($(($($p:ident)*))*) => { $(
+        #[allow(unused_variables, clippy::unused_unit)]
+        impl<$($p: Projection),*> JoinSet for ($($p,)*) {
+            type Rows<'a> = ($(Joined<'a, $p>,)*);
+            fn types() -> Vec<TypeId> {
+                vec![$(TypeId::of::<$p>()),*]
+            }
+            fn visit<V: JoinVisitor>(visitor: &mut V) {
+                $( visitor.join::<$p>(); )*
+            }
+            fn find<'a>(find: &dyn Fn(TypeId) -> Option<&'a dyn Any>) -> Option<Self::Rows<'a>> {
+                Some(($(Joined(find(TypeId::of::<$p>())?.downcast_ref::<Rows<$p>>()?),)*))
+            }
+        }
+    )* };
+}
+
+join_sets! { () (A) (A B) (A B C) (A B C D) }
+
 /// Is told a projection's sources, with their types.
 pub trait SourceVisitor<P: Projection> {
     /// `P` reads the event `E`.
     fn event<E: Event>(&mut self)
     where
         P: Reads<E>;
+
+    /// `P` reads the rows of the projection `U`.
+    fn view<U: RowSource>(&mut self)
+    where
+        P: Reads<U>;
 }
 
 /// An event that could not be folded, before it is known which event it was.
@@ -144,6 +233,12 @@ pub struct FoldError {
 }
 
 impl FoldError {
+    /// There is no room for one more row.
+    pub(crate) fn full() -> Self {
+        let reason = "the view is full: it holds at most 4,294,967,295 rows, and keys of less than 16 MiB";
+        Self { column: "", reason: reason.into() }
+    }
+
     /// A column's fault.
     pub fn column(column: &'static str) -> impl Fn(ColumnFault) -> Self {
         move |fault| Self { column, reason: fault.to_string() }

@@ -65,6 +65,8 @@ pub(crate) fn projection(item: &DeriveInput, errors: Errors) -> TokenStream {
                 const COLUMNS: &'static [(&'static str, __cqrs::SqlType)] = &[];
                 type Key = ();
                 type State = __cqrs::Count;
+                type Joins = ();
+                const SINGLE: bool = true;
                 fn sources<V: __cqrs::SourceVisitor<Self>>(_: &mut V) {}
                 fn row((): (), _: &__cqrs::Count, _: __cqrs::ShownCells<'_>) -> ::core::option::Option<Self> {
                     ::core::option::Option::None
@@ -73,6 +75,13 @@ pub(crate) fn projection(item: &DeriveInput, errors: Errors) -> TokenStream {
                     true
                 }
                 fn sql(&self, _: &mut ::std::vec::Vec<__cqrs::SqlValue>) {}
+            }
+            impl __cqrs::Source for #name {
+                type Ref<'a> = &'a Self;
+                type Mode = __cqrs::Changing;
+                const TYPES: &'static [__cqrs::Schema] = &[];
+                const FINGERPRINT: u128 = 0;
+                fn visit<P: __cqrs::Reads<Self>, V: __cqrs::SourceVisitor<P>>(_: &mut V) {}
             }
             impl<S: __cqrs::Source> __cqrs::Reads<S> for #name {
                 fn wants(_: usize) -> bool {

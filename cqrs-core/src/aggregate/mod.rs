@@ -14,7 +14,7 @@ mod sum;
 pub use avg::{Avg, AvgColumn, AvgInput};
 pub use count::{Count, CountColumn};
 pub use extreme::{Extreme, Max, Min, Which};
-pub use mode::{Appended, Appends, Changing, Mode, Sign};
+pub use mode::{Appended, Appends, Changing, Contributions, Live, Mode, Sign, Stays};
 pub use order::{First, FirstBy, Last, LastBy};
 pub use sum::{Addend, Sum};
 
@@ -30,6 +30,11 @@ pub trait State: Default + Clone + Send + Sync + 'static {
     fn write(&self, out: &mut Vec<u8>);
     /// Takes one off the front of `input`; `None` if the bytes are no such state.
     fn read(input: &mut &[u8]) -> Option<Self>;
+    /// Counts what a row consists of; whether there is still something.
+    #[inline]
+    fn turn(&mut self, _: Sign) -> bool {
+        true
+    }
 }
 
 /// Why an event could not be folded into a column.

@@ -30,6 +30,8 @@ pub trait Mode: Send + Sync + 'static {
     type Sign: Copy + Into<Sign> + From<Appends> + Send + Sync + 'static;
     /// Of both, the worse.
     type Or<M: Mode>: Mode;
+    /// What counts whether anything of a row is left.
+    type Live: Live;
     /// Whether values are taken back.
     const RETRACTS: bool;
     /// What `#[sum]` keeps.
@@ -44,6 +46,55 @@ pub trait Mode: Send + Sync + 'static {
     type LastBy<C: Column>: State;
 }
 
+/// What counts whether anything of a row is left.
+pub trait Live: State {
+    /// Counts something that comes or goes; whether something is left.
+    fn count(&mut self, sign: Sign) -> bool;
+}
+
+/// A row of events stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stays;
+
+/// How much a row consists of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Contributions(u64);
+
+impl State for Stays {
+    const SHAPE: u128 = 5;
+    fn write(&self, _: &mut Vec<u8>) {}
+    fn read(_: &mut &[u8]) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl Live for Stays {
+    #[inline]
+    fn count(&mut self, _: Sign) -> bool {
+        true
+    }
+}
+
+impl State for Contributions {
+    const SHAPE: u128 = 6;
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        u64::read(input).map(Self)
+    }
+}
+
+impl Live for Contributions {
+    fn count(&mut self, sign: Sign) -> bool {
+        match sign {
+            Sign::Insert => self.0 += 1,
+            Sign::Remove => self.0 -= 1,
+        }
+        self.0 > 0
+    }
+}
+
 /// Sources that take nothing back: events.
 #[derive(Clone, Copy, Debug)]
 pub enum Appended {}
@@ -53,6 +104,7 @@ pub enum Appended {}
 pub enum Changing {}
 
 impl Mode for Appended {
+    type Live = Stays;
     type Sign = Appends;
     type Or<M: Mode> = M;
     const RETRACTS: bool = false;
@@ -64,6 +116,7 @@ impl Mode for Appended {
 }
 
 impl Mode for Changing {
+    type Live = Contributions;
     type Sign = Sign;
     type Or<M: Mode> = Self;
     const RETRACTS: bool = true;

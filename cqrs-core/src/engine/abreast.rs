@@ -24,11 +24,18 @@ type Group = Vec<Slot>;
 fn deal(catalog: &Catalog, slots: &mut [Slot], groups: usize) -> Vec<Group> {
     let absent = || catalog.views.iter().map(|view| Slot::absent(&**view)).collect::<Group>();
     let mut dealt: Vec<Group> = Vec::new();
-    let folding = slots.iter().filter(|slot| slot.folds()).count();
-    dealt.resize_with(groups.min(folding).max(1), absent);
-    let folding = slots.iter_mut().enumerate().filter(|(_, slot)| slot.folds());
-    for (next, (number, slot)) in folding.enumerate() {
-        let group = next % dealt.len();
+    // Views that read each other stay together.
+    let mut units: Vec<usize> = Vec::new();
+    for number in (0..slots.len()).filter(|number| slots[*number].folds()) {
+        let unit = catalog.unit(number);
+        if !units.contains(&unit) {
+            units.push(unit);
+        }
+    }
+    dealt.resize_with(groups.min(units.len()).max(1), absent);
+    for (number, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| slot.folds()) {
+        let unit = catalog.unit(number);
+        let group = units.iter().position(|dealt| *dealt == unit).unwrap_or(0) % dealt.len();
         std::mem::swap(slot, &mut dealt[group][number]);
     }
     dealt

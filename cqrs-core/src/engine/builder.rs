@@ -207,7 +207,7 @@ impl Builder {
         let log = if read_only { None } else { Some(store.log()?) };
         let Opened { slots, rebuilt, sums, saved, witnessed, mut loaded } = opened;
         if let Some(checkpoints) = checkpoints.as_deref_mut().filter(|_| !read_only) {
-            forget_old(&catalog, &rebuilt, checkpoints);
+            forget_old(&catalog, &slots, &rebuilt, checkpoints);
         }
 
         let progress = Arc::new(AtomicU64::new(0));
@@ -330,7 +330,22 @@ impl Opened {
                 }
                 None => None,
             };
+            // A view goes on from where those it reads stand, or from the beginning.
+            let resumed = resumed.filter(|(slot, _)| {
+                let alike = |up: usize| {
+                    opened.slots[up].view.is_some() && opened.slots[up].at.position == slot.at.position
+                };
+                catalog.upstream(number).into_iter().all(alike)
+            });
             opened.add(catalog, number, resumed, head);
+        }
+        // What is rebuilt is folded along with what it reads, also where that is there already.
+        for number in (0..catalog.views.len()).rev() {
+            if opened.rebuilt[number].view.is_some() {
+                for up in catalog.upstream(number) {
+                    opened.rebuilt[up].view.get_or_insert_with(|| catalog.views[up].rows());
+                }
+            }
         }
         Ok((opened, head))
     }
@@ -401,9 +416,10 @@ fn claim(catalog: &Catalog, reader: &mut dyn LogReader) -> Result<(), StartError
 }
 
 /// Takes out of SQL what it shows of views that are being rebuilt: old rows would look like new ones.
-fn forget_old(catalog: &Catalog, rebuilt: &[Slot], checkpoints: &mut dyn Checkpoints) {
-    for (ty, slot) in catalog.views.iter().zip(rebuilt) {
+fn forget_old(catalog: &Catalog, slots: &[Slot], rebuilt: &[Slot], checkpoints: &mut dyn Checkpoints) {
+    for ((ty, live), slot) in catalog.views.iter().zip(slots).zip(rebuilt) {
         if slot.view.is_some()
+            && live.view.is_none()
             && let Err(error) = checkpoints.forget(ty.name())
         {
             tracing::warn!(view = ty.name(), %error, "SQL shows old rows of a view until it is rebuilt");

@@ -3,12 +3,13 @@
 use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 
+use super::cluster::{Cluster, Input, Member, needs_turns};
 use super::route::{Route, TypedRoute, decode};
 use super::slot::{TypedView, ViewType};
 use crate::codec::DecodeError;
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
-use crate::projection::{Projection, Reads, SourceVisitor};
+use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor};
 use crate::schema::Schema;
 use crate::store::StoredType;
 
@@ -44,6 +45,11 @@ pub(crate) struct Catalog {
     /// The routes of each course.
     pub(crate) courses: Vec<Vec<usize>>,
     pub(crate) views: Vec<Box<dyn ViewType>>,
+    pub(crate) clusters: Vec<Cluster>,
+    /// For each view, the one of the clusters that it belongs to.
+    pub(crate) cluster_of: Vec<Option<usize>>,
+    /// For each course, whether two of its routes go to one cluster.
+    singly: Vec<bool>,
     allowed: HashSet<String>,
     pub(crate) payload_limit: usize,
 }
@@ -56,6 +62,10 @@ pub(crate) struct Registry {
     routes: Vec<Box<dyn Route>>,
     route_of: HashMap<TypeId, usize>,
     views: Vec<Box<dyn ViewType>>,
+    /// What each view reads of others.
+    members: Vec<Member>,
+    /// The views that are folded an event at a time on their own account.
+    turns: Vec<bool>,
     pub(crate) allowed: HashSet<String>,
     error: Option<StartError>,
 }
@@ -96,8 +106,15 @@ impl Registry {
                 StartError::SameViewName { name: P::NAME, first: other.rust_name(), second: P::RUST_NAME };
             return self.refuse(error);
         }
+        // Those it reads come first, so that numbers are an order to fold in.
+        P::sources(&mut Upstream(self));
+        P::Joins::visit(self);
         let view = self.views.len();
         self.views.push(Box::new(TypedView::<P>::default()));
+        let number = |ty: TypeId| self.views.iter().position(|view| view.row_type() == ty);
+        let joins = P::Joins::types().into_iter().filter_map(|ty| Some((ty, number(ty)?))).collect();
+        self.members.push(Member { view, inputs: Vec::new(), joins });
+        self.turns.push(needs_turns::<P>());
         P::sources(&mut Sources { registry: self, view, seen: HashSet::new() });
     }
 
@@ -143,7 +160,23 @@ impl Registry {
             };
             route.learn(self.kinds.iter().map(index_in).collect());
         }
+        let (clusters, cluster_of) = clusters(self.members, &self.turns);
+        for member in clusters.iter().flat_map(|cluster| &cluster.members) {
+            member.inputs.iter().for_each(|input| self.views[input.up].watch());
+        }
+        for route in &mut self.routes {
+            route.gather(&cluster_of);
+        }
+        let shares = |course: &Vec<usize>| {
+            let mut seen = HashSet::new();
+            let clusters = course.iter().map(|route| self.routes[*route].clusters());
+            clusters.flatten().any(|cluster| !seen.insert(cluster))
+        };
+        let singly = courses.iter().map(shares).collect();
         Ok(Catalog {
+            clusters,
+            cluster_of,
+            singly,
             names: self.names,
             kinds: self.kinds,
             routes: self.routes,
@@ -152,6 +185,58 @@ impl Registry {
             allowed: self.allowed,
             payload_limit,
         })
+    }
+}
+
+/// Views that are folded together: those that read each other, and each that is folded an event at a time.
+fn clusters(members: Vec<Member>, turns: &[bool]) -> (Vec<Cluster>, Vec<Option<usize>>) {
+    // The least number of those it is connected to.
+    let mut root: Vec<usize> = (0..members.len()).collect();
+    for _ in 0..members.len() {
+        for member in &members {
+            for up in member.upstream() {
+                let least = root[up].min(root[member.view]);
+                (root[up], root[member.view]) = (least, least);
+            }
+        }
+    }
+    let (mut clusters, mut cluster_of): (Vec<Cluster>, _) = (Vec::new(), vec![None; members.len()]);
+    for member in members {
+        let view = member.view;
+        let alone = root.iter().filter(|other| **other == root[view]).count() == 1;
+        if alone && !turns[view] {
+            continue;
+        }
+        let number = cluster_of[root[view]].unwrap_or(clusters.len());
+        if number == clusters.len() {
+            clusters.push(Cluster { members: Vec::new() });
+        }
+        cluster_of[view] = Some(number);
+        clusters[number].members.push(member);
+    }
+    (clusters, cluster_of)
+}
+
+/// Registers the projections that another reads.
+struct Upstream<'a>(&'a mut Registry);
+
+impl<P: Projection> SourceVisitor<P> for Upstream<'_> {
+    fn event<E: Event>(&mut self)
+    where
+        P: Reads<E>,
+    {
+    }
+    fn view<U: RowSource>(&mut self)
+    where
+        P: Reads<U>,
+    {
+        self.0.view::<U>();
+    }
+}
+
+impl JoinVisitor for Registry {
+    fn join<U: Projection>(&mut self) {
+        self.view::<U>();
     }
 }
 
@@ -168,9 +253,30 @@ impl<P: Projection> SourceVisitor<P> for Sources<'_> {
     {
         self.registry.source::<E, P>(self.view, &mut self.seen);
     }
+
+    fn view<U: RowSource>(&mut self)
+    where
+        P: Reads<U>,
+    {
+        let up = self.registry.views.iter().position(|view| view.row_type() == TypeId::of::<U>());
+        let Some(up) = up else { unreachable!("what it reads has been registered") };
+        self.registry.members[self.view].inputs.push(Input::new::<U, P>(up));
+    }
 }
 
 impl Catalog {
+    /// The views that a view reads.
+    pub(crate) fn upstream(&self, view: usize) -> Vec<usize> {
+        let Some(cluster) = self.cluster_of[view] else { return Vec::new() };
+        let member = self.clusters[cluster].members.iter().find(|member| member.view == view);
+        member.map(|member| member.upstream().collect()).unwrap_or_default()
+    }
+
+    /// The first of the views that a view is folded with.
+    pub(crate) fn unit(&self, view: usize) -> usize {
+        self.cluster_of[view].map_or(view, |cluster| self.clusters[cluster].members[0].view)
+    }
+
     /// The kind of a stored event, or why nobody claims it.
     pub(crate) fn kind(&self, name: &str, version: u32) -> Result<Kind, String> {
         match self.names.get(name) {
@@ -202,6 +308,15 @@ impl Catalog {
     /// Whether anything is registered at all.
     pub(crate) fn knows_any(&self) -> bool {
         !self.kinds.is_empty() || !self.allowed.is_empty()
+    }
+
+    /// Whether two events that follow each other may travel together.
+    pub(crate) fn together(&self, a: Kind, b: Kind) -> bool {
+        let course = self.course(a);
+        // Where types share several routes, a view may read one type through one and another through the other: then a run is of one type, since
+        // each route folds the whole run before the next; or of one event, where views that read each other use several.
+        course == self.course(b)
+            && (self.courses[course].len() < 2 || (a == b && !self.singly[course]))
     }
 
     pub(crate) fn course(&self, kind: Kind) -> usize {

@@ -13,6 +13,7 @@ mod batch;
 mod builder;
 mod catalog;
 mod checkpoint;
+mod cluster;
 mod desk;
 mod events;
 mod feed;

@@ -35,6 +35,11 @@ impl<T: Twin> Pair<T> {
         self.back.as_ref()
     }
 
+    /// What is being written to, or what was last.
+    pub(crate) fn writing(&self) -> &T {
+        self.back.as_ref().filter(|_| self.writing).unwrap_or(&self.front)
+    }
+
     pub(crate) fn lag(&self) -> &[u32] {
         &self.lag
     }

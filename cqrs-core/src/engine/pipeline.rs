@@ -191,6 +191,10 @@ impl Pipeline {
         }
         let mut joined = Vec::new();
         for (number, mut slot) in rebuilt.into_iter().enumerate() {
+            // One that is live was folded along for those that read it.
+            if self.slots[number].view.is_some() {
+                continue;
+            }
             let Some(view) = &mut slot.view else { continue };
             view.go_live();
             view.save_all();

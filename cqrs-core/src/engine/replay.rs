@@ -17,15 +17,10 @@ pub(crate) enum Halt {
 
 /// Folds a stretch of stored events, cut into runs that travel by the same routes.
 pub(crate) fn fold(catalog: &Catalog, events: &[StoredEvent<'_>], slots: &mut [Slot]) {
-    // Where types share several routes, a view may read one type through one and another through the other: then a run is of one type, since
-    // each route folds the whole run before the next.
-    let together = |a: &StoredEvent<'_>, b: &StoredEvent<'_>| {
-        let course = catalog.course(a.kind);
-        course == catalog.course(b.kind) && (a.kind == b.kind || catalog.courses[course].len() < 2)
-    };
+    let together = |a: &StoredEvent<'_>, b: &StoredEvent<'_>| catalog.together(a.kind, b.kind);
     for run in events.chunk_by(together) {
         for route in &catalog.courses[catalog.course(run[0].kind)] {
-            catalog.routes[*route].fold(run, catalog.payload_limit, slots);
+            catalog.routes[*route].fold(run, catalog, slots);
         }
     }
 }

@@ -4,10 +4,13 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::batch::StoredEvent;
+use super::catalog::Catalog;
+use super::cluster::{Cluster, Find, Happened};
+use crate::aggregate::Appends;
 use super::slot::{Slot, ViewRows};
 use crate::codec::DecodeError;
 use crate::event::{Event, Meta, Recorded};
-use crate::projection::{FoldError, Projection, Reads};
+use crate::projection::{FoldError, JoinSet, Projection, Reads};
 use crate::table::{fold_run, said};
 
 /// How many events are decoded before they are folded.
@@ -22,7 +25,13 @@ pub(crate) trait Route: Send + Sync {
     fn learn(&mut self, type_of_kind: Vec<usize>);
 
     /// Folds a run of events of this route's kinds into every view that wants them and has not stopped.
-    fn fold(&self, run: &[StoredEvent<'_>], payload_limit: usize, slots: &mut [Slot]);
+    fn fold(&self, run: &[StoredEvent<'_>], catalog: &Catalog, slots: &mut [Slot]);
+
+    /// Is told, once, which views are folded together.
+    fn gather(&mut self, cluster_of: &[Option<usize>]);
+
+    /// The clusters that it goes to.
+    fn clusters(&self) -> Vec<usize>;
 
     fn as_any(&mut self) -> &mut dyn Any;
 }
@@ -35,11 +44,17 @@ pub(crate) struct TypedRoute<E: Event> {
 /// Folds a run into a [`ViewRows`]; an error comes with the number of events before it.
 type FoldInto<E> = fn(&mut dyn Any, &[Recorded<'_, E>]) -> Result<(), (usize, FoldError)>;
 
+/// Takes one event into a [`ViewRows`], in its turn.
+type RunInto<E> = fn(&mut dyn Any, &Recorded<'_, E>, Find<'_>) -> Result<(), FoldError>;
+
 /// A view that reads `E`. The view's type is behind the function.
 struct Reader<E: Event> {
     view: usize,
     wants: Vec<bool>,
     fold: FoldInto<E>,
+    run: RunInto<E>,
+    /// Where it is folded with others, or an event at a time.
+    cluster: Option<usize>,
 }
 
 impl<E: Event> Default for TypedRoute<E> {
@@ -59,15 +74,33 @@ fn fold_into<E: Event, P: Reads<E>>(
     fold_run(folder, rows, run)
 }
 
+fn run_into<E: Event, P: Reads<E>>(
+    view: &mut dyn Any,
+    recorded: &Recorded<'_, E>,
+    find: Find<'_>,
+) -> Result<(), FoldError> {
+    let Some(view) = view.downcast_mut::<ViewRows<P>>() else {
+        unreachable!("a slot holds the view that was registered under its number")
+    };
+    let Some(joined) = P::Joins::find(find) else {
+        unreachable!("what is looked up is there, or the view has stopped")
+    };
+    view.run::<E>(&recorded.event, &recorded.meta, Appends, &joined)
+}
+
 impl<E: Event> TypedRoute<E> {
     pub(crate) fn reader<P: Projection + Reads<E>>(&mut self, view: usize) {
         let wants = (0..E::TYPES.len()).map(P::wants).collect();
-        self.readers.push(Reader { view, wants, fold: fold_into::<E, P> });
+        let (fold, run) = (fold_into::<E, P>, run_into::<E, P>);
+        self.readers.push(Reader { view, wants, fold, run, cluster: None });
     }
 
     /// Folds what has been decoded, and forgets it.
-    fn flush(&self, decoded: &mut Decoded<'_, E>, slots: &mut [Slot]) {
-        for reader in &self.readers {
+    fn flush(&self, decoded: &mut Decoded<'_, E>, catalog: &Catalog, slots: &mut [Slot]) {
+        for cluster in self.clusters() {
+            self.take_turns(decoded, &catalog.clusters[cluster], slots);
+        }
+        for reader in self.readers.iter().filter(|reader| reader.cluster.is_none()) {
             let slot = &mut slots[reader.view];
             // A view that was ahead of the others when the batch was cut has folded its beginning already.
             let skip = decoded.events.partition_point(|event| event.meta.position <= slot.at.position);
@@ -91,6 +124,19 @@ impl<E: Event> TypedRoute<E> {
     }
 }
 
+impl<E: Event> TypedRoute<E> {
+    /// Folds what has been decoded into views that are folded an event at a time.
+    fn take_turns(&self, decoded: &Decoded<'_, E>, cluster: &Cluster, slots: &mut [Slot]) {
+        for (recorded, ty) in decoded.events.iter().zip(&decoded.types) {
+            let happened = Happened { position: recorded.meta.position, event: E::TYPES[*ty].name };
+            cluster.turn(slots, &happened, &|number, view, find| {
+                let reader = self.readers.iter().find(|reader| reader.view == number && reader.wants[*ty])?;
+                Some((reader.run)(view, recorded, find))
+            });
+        }
+    }
+}
+
 struct Decoded<'a, E: Event> {
     events: Vec<Recorded<'a, E>>,
     types: Vec<usize>,
@@ -105,7 +151,20 @@ impl<E: Event> Route for TypedRoute<E> {
         self.type_of_kind = type_of_kind;
     }
 
-    fn fold(&self, run: &[StoredEvent<'_>], payload_limit: usize, slots: &mut [Slot]) {
+    fn gather(&mut self, cluster_of: &[Option<usize>]) {
+        for reader in &mut self.readers {
+            reader.cluster = cluster_of[reader.view];
+        }
+    }
+
+    fn clusters(&self) -> Vec<usize> {
+        let mut clusters: Vec<usize> = self.readers.iter().filter_map(|reader| reader.cluster).collect();
+        clusters.sort_unstable();
+        clusters.dedup();
+        clusters
+    }
+
+    fn fold(&self, run: &[StoredEvent<'_>], catalog: &Catalog, slots: &mut [Slot]) {
         if !self.readers.iter().any(|reader| slots[reader.view].folds()) {
             return;
         }
@@ -116,17 +175,17 @@ impl<E: Event> Route for TypedRoute<E> {
             if !self.wanted(type_index) {
                 continue;
             }
-            match decode::<E>(type_index, stored.payload, payload_limit) {
+            match decode::<E>(type_index, stored.payload, catalog.payload_limit) {
                 Ok(event) => {
                     let meta = Meta { position: stored.position, recorded_at: stored.recorded_at };
                     decoded.events.push(Recorded { meta, event });
                     decoded.types.push(type_index);
                     if decoded.events.len() == RUN {
-                        self.flush(&mut decoded, slots);
+                        self.flush(&mut decoded, catalog, slots);
                     }
                 }
                 Err(error) => {
-                    self.flush(&mut decoded, slots);
+                    self.flush(&mut decoded, catalog, slots);
                     for reader in self.readers.iter().filter(|reader| reader.wants[type_index]) {
                         let slot = &mut slots[reader.view];
                         if slot.folds() && slot.at.position < stored.position {
@@ -134,10 +193,13 @@ impl<E: Event> Route for TypedRoute<E> {
                             slot.fault(stored.position, E::TYPES[type_index].name, error);
                         }
                     }
+                    for cluster in self.clusters() {
+                        catalog.clusters[cluster].spread(slots);
+                    }
                 }
             }
         }
-        self.flush(&mut decoded, slots);
+        self.flush(&mut decoded, catalog, slots);
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

@@ -4,15 +4,17 @@ use std::any::{Any, TypeId};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use super::pair::{Pair, Twin};
 use crate::change::{Backlog, Feed};
 use crate::error::ChangesError;
-use crate::projection::{Fault, FoldError, Projection};
+use crate::event::Meta;
+use crate::projection::{Fault, FoldError, JoinSet, Projection, Reads, SignOf, Source};
 use crate::sql::SqlValue;
 use crate::store::{Head, RowImages, SqlColumn};
-use crate::table::{Folder, Rows, said};
+use crate::table::{Folder, Rows, Turn, said};
 
 /// Rows of a view, with their type forgotten: an `Rows<P>`.
 pub(crate) type AnyRows = Arc<dyn Any + Send + Sync>;
@@ -24,6 +26,8 @@ pub(crate) trait ViewType: Send + Sync {
     fn rust_name(&self) -> &'static str;
     fn fingerprint(&self) -> u128;
     fn columns(&self) -> Vec<SqlColumn>;
+    /// Others read its rows.
+    fn watch(&self);
     /// Empty rows.
     fn rows(&self) -> Box<dyn AnyView>;
     /// The `Arc<Feed<P>>` of its subscribers.
@@ -34,12 +38,14 @@ pub(crate) trait ViewType: Send + Sync {
 
 pub(crate) struct TypedView<P: Projection> {
     feed: Arc<Feed<P>>,
+    /// Whether other views read its rows.
+    watched: AtomicBool,
     row: PhantomData<fn() -> P>,
 }
 
 impl<P: Projection> Default for TypedView<P> {
     fn default() -> Self {
-        Self { feed: Arc::default(), row: PhantomData }
+        Self { feed: Arc::default(), watched: AtomicBool::new(false), row: PhantomData }
     }
 }
 
@@ -61,7 +67,10 @@ impl<P: Projection> ViewType for TypedView<P> {
         P::COLUMNS.iter().map(|(name, ty)| SqlColumn { name: (*name).to_owned(), ty: *ty }).collect()
     }
     fn rows(&self) -> Box<dyn AnyView> {
-        Box::new(ViewRows::<P>::new(self.feed.clone()))
+        Box::new(ViewRows::<P>::new(self.feed.clone(), self.watched.load(Ordering::Relaxed)))
+    }
+    fn watch(&self) {
+        self.watched.store(true, Ordering::Relaxed);
     }
     fn feed(&self) -> Arc<dyn Any + Send + Sync> {
         self.feed.clone()
@@ -75,6 +84,15 @@ impl<P: Projection> ViewType for TypedView<P> {
 pub(crate) trait AnyView: Send {
     /// The [`ViewRows`].
     fn as_any(&mut self) -> &mut dyn Any;
+    fn as_any_ref(&self) -> &dyn Any;
+    /// The `Rows<P>` that are folded into.
+    fn rows_ref(&self) -> &dyn Any;
+    /// An event begins, of those that are folded one at a time.
+    fn begin_turn(&mut self);
+    fn end_turn(&mut self) -> Result<(), FoldError>;
+    fn undo_turn(&mut self);
+    /// Whether the last event changed anything that others read.
+    fn has_changed(&self) -> bool;
     fn len(&self) -> usize;
     fn memory(&self) -> usize;
     /// Adds a row out of a checkpoint; whether it is one.
@@ -109,6 +127,7 @@ pub(crate) struct ViewRows<P: Projection> {
     /// Nobody reads yet: fold right into `front`.
     bulk: bool,
     folder: Folder,
+    turn: Turn<P>,
     dirty: Dirty,
     /// Rows from this one on are not in the store.
     saved: u32,
@@ -146,8 +165,9 @@ impl Dirty {
 }
 
 impl<P: Projection> ViewRows<P> {
-    fn new(feed: Arc<Feed<P>>) -> Self {
+    fn new(feed: Arc<Feed<P>>, watched: bool) -> Self {
         Self {
+            turn: Turn::new(watched),
             rows: Pair::default(),
             flipped: false,
             bulk: true,
@@ -162,6 +182,31 @@ impl<P: Projection> ViewRows<P> {
     pub(crate) fn writable(&mut self) -> (&mut Folder, &mut Rows<P>) {
         let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
         (&mut self.folder, rows)
+    }
+
+    /// The rows that are folded into.
+    fn writing(&self) -> &Rows<P> {
+        if self.bulk { self.rows.front() } else { self.rows.writing() }
+    }
+
+    /// What the last event changed.
+    pub(crate) fn changes_of_turn(&self) -> &[(Option<P>, Option<P>)] {
+        &self.turn.changes
+    }
+
+    /// Takes in what a source gives, in a turn.
+    pub(crate) fn run<S: Source>(
+        &mut self,
+        event: &S::Ref<'_>,
+        meta: &Meta,
+        sign: SignOf<S>,
+        joined: &<P::Joins as JoinSet>::Rows<'_>,
+    ) -> Result<(), FoldError>
+    where
+        P: Reads<S>,
+    {
+        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
+        self.turn.run::<S>(rows, event, meta, sign, joined)
     }
 
     fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
@@ -187,6 +232,33 @@ impl<P: Projection> Twin for Rows<P> {
 impl<P: Projection> AnyView for ViewRows<P> {
     fn as_any(&mut self) -> &mut dyn Any {
         self
+    }
+
+    fn as_any_ref(&self) -> &dyn Any {
+        self
+    }
+
+    fn rows_ref(&self) -> &dyn Any {
+        self.writing()
+    }
+
+    fn begin_turn(&mut self) {
+        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
+        self.turn.begin(rows, &mut self.folder);
+    }
+
+    fn end_turn(&mut self) -> Result<(), FoldError> {
+        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
+        self.turn.end(rows, &mut self.folder)
+    }
+
+    fn undo_turn(&mut self) {
+        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
+        self.turn.undo(rows);
+    }
+
+    fn has_changed(&self) -> bool {
+        !self.turn.changes.is_empty()
     }
 
     fn len(&self) -> usize {

@@ -56,6 +56,11 @@ impl Elements {
         self.keys.memory() + self.ordered.memory()
     }
 
+    pub(crate) fn begin(&mut self) {}
+    pub(crate) fn commit(&mut self) {}
+    pub(crate) fn rollback(&mut self) {}
+    pub(crate) fn remove_row(&mut self, _: u32) {}
+
     /// Those of a row, to be written.
     pub fn cells(&mut self, row: u32) -> Cells<'_> {
         Cells { elements: self, row }

@@ -71,9 +71,7 @@ impl Folder {
         run: &[Recorded<'_, E>],
         ahead: usize,
     ) -> Result<(), FoldError> {
-        if self.touched.is_empty() {
-            rows.keys_mut().begin_round();
-        }
+        self.begin(rows);
         for batch in run[self.done..].chunks(ahead) {
             rows.reserve(batch.len());
             self.look_ahead(rows, batch);
@@ -90,6 +88,20 @@ impl Folder {
             }
         }
         Ok(())
+    }
+
+    /// Begins a round, if nothing has been touched since the list was last taken.
+    pub(super) fn begin<P: Projection>(&self, rows: &mut Rows<P>) {
+        if self.touched.is_empty() {
+            rows.keys_mut().begin_round();
+        }
+    }
+
+    /// Notes that a row was touched.
+    pub(super) fn touch<P: Projection>(&mut self, rows: &mut Rows<P>, row: u32) {
+        if rows.keys_mut().touch(row) {
+            self.touched.push(row);
+        }
     }
 
     /// Keys and hashes of a batch, then a look at what each will be found through. No look depends on another of its round, so
@@ -157,11 +169,7 @@ fn fold_one<E: Event, P: Reads<E>>(
             let mut state = <P as Projection>::State::default();
             let row = rows.keys_mut().next();
             P::fold(&mut state, rows.elements.cells(row), &recorded.event, &recorded.meta, Appends)?;
-            rows.put_at(place, probe, state).ok_or_else(|| FoldError {
-                column: "",
-                reason: "the view is full: it holds at most 4,294,967,295 rows, and keys of less than 16 MiB"
-                    .into(),
-            })
+            rows.put_at(place, probe, state).ok_or_else(FoldError::full)
         }
     }
 }

@@ -292,10 +292,6 @@ impl<V, I: Inline> Keys<V, I> {
     }
 
     /// Takes a row out. Its number is given to a later one.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no form of a projection removes rows yet; the tests do")
-    )]
     pub(crate) fn remove(&mut self, row: u32) -> V
     where
         V: Default,

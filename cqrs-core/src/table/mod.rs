@@ -1,11 +1,13 @@
 //! The table of rows by key, and the fold into it.
 
 mod chunks;
+mod clock;
 mod elements;
 mod fold;
 mod keys;
 mod ordered;
 mod rows;
+mod sink;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,11 +16,16 @@ use fold::AHEAD;
 pub use elements::{Cell, Cells, Elements, Shown, ShownCells};
 pub(crate) use fold::Folder;
 pub(crate) use rows::Rows;
+pub use clock::Clock;
+pub use sink::Sink;
+pub(crate) use sink::Turn;
 
+use crate::aggregate::{Appends, Sign};
+use crate::change::Change;
 use crate::Timestamp;
 use crate::event::{Event, Meta, Recorded};
 use crate::key::{Key, PrefixOf};
-use crate::projection::{Fault, FoldError, Projection, Reads};
+use crate::projection::{Fault, FoldError, Projection, Reads, RowSource, SignOf, Source};
 
 /// A projection in memory, with no store, no log and no threads: apply events, look at rows.
 ///
@@ -55,12 +62,13 @@ use crate::projection::{Fault, FoldError, Projection, Reads};
 pub struct Table<P: Projection> {
     rows: Rows<P>,
     folder: Folder,
+    turn: Turn<P>,
     position: u64,
 }
 
 impl<P: Projection> Default for Table<P> {
     fn default() -> Self {
-        Self { rows: Rows::default(), folder: Folder::default(), position: 0 }
+        Self { rows: Rows::default(), folder: Folder::default(), turn: Turn::default(), position: 0 }
     }
 }
 
@@ -78,7 +86,7 @@ impl<P: Projection> Table<P> {
     /// The fold's fault. The event has changed nothing then.
     pub fn apply<E: Event>(&mut self, event: &E) -> Result<(), Fault>
     where
-        P: Reads<E>,
+        P: Reads<E> + Projection<Joins = ()>,
     {
         self.apply_at(event, Timestamp::UNIX_EPOCH)
     }
@@ -90,7 +98,7 @@ impl<P: Projection> Table<P> {
     /// As [`apply`](Self::apply).
     pub fn apply_at<E: Event>(&mut self, event: &E, recorded_at: Timestamp) -> Result<(), Fault>
     where
-        P: Reads<E>,
+        P: Reads<E> + Projection<Joins = ()>,
     {
         self.apply_all_at([event], recorded_at)
     }
@@ -102,7 +110,7 @@ impl<P: Projection> Table<P> {
     /// As [`apply`](Self::apply); the events before the one that faulted are folded.
     pub fn apply_all<'e, E: Event>(&mut self, events: impl IntoIterator<Item = &'e E>) -> Result<(), Fault>
     where
-        P: Reads<E>,
+        P: Reads<E> + Projection<Joins = ()>,
     {
         self.apply_all_at(events, Timestamp::UNIX_EPOCH)
     }
@@ -115,10 +123,10 @@ impl<P: Projection> Table<P> {
     /// which it is stored as.
     pub fn apply_recorded<E: Event>(&mut self, run: &[Recorded<'_, E>]) -> Result<(), Fault>
     where
-        P: Reads<E>,
+        P: Reads<E> + Projection<Joins = ()>,
     {
         self.position = run.last().map_or(self.position, |last| last.meta.position);
-        let folded = fold_run::<E, P>(&mut self.folder, &mut self.rows, run);
+        let folded = self.fold(run);
         self.folder.forget_touched();
         folded.map_err(|(done, error)| {
             let names: Vec<_> = E::TYPES.iter().map(|ty| ty.name).collect();
@@ -132,7 +140,7 @@ impl<P: Projection> Table<P> {
         recorded_at: Timestamp,
     ) -> Result<(), Fault>
     where
-        P: Reads<E>,
+        P: Reads<E> + Projection<Joins = ()>,
     {
         // As many as the fold looks ahead for: what is prepared for it is still in the cache when it gets there.
         let mut events = events.into_iter();
@@ -155,7 +163,7 @@ impl<P: Projection> Table<P> {
             if self.position == before {
                 return Ok(());
             }
-            fold_run::<E, P>(&mut self.folder, &mut self.rows, &run).map_err(|(done, error)| {
+            self.fold(&run).map_err(|(done, error)| {
                 Fault::new(
                     P::RUST_NAME,
                     run[done].meta.position,
@@ -167,6 +175,65 @@ impl<P: Projection> Table<P> {
             run.clear();
             types.clear();
         }
+    }
+
+    fn fold<E: Event>(&mut self, run: &[Recorded<'_, E>]) -> Result<(), (usize, FoldError)>
+    where
+        P: Reads<E> + Projection<Joins = ()>,
+    {
+        if P::SINGLE {
+            return fold_run::<E, P>(&mut self.folder, &mut self.rows, run);
+        }
+        for (done, Recorded { event, meta }) in run.iter().enumerate() {
+            self.take_turn::<E>(&[(event, Appends)], meta).map_err(|error| (done, error))?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what a source gives and takes back, all of it or nothing.
+    fn take_turn<S: Source>(
+        &mut self,
+        given: &[(&S::Ref<'_>, SignOf<S>)],
+        meta: &Meta,
+    ) -> Result<(), FoldError>
+    where
+        P: Reads<S> + Projection<Joins = ()>,
+    {
+        let Self { rows, folder, turn, .. } = self;
+        turn.begin(rows, folder);
+        let mut run = given.iter().map(|(event, sign)| turn.run::<S>(rows, event, meta, *sign, &()));
+        let folded = run.by_ref().collect::<Result<(), _>>();
+        drop(run);
+        let folded = folded.and_then(|()| turn.end(rows, folder));
+        if folded.is_err() {
+            turn.undo(rows);
+        }
+        folded
+    }
+
+    /// Takes in a change of another projection's rows, which this one is folded from: what an engine does with every change of a view that
+    /// others read.
+    ///
+    /// # Errors
+    ///
+    /// The fold's fault. The change has changed nothing then.
+    pub fn apply_change<U: RowSource>(&mut self, change: &Change<U>) -> Result<(), Fault>
+    where
+        P: Reads<U> + Projection<Joins = ()>,
+    {
+        let (before, after) = match change {
+            Change::Inserted { row } => (None, Some(row)),
+            Change::Updated { before, after } => (Some(before), Some(after)),
+            Change::Deleted { row } => (Some(row), None),
+            Change::Progress { .. } => return Ok(()),
+        };
+        self.position += 1;
+        let before = before.map(|row| (row.borrowed(), U::sign(Sign::Remove)));
+        let after = after.map(|row| (row.borrowed(), U::sign(Sign::Insert)));
+        let given: Vec<_> = before.iter().chain(&after).map(|(row, sign)| (row, *sign)).collect();
+        let folded = self.take_turn::<U>(&given, &Meta::default());
+        self.folder.forget_touched();
+        folded.map_err(|error| Fault::new(P::RUST_NAME, self.position, U::NAME, error))
     }
 
     /// The row of a key, if there is one and `having` does not hide it.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 
+use super::clock::Clock;
 use super::elements::{Cells, Elements};
 use super::keys::{Keys, Place, Probe};
 use super::ordered::Ordered;
@@ -16,6 +17,7 @@ pub(crate) struct Rows<P: Projection> {
     /// Made when an order is first asked for, and kept up from then on: an index that nobody uses would cost every new row.
     ordered: OnceLock<Ordered>,
     pub(crate) elements: Elements,
+    pub(crate) clock: Clock,
 }
 
 /// What stands of a key beside its row.
@@ -29,13 +31,13 @@ impl<P: Projection> std::fmt::Debug for Rows<P> {
 
 impl<P: Projection> Clone for Rows<P> {
     fn clone(&self) -> Self {
-        Self { keys: self.keys.clone(), ordered: self.ordered.clone(), elements: self.elements.clone() }
+        Self { keys: self.keys.clone(), ordered: self.ordered.clone(), elements: self.elements.clone(), clock: self.clock }
     }
 }
 
 impl<P: Projection> Default for Rows<P> {
     fn default() -> Self {
-        Self { keys: Keys::default(), ordered: OnceLock::new(), elements: Elements::default() }
+        Self { keys: Keys::default(), ordered: OnceLock::new(), elements: Elements::default(), clock: Clock::default() }
     }
 }
 
@@ -109,8 +111,13 @@ impl<P: Projection> Rows<P> {
     pub(crate) fn under<Q: PrefixOf<P>>(&self, prefix: &Q) -> Vec<u32> {
         let mut bytes = Vec::with_capacity(64);
         prefix.write_prefix(&mut bytes);
+        self.under_bytes(&bytes)
+    }
+
+    /// The same for canonical bytes.
+    pub(crate) fn under_bytes(&self, bytes: &[u8]) -> Vec<u32> {
         let ordered = self.ordered.get_or_init(|| Ordered::of(&self.keys));
-        ordered.under(&self.keys, &bytes).collect()
+        ordered.under(&self.keys, bytes).collect()
     }
 
     /// The exact state of a row, for a checkpoint.
@@ -125,6 +132,17 @@ impl<P: Projection> Rows<P> {
         let Some(state) = P::State::read(&mut input).filter(|_| input.is_empty()) else { return false };
         P::Key::check(key) && self.keys.insert_at(row, self.keys.hash(key), &Probe::new(key), state)
     }
+
+    /// Takes a row out, and what it was.
+    pub(crate) fn remove(&mut self, row: u32) -> P::State {
+        if let Some(ordered) = self.ordered.get_mut() {
+            ordered.remove(&self.keys, row);
+        }
+        self.keys.remove(row)
+    }
+
+    /// The clock has moved on: windows close.
+    pub(crate) fn pass_time(&mut self, _: &mut super::Folder) {}
 
     /// Makes room for so many rows more.
     pub(crate) fn reserve(&mut self, rows: usize) {

@@ -368,7 +368,7 @@ pub(super) fn ungrouped(ty: &Type) -> &Type {
     }
 }
 
-fn is_string(ty: &Type) -> bool {
+pub(super) fn is_string(ty: &Type) -> bool {
     let Type::Path(path) = ungrouped(ty) else { return false };
     path.qself.is_none()
         && path.path.segments.last().is_some_and(|last| last.ident == "String" && last.arguments.is_none())

@@ -8,7 +8,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::column;
-use super::event::option_of;
+use super::event::{is_string, option_of};
 use crate::check::computed_order;
 use crate::errors::Errors;
 use crate::expr::{Local, Names, canonical, resolve};
@@ -20,7 +20,7 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
     let reads: Vec<_> = (0..model.sources.len()).map(|source| reads(model, source, errors)).collect();
     let (state, row) = (state(model), projection(model, &reads, errors));
     let implementations = reads.iter().map(|reads| &reads.implementation);
-    let (checks, prefixes) = (checks(model), prefixes(model));
+    let (checks, prefixes, twin) = (checks(model), prefixes(model), twin(model));
     let mode = model.sources.iter().fold(quote!(__cqrs::Appended), |mode, source| {
         let path = &source.path;
         quote!(<#mode as __cqrs::Mode>::Or<<#path as __cqrs::Source>::Mode>)
@@ -43,6 +43,7 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
             #row
             #(#implementations)*
             #prefixes
+            #twin
         };
     }
 }
@@ -109,18 +110,23 @@ fn state(model: &Projection<'_>) -> TokenStream {
         #(#may_be_empty)*
         #[derive(Clone, Default)]
         #[allow(private_interfaces)]
-        pub struct __State where #assumed { #(#idents: #types,)* }
+        pub struct __State where #assumed { #(#idents: #types,)* __live: <__Mode as __cqrs::Mode>::Live }
         impl __cqrs::State for __State where #assumed {
             const SHAPE: u128 = {
                 let hash = 1;
                 #( let hash = __cqrs::mix(hash, <#types as __cqrs::State>::SHAPE); )*
-                hash
+                __cqrs::mix(hash, <<__Mode as __cqrs::Mode>::Live as __cqrs::State>::SHAPE)
             };
             fn write(&self, out: &mut ::std::vec::Vec<u8>) {
                 #( __cqrs::State::write(&self.#idents, out); )*
+                __cqrs::State::write(&self.__live, out);
             }
             fn read(input: &mut &[u8]) -> ::core::option::Option<Self> {
-                ::core::option::Option::Some(Self { #(#idents: __cqrs::State::read(input)?,)* })
+                ::core::option::Option::Some(Self { #(#idents: __cqrs::State::read(input)?,)* __live: __cqrs::State::read(input)? })
+            }
+            #[inline]
+            fn turn(&mut self, sign: __cqrs::Sign) -> bool {
+                __cqrs::Live::count(&mut self.__live, sign)
             }
         }
     }
@@ -176,6 +182,8 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             const COLUMNS: &'static [(&'static str, __cqrs::SqlType)] = &[#(#columns)*];
             type Key = #key;
             type State = __State;
+            type Joins = ();
+            const SINGLE: bool = !<__Mode as __cqrs::Mode>::RETRACTS;
             fn sources<__V: __cqrs::SourceVisitor<Self>>(sources: &mut __V) {
                 #( <#sources as __cqrs::Source>::visit::<Self, __V>(sources); )*
             }
@@ -481,4 +489,61 @@ fn prefixes(model: &Projection<'_>) -> TokenStream {
         });
     }
     implementations
+}
+
+/// The row as a source of other projections: its borrowed twin.
+fn twin(model: &Projection<'_>) -> TokenStream {
+    let name = model.name;
+    let twin = format_ident!("{name}Ref", span = name.span());
+    let doc = format!("The borrowed twin of a row, `{twin}`.");
+    let forms = model.fields.iter().map(|field| {
+        let (ident, ty) = (field.ident, field.ty);
+        if is_string(ty) {
+            (quote!(&'a str), quote!(::std::string::String::as_str(&self.#ident)))
+        } else if option_of(ty).is_some_and(is_string) {
+            (quote!(::core::option::Option<&'a str>), quote!(::core::option::Option::as_deref(&self.#ident)))
+        } else if is_collection(ty) {
+            (quote!(&'a #ty), quote!(&self.#ident))
+        } else {
+            (quote!(#ty), quote!(::core::clone::Clone::clone(&self.#ident)))
+        }
+    });
+    let (types, places): (Vec<_>, Vec<_>) = forms.unzip();
+    let idents: Vec<_> = model.fields.iter().map(|field| field.ident).collect();
+    let assumed = assumptions(model);
+    quote! {
+        #[doc = #doc]
+        #[allow(private_interfaces, dead_code)]
+        pub struct #twin<'a> {
+            #(pub #idents: #types,)*
+            #[doc(hidden)]
+            pub __row: ::core::marker::PhantomData<&'a ()>,
+        }
+        impl __cqrs::Source for #name where #assumed {
+            type Ref<'a> = #twin<'a>;
+            type Mode = __cqrs::Changing;
+            const TYPES: &'static [__cqrs::Schema] = &[];
+            const FINGERPRINT: u128 = <Self as __cqrs::Projection>::FINGERPRINT;
+            fn visit<__P: __cqrs::Reads<Self>, __V: __cqrs::SourceVisitor<__P>>(visitor: &mut __V) {
+                visitor.view::<Self>();
+            }
+        }
+        impl __cqrs::RowSource for #name where #assumed {
+            fn borrowed(&self) -> #twin<'_> {
+                #twin { #(#idents: #places,)* __row: ::core::marker::PhantomData }
+            }
+            fn sign(sign: __cqrs::Sign) -> __cqrs::Sign {
+                sign
+            }
+        }
+    }
+}
+
+/// A collection, by its spelling: not copied to be looked at.
+fn is_collection(ty: &syn::Type) -> bool {
+    let syn::Type::Path(path) = super::event::ungrouped(ty) else { return false };
+    path.path
+        .segments
+        .last()
+        .is_some_and(|last| ["Vec", "BTreeSet", "BTreeMap"].iter().any(|known| last.ident == known))
 }

@@ -1,0 +1,226 @@
+//! The fold of events that may go to several rows, take values back, or remove rows: one event at a time, all of it or nothing.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::fold::Folder;
+use super::keys::Probe;
+use super::rows::Rows;
+use super::said;
+use crate::aggregate::{Cells, Sign, State};
+use crate::event::Meta;
+use crate::key::KeyWriter;
+use crate::projection::{FoldError, JoinSet, Projection, Reads, SignOf, Source};
+
+/// What one event does to a view, until it is done: what undoes it, and what it changed.
+pub(crate) struct Turn<P: Projection> {
+    /// The rows that it has touched, in order.
+    touched: Vec<Touched<P>>,
+    place: HashMap<u32, usize>,
+    key: Vec<u8>,
+    /// Whether others read this view's rows.
+    watched: bool,
+    /// What the last event changed, as readers see it, if others read it.
+    pub(crate) changes: Vec<(Option<P>, Option<P>)>,
+    /// The view's clock before the event.
+    clock: super::Clock,
+}
+
+struct Touched<P: Projection> {
+    row: u32,
+    /// Its state before; `None` if it was not there.
+    state: Option<P::State>,
+    /// It as others saw it.
+    before: Option<P>,
+    /// Whether it is to go.
+    doomed: bool,
+}
+
+impl<P: Projection> std::fmt::Debug for Turn<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").field("touched", &self.touched.len()).finish_non_exhaustive()
+    }
+}
+
+impl<P: Projection> Default for Turn<P> {
+    fn default() -> Self {
+        Self {
+            touched: Vec::new(),
+            place: HashMap::new(),
+            key: Vec::new(),
+            watched: false,
+            changes: Vec::new(),
+            clock: super::Clock::default(),
+        }
+    }
+}
+
+impl<P: Projection> Turn<P> {
+    pub(crate) fn new(watched: bool) -> Self {
+        Self { watched, ..Self::default() }
+    }
+
+    /// An event begins.
+    pub(crate) fn begin(&mut self, rows: &mut Rows<P>, folder: &mut Folder) {
+        folder.begin(rows);
+        self.touched.clear();
+        self.place.clear();
+        self.changes.clear();
+        self.clock = rows.clock;
+        rows.elements.begin();
+    }
+
+    /// Takes in what a source gives; on an error, or a panic in the user's code, everything since [`begin`](Self::begin) is to be
+    /// [undone](Self::undo).
+    pub(crate) fn run<S: Source>(
+        &mut self,
+        rows: &mut Rows<P>,
+        event: &S::Ref<'_>,
+        meta: &Meta,
+        sign: SignOf<S>,
+        joined: &<P::Joins as JoinSet>::Rows<'_>,
+    ) -> Result<(), FoldError>
+    where
+        P: Reads<S>,
+    {
+        let mut sink = Sink { rows, turn: self };
+        let ran = catch_unwind(AssertUnwindSafe(|| P::run(event, meta, sign, joined, &mut sink)));
+        ran.unwrap_or_else(|panic| Err(panicked(&*panic)))
+    }
+
+    /// The event is folded: rows that are to go, go.
+    pub(crate) fn end(&mut self, rows: &mut Rows<P>, folder: &mut Folder) -> Result<(), FoldError> {
+        if self.watched {
+            let shown = catch_unwind(AssertUnwindSafe(|| {
+                let after = |touched: &Touched<P>| (!touched.doomed).then(|| rows.show(touched.row)).flatten();
+                self.touched.iter().map(after).collect::<Vec<_>>()
+            }));
+            let after = shown.map_err(|panic| panicked(&*panic))?;
+            let before = self.touched.iter_mut().map(|touched| touched.before.take());
+            self.changes.extend(before.zip(after).filter(|(before, after)| match (before, after) {
+                (None, None) => false,
+                (Some(before), Some(after)) => !before.same(after),
+                _ => true,
+            }));
+        }
+        for Touched { row, doomed, .. } in self.touched.drain(..) {
+            folder.touch(rows, row);
+            if doomed {
+                rows.remove(row);
+            }
+        }
+        rows.elements.commit();
+        if rows.clock != self.clock {
+            rows.pass_time(folder);
+        }
+        Ok(())
+    }
+
+    /// Makes it as if the event had never been.
+    pub(crate) fn undo(&mut self, rows: &mut Rows<P>) {
+        rows.elements.rollback();
+        rows.clock = self.clock;
+        for Touched { row, state, .. } in self.touched.drain(..).rev() {
+            match state {
+                Some(state) => *rows.keys_mut().value_mut(row) = state,
+                None => drop(rows.remove(row)),
+            }
+        }
+        self.changes.clear();
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> FoldError {
+    let reason = format!("an expression of the projection panicked: {}", said(panic));
+    FoldError { column: "", reason }
+}
+
+/// Where a projection puts what an event does: rows to fold into, rows to remove.
+pub struct Sink<'a, P: Projection> {
+    rows: &'a mut Rows<P>,
+    turn: &'a mut Turn<P>,
+}
+
+impl<P: Projection> std::fmt::Debug for Sink<'_, P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sink").field("projection", &P::RUST_NAME).finish_non_exhaustive()
+    }
+}
+
+impl<P: Projection> Sink<'_, P> {
+    /// Begins a key: its columns are written next.
+    pub fn key(&mut self) -> KeyWriter<'_> {
+        self.turn.key.clear();
+        KeyWriter(&mut self.turn.key)
+    }
+
+    /// Folds into the row of the key that was written.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fold`, and that there is no room for the row.
+    pub fn fold(
+        &mut self,
+        sign: impl Into<Sign>,
+        fold: impl FnOnce(&mut P::State, Cells<'_>) -> Result<(), FoldError>,
+    ) -> Result<(), FoldError> {
+        let row = self.row()?;
+        let (state, cells) = self.rows.parts_mut(row);
+        fold(state, cells)?;
+        let lives = state.turn(sign.into());
+        self.turn.touched[self.turn.place[&row]].doomed = !lives;
+        Ok(())
+    }
+
+    /// The number of the row of the key that was written, which is made if it is not there.
+    fn row(&mut self) -> Result<u32, FoldError> {
+        let probe = Probe::new(&self.turn.key);
+        let hash = self.rows.keys().hash(&self.turn.key);
+        self.rows.reserve(1);
+        match self.rows.keys().seek(hash, &probe) {
+            Ok(row) => {
+                self.touch(row);
+                Ok(row)
+            }
+            Err(place) => {
+                let row = self.rows.put_at(place, &probe, P::State::default()).ok_or_else(FoldError::full)?;
+                self.turn.place.insert(row, self.turn.touched.len());
+                self.turn.touched.push(Touched { row, state: None, before: None, doomed: false });
+                Ok(row)
+            }
+        }
+    }
+
+    /// Notes what a row was, if this event has not touched it yet.
+    fn touch(&mut self, row: u32) {
+        if self.turn.place.contains_key(&row) {
+            return;
+        }
+        let before = self.turn.watched.then(|| self.rows.show(row)).flatten();
+        let state = Some(self.rows.keys().value(row).clone());
+        self.turn.place.insert(row, self.turn.touched.len());
+        self.turn.touched.push(Touched { row, state, before, doomed: false });
+    }
+
+    /// Removes the row of the key that was written, if there is one.
+    pub fn remove(&mut self) {
+        if let Some(row) = self.rows.find(&self.turn.key) {
+            self.doom(row);
+        }
+    }
+
+    /// Removes every row whose key begins with the columns that were written.
+    pub fn remove_under(&mut self) {
+        for row in self.rows.under_bytes(&self.turn.key) {
+            self.doom(row);
+        }
+    }
+
+    fn doom(&mut self, row: u32) {
+        self.touch(row);
+        self.rows.elements.remove_row(row);
+        *self.rows.keys_mut().value_mut(row) = P::State::default();
+        self.turn.touched[self.turn.place[&row]].doomed = true;
+    }
+}
