@@ -66,6 +66,7 @@ pub mod store;
 mod sync;
 pub mod table;
 mod threads;
+mod tick;
 mod timestamp;
 pub mod value;
 pub mod verify;
@@ -88,6 +89,7 @@ pub use receipt::{ParseReceiptError, Receipt};
 pub use snapshot::Snapshot;
 pub use sync::Wait;
 pub use table::Table;
+pub use tick::Tick;
 pub use timestamp::Timestamp;
 pub use view::{Reached, View, ViewRows};
 

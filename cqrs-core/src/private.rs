@@ -8,9 +8,10 @@ pub use crate::event::{Event, Meta, NamedEvent};
 pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
 pub use crate::projection::{FoldError, JoinSet, Joined, Pass, Projection, Reads, RowSource, SignOf, Source, SourceVisitor};
 pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape};
-pub use crate::table::Sink;
+pub use crate::table::{Sink, WindowSpec, starts};
 pub use crate::sql::{SqlType, SqlValue};
 pub use crate::value::{KeyInput, KeyPart, Scalar, Value};
+pub use crate::Tick;
 pub use serde;
 
 #[cfg(feature = "macros")]

@@ -6,7 +6,7 @@ use crate::aggregate::{Cells, ColumnFault, Mode, ShownCells, Sign, State};
 use crate::event::{Event, Meta};
 use crate::schema::Schema;
 use crate::key::{Key, KeyWriter};
-use crate::table::{Rows, Sink};
+use crate::table::{Rows, Sink, WindowSpec};
 use crate::sql::{SqlType, SqlValue};
 
 /// A read model, written as the struct of its row.
@@ -38,6 +38,23 @@ pub trait Projection: Send + Sync + Sized + 'static {
 
     /// The projections whose rows it looks up: `()`, or a tuple of them.
     type Joins: JoinSet;
+
+    /// How its windows go about time, if it has any.
+    const WINDOW: Option<WindowSpec> = None;
+
+    /// Makes one row of two: `later` is the other, whose number is `row`. Only sessions do that.
+    ///
+    /// # Errors
+    ///
+    /// Those of the columns.
+    fn merge(
+        _into: &mut Self::State,
+        _later: &Self::State,
+        _cells: Cells<'_>,
+        _row: u32,
+    ) -> Result<(), FoldError> {
+        Ok(())
+    }
 
     /// Whether each event of its sources goes to one row at most, and stays in it.
     const SINGLE: bool;

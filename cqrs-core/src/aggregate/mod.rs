@@ -30,6 +30,13 @@ pub trait State: Default + Clone + Send + Sync + 'static {
     fn write(&self, out: &mut Vec<u8>);
     /// Takes one off the front of `input`; `None` if the bytes are no such state.
     fn read(input: &mut &[u8]) -> Option<Self>;
+    /// When the row's window ends.
+    #[inline]
+    fn end(&self) -> Option<i64> {
+        None
+    }
+    /// Notes when the row's window ends.
+    fn set_end(&mut self, _: i64) {}
     /// Counts what a row consists of; whether there is still something.
     #[inline]
     fn turn(&mut self, _: Sign) -> bool {

@@ -9,6 +9,7 @@ use super::slot::{TypedView, ViewType};
 use crate::codec::DecodeError;
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
+use crate::Tick;
 use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor};
 use crate::schema::Schema;
 use crate::store::StoredType;
@@ -140,6 +141,8 @@ impl Registry {
     }
 
     pub(crate) fn finish(mut self, payload_limit: usize) -> Result<Catalog, StartError> {
+        // Whoever opens the log has to know them, also without a window.
+        self.event::<Tick>();
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -307,7 +310,7 @@ impl Catalog {
 
     /// Whether anything is registered at all.
     pub(crate) fn knows_any(&self) -> bool {
-        !self.kinds.is_empty() || !self.allowed.is_empty()
+        self.kinds.len() > 1 || !self.allowed.is_empty()
     }
 
     /// Whether two events that follow each other may travel together.

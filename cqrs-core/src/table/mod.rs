@@ -8,6 +8,7 @@ mod keys;
 mod ordered;
 mod rows;
 mod sink;
+mod window;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +19,7 @@ pub(crate) use fold::Folder;
 pub(crate) use rows::Rows;
 pub use clock::Clock;
 pub use sink::Sink;
+pub use window::{WindowSpec, starts};
 pub(crate) use sink::Turn;
 
 use crate::aggregate::{Appends, Sign};

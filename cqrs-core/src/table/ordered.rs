@@ -103,6 +103,18 @@ impl Ordered {
         rest.iter().chain(after.iter().flat_map(|run| &run.rows)).copied()
     }
 
+    /// The rows before a key, the last first.
+    pub(crate) fn before<'a, V, I: Inline>(
+        &'a self,
+        keys: &Keys<V, I>,
+        key: &[u8],
+    ) -> impl Iterator<Item = u32> + use<'a, V, I> {
+        let (at, before) = self.seek(keys, key);
+        let first = self.runs.get(at).map_or(&[][..], |run| &run.rows[..before]);
+        let earlier = self.runs.get(..at).unwrap_or_default();
+        first.iter().rev().chain(earlier.iter().rev().flat_map(|run| run.rows.iter().rev())).copied()
+    }
+
     /// The rows whose keys begin with these bytes, in order.
     pub(crate) fn under<'a, V, I: Inline>(
         &'a self,

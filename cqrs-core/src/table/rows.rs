@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::elements::{Cells, Elements};
 use super::keys::{Keys, Place, Probe};
 use super::ordered::Ordered;
+use super::window::Schedule;
 use crate::aggregate::State;
 use crate::key::{Key, PrefixOf};
 use crate::projection::Projection;
@@ -18,6 +19,8 @@ pub(crate) struct Rows<P: Projection> {
     ordered: OnceLock<Ordered>,
     pub(crate) elements: Elements,
     pub(crate) clock: Clock,
+    /// When rows close or go; made when it is first asked for.
+    pub(super) schedule: Option<Schedule>,
 }
 
 /// What stands of a key beside its row.
@@ -31,13 +34,13 @@ impl<P: Projection> std::fmt::Debug for Rows<P> {
 
 impl<P: Projection> Clone for Rows<P> {
     fn clone(&self) -> Self {
-        Self { keys: self.keys.clone(), ordered: self.ordered.clone(), elements: self.elements.clone(), clock: self.clock }
+        Self { keys: self.keys.clone(), ordered: self.ordered.clone(), elements: self.elements.clone(), clock: self.clock, schedule: self.schedule.clone() }
     }
 }
 
 impl<P: Projection> Default for Rows<P> {
     fn default() -> Self {
-        Self { keys: Keys::default(), ordered: OnceLock::new(), elements: Elements::default(), clock: Clock::default() }
+        Self { keys: Keys::default(), ordered: OnceLock::new(), elements: Elements::default(), clock: Clock::default(), schedule: None }
     }
 }
 
@@ -83,7 +86,18 @@ impl<P: Projection> Rows<P> {
 
     /// The row as readers get it; `None` if `having` hides it.
     pub(crate) fn show(&self, row: u32) -> Option<P> {
-        self.render(row).filter(P::visible)
+        self.show_at(row, self.clock)
+    }
+
+    /// The same as of another time.
+    pub(crate) fn show_at(&self, row: u32, clock: Clock) -> Option<P> {
+        self.render(row).filter(|_| self.is_due(row, clock)).filter(P::visible)
+    }
+
+    /// The numbers of the rows under a prefix whose keys come before this one, the last first.
+    pub(crate) fn before<'a>(&'a self, prefix: &'a [u8], key: &[u8]) -> impl Iterator<Item = u32> + 'a {
+        let ordered = self.ordered.get_or_init(|| Ordered::of(&self.keys));
+        ordered.before(&self.keys, key).take_while(move |row| self.keys.key(*row).starts_with(prefix))
     }
 
     /// The row, hidden or not. `None` only for a number that has none, and for a state that no fold makes.
@@ -140,9 +154,6 @@ impl<P: Projection> Rows<P> {
         }
         self.keys.remove(row)
     }
-
-    /// The clock has moved on: windows close.
-    pub(crate) fn pass_time(&mut self, _: &mut super::Folder) {}
 
     /// Makes room for so many rows more.
     pub(crate) fn reserve(&mut self, rows: usize) {

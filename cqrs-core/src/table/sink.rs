@@ -18,7 +18,7 @@ pub(crate) struct Turn<P: Projection> {
     /// The rows that it has touched, in order.
     touched: Vec<Touched<P>>,
     place: HashMap<u32, usize>,
-    key: Vec<u8>,
+    pub(super) key: Vec<u8>,
     /// Whether others read this view's rows.
     watched: bool,
     /// What the last event changed, as readers see it, if others read it.
@@ -91,6 +91,9 @@ impl<P: Projection> Turn<P> {
 
     /// The event is folded: rows that are to go, go.
     pub(crate) fn end(&mut self, rows: &mut Rows<P>, folder: &mut Folder) -> Result<(), FoldError> {
+        if rows.clock != self.clock {
+            self.pass_time(rows);
+        }
         if self.watched {
             let shown = catch_unwind(AssertUnwindSafe(|| {
                 let after = |touched: &Touched<P>| (!touched.doomed).then(|| rows.show(touched.row)).flatten();
@@ -111,10 +114,35 @@ impl<P: Projection> Turn<P> {
             }
         }
         rows.elements.commit();
-        if rows.clock != self.clock {
-            rows.pass_time(folder);
-        }
         Ok(())
+    }
+
+    /// The clock has moved on: windows close, and rows go.
+    fn pass_time(&mut self, rows: &mut Rows<P>) {
+        for (row, goes) in rows.due() {
+            self.touch(rows, row);
+            if goes {
+                self.doom(rows, row);
+            }
+        }
+    }
+
+    /// Notes what a row was, if this event has not touched it yet.
+    fn touch(&mut self, rows: &Rows<P>, row: u32) {
+        if self.place.contains_key(&row) {
+            return;
+        }
+        let before = self.watched.then(|| rows.show_at(row, self.clock)).flatten();
+        let state = Some(rows.keys().value(row).clone());
+        self.place.insert(row, self.touched.len());
+        self.touched.push(Touched { row, state, before, doomed: false });
+    }
+
+    fn doom(&mut self, rows: &mut Rows<P>, row: u32) {
+        self.touch(rows, row);
+        rows.elements.remove_row(row);
+        *rows.keys_mut().value_mut(row) = P::State::default();
+        self.touched[self.place[&row]].doomed = true;
     }
 
     /// Makes it as if the event had never been.
@@ -138,8 +166,8 @@ fn panicked(panic: &(dyn Any + Send)) -> FoldError {
 
 /// Where a projection puts what an event does: rows to fold into, rows to remove.
 pub struct Sink<'a, P: Projection> {
-    rows: &'a mut Rows<P>,
-    turn: &'a mut Turn<P>,
+    pub(super) rows: &'a mut Rows<P>,
+    pub(super) turn: &'a mut Turn<P>,
 }
 
 impl<P: Projection> std::fmt::Debug for Sink<'_, P> {
@@ -174,13 +202,14 @@ impl<P: Projection> Sink<'_, P> {
     }
 
     /// The number of the row of the key that was written, which is made if it is not there.
-    fn row(&mut self) -> Result<u32, FoldError> {
+    pub(super) fn row(&mut self) -> Result<u32, FoldError> {
         let probe = Probe::new(&self.turn.key);
         let hash = self.rows.keys().hash(&self.turn.key);
         self.rows.reserve(1);
         match self.rows.keys().seek(hash, &probe) {
             Ok(row) => {
                 self.touch(row);
+                self.turn.touched[self.turn.place[&row]].doomed = false;
                 Ok(row)
             }
             Err(place) => {
@@ -193,14 +222,13 @@ impl<P: Projection> Sink<'_, P> {
     }
 
     /// Notes what a row was, if this event has not touched it yet.
-    fn touch(&mut self, row: u32) {
-        if self.turn.place.contains_key(&row) {
-            return;
-        }
-        let before = self.turn.watched.then(|| self.rows.show(row)).flatten();
-        let state = Some(self.rows.keys().value(row).clone());
-        self.turn.place.insert(row, self.turn.touched.len());
-        self.turn.touched.push(Touched { row, state, before, doomed: false });
+    pub(super) fn touch(&mut self, row: u32) {
+        self.turn.touch(self.rows, row);
+    }
+
+    /// Whether this event has removed a row, so far.
+    pub(super) fn is_doomed(&self, row: u32) -> bool {
+        self.turn.place.get(&row).is_some_and(|at| self.turn.touched[*at].doomed)
     }
 
     /// Removes the row of the key that was written, if there is one.
@@ -217,10 +245,7 @@ impl<P: Projection> Sink<'_, P> {
         }
     }
 
-    fn doom(&mut self, row: u32) {
-        self.touch(row);
-        self.rows.elements.remove_row(row);
-        *self.rows.keys_mut().value_mut(row) = P::State::default();
-        self.turn.touched[self.turn.place[&row]].doomed = true;
+    pub(super) fn doom(&mut self, row: u32) {
+        self.turn.doom(self.rows, row);
     }
 }
