@@ -12,6 +12,8 @@ pub use crate::table::{Sink, WindowSpec, starts};
 pub use crate::sql::{SqlType, SqlValue};
 pub use crate::value::{KeyInput, KeyPart, Scalar, Value};
 pub use crate::Tick;
+pub use crate::view::{Indexed, NoLookups, ViewRows};
+pub use crate::ReadError;
 pub use serde;
 
 #[cfg(feature = "macros")]

@@ -6,6 +6,7 @@ use crate::aggregate::{Cells, ColumnFault, Mode, ShownCells, Sign, State};
 use crate::event::{Event, Meta};
 use crate::schema::Schema;
 use crate::key::{Key, KeyWriter};
+use crate::view::Indexed;
 use crate::table::{Rows, Sink, WindowSpec};
 use crate::sql::{SqlType, SqlValue};
 
@@ -38,6 +39,15 @@ pub trait Projection: Send + Sync + Sized + 'static {
 
     /// The projections whose rows it looks up: `()`, or a tuple of them.
     type Joins: JoinSet;
+
+    /// How many indexes it has.
+    const INDEXES: usize = 0;
+
+    /// What a [`View`](crate::View) of it can be asked besides: one method an index.
+    type Lookups: From<Indexed<Self>> + Send + Sync;
+
+    /// Appends the canonical bytes of an index's columns.
+    fn index_key(&self, _index: usize, _out: &mut Vec<u8>) {}
 
     /// How its windows go about time, if it has any.
     const WINDOW: Option<WindowSpec> = None;

@@ -1,5 +1,7 @@
 //! What readers hold of a view.
 
+use std::marker::PhantomData;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,14 +20,117 @@ use crate::table::Rows;
 /// Cheap to clone, usable from any thread. It does not keep the engine open: once the last [`Engine`](crate::Engine) is closed or dropped, reads answer
 /// [`ReadError::Closed`].
 pub struct View<P: Projection> {
+    indexed: Indexed<P>,
+    feed: Arc<Feed<P>>,
+    lookups: P::Lookups,
+}
+
+/// The rows of a view, for the look-ups that `index(..)` generates.
+pub struct Indexed<P> {
     core: Arc<Core>,
     number: usize,
-    feed: Arc<Feed<P>>,
+    row: PhantomData<fn() -> P>,
+}
+
+impl<P> Clone for Indexed<P> {
+    fn clone(&self) -> Self {
+        Self { core: self.core.clone(), number: self.number, row: PhantomData }
+    }
+}
+
+impl<P: Projection> std::fmt::Debug for Indexed<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Indexed").field("projection", &P::RUST_NAME).finish_non_exhaustive()
+    }
+}
+
+/// The look-ups of a projection without indexes: none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoLookups;
+
+impl<P> From<Indexed<P>> for NoLookups {
+    fn from(_: Indexed<P>) -> Self {
+        Self
+    }
+}
+
+impl<P: Projection> Indexed<P> {
+    fn read<T>(&self, look: impl FnOnce(&Rows<P>, u64) -> T) -> Result<T, ReadError> {
+        let published = self.core.published.load();
+        Ok(look(self.core.rows(&published, self.number)?, published.position))
+    }
+
+    /// All rows at one position, shared.
+    fn shared(&self) -> Result<(Arc<Rows<P>>, u64), ReadError> {
+        let published = self.core.published.load();
+        Ok((self.core.shared_rows(&published, self.number)?, published.position))
+    }
+
+    /// The rows that have these columns in an index: those whose bytes begin with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::get`].
+    pub fn with(&self, index: usize, prefix: &[u8]) -> Result<ViewRows<P>, ReadError> {
+        let (rows, position) = self.shared()?;
+        let found = rows.indexed(index, prefix, |columns| columns.starts_with(prefix));
+        Ok(ViewRows::these(rows, position, found))
+    }
+
+    /// The rows that have these columns in an index, and the next in a range; in its order.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::get`].
+    pub fn within(
+        &self,
+        index: usize,
+        prefix: &[u8],
+        range: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+    ) -> Result<ViewRows<P>, ReadError> {
+        let (rows, position) = self.shared()?;
+        let at = |bytes: &[u8]| [prefix, bytes].concat();
+        let (start, after) = match &range.0 {
+            Bound::Unbounded => (prefix.to_vec(), false),
+            Bound::Included(bytes) => (at(bytes), false),
+            Bound::Excluded(bytes) => (at(bytes), true),
+        };
+        let end = match &range.1 {
+            Bound::Unbounded => None,
+            Bound::Included(bytes) => Some((at(bytes), true)),
+            Bound::Excluded(bytes) => Some((at(bytes), false)),
+        };
+        let within = |columns: &[u8]| {
+            columns.starts_with(prefix)
+                && end.as_ref().is_none_or(|(end, with)| columns < &end[..] || *with && columns == &end[..])
+        };
+        let mut found = rows.indexed(index, &start, within);
+        if after {
+            let mut bytes = Vec::new();
+            found.retain(|row| {
+                bytes.clear();
+                rows.render(*row).is_some_and(|row| {
+                    row.index_key(index, &mut bytes);
+                    bytes != start
+                })
+            });
+        }
+        Ok(ViewRows::these(rows, position, found))
+    }
+}
+
+/// The look-ups of the projection's indexes: `view.by_item("hats")`.
+impl<P: Projection> std::ops::Deref for View<P> {
+    type Target = P::Lookups;
+    fn deref(&self) -> &P::Lookups {
+        &self.lookups
+    }
 }
 
 impl<P: Projection> Clone for View<P> {
     fn clone(&self) -> Self {
-        Self { core: self.core.clone(), number: self.number, feed: self.feed.clone() }
+        let indexed = self.indexed.clone();
+        Self { lookups: indexed.clone().into(), indexed, feed: self.feed.clone() }
     }
 }
 
@@ -61,18 +166,49 @@ impl<P: Projection> View<P> {
     pub(crate) fn new(core: Arc<Core>, number: usize) -> Self {
         let feed = core.catalog.views[number].feed();
         let Ok(feed) = feed.downcast() else { unreachable!("a view is found by the type of its rows") };
-        Self { core, number, feed }
+        let indexed = Indexed { core, number, row: PhantomData };
+        Self { lookups: indexed.clone().into(), indexed, feed }
     }
 
     fn read<T>(&self, look: impl FnOnce(&Rows<P>, u64) -> T) -> Result<T, ReadError> {
-        let published = self.core.published.load();
-        Ok(look(self.core.rows(&published, self.number)?, published.position))
+        self.indexed.read(look)
     }
 
-    /// All rows at one position, shared.
     fn shared(&self) -> Result<(Arc<Rows<P>>, u64), ReadError> {
-        let published = self.core.published.load();
-        Ok((self.core.shared_rows(&published, self.number)?, published.position))
+        self.indexed.shared()
+    }
+
+    /// All rows in the order of their keys, at one position.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn rows_by_key(&self) -> Result<ViewRows<P>, ReadError> {
+        let (rows, position) = self.shared()?;
+        Ok(ViewRows::after(rows, position, Vec::new(), true))
+    }
+
+    /// The rows whose keys come after this one, in the order of their keys: the next page is `view.rows_after(last_key)?.take(100)`.
+    ///
+    /// The key need not have a row.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn rows_after(&self, key: <P::Key as Key>::Ref<'_>) -> Result<ViewRows<P>, ReadError> {
+        let (rows, position) = self.shared()?;
+        let mut bytes = Vec::with_capacity(64);
+        P::Key::write_ref(&key, &mut bytes);
+        Ok(ViewRows::after(rows, position, bytes, false))
+    }
+
+    /// How often an event came too late for its window, and was not folded.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn late(&self) -> Result<u64, ReadError> {
+        self.read(|rows, _| rows.clock.late)
     }
 
     /// The row of a key; `None` if there is none, or `having` hides it. The key is borrowed: `("jsmith", "hats")`.
@@ -138,7 +274,7 @@ impl<P: Projection> View<P> {
     pub fn subscribe(&self) -> Changes<P> {
         let backlog = Arc::new(Backlog::new());
         // Between the snapshot and the place in the list, nothing can be published.
-        let gate = crate::sync::lock(&self.core.gate);
+        let gate = crate::sync::lock(&self.indexed.core.gate);
         match self.shared() {
             Ok((rows, position)) => {
                 backlog.begin(rows, position);
@@ -149,13 +285,13 @@ impl<P: Projection> View<P> {
             Err(ReadError::Closed) => drop(backlog.end(ChangesError::Closed)),
         }
         drop(gate);
-        Changes::new(self.core.clone(), backlog)
+        Changes::new(self.indexed.core.clone(), backlog)
     }
 
     /// Waits until the view has folded the events of a receipt, which may come from another handle or process, for at most this long. A view that is being
     /// rebuilt or has stopped is answered at once.
     pub fn wait_for(&self, receipt: &Receipt, timeout: Duration) -> Wait<Result<Reached, WaitError>> {
-        let (core, number, receipt) = (self.core.clone(), self.number, *receipt);
+        let (core, number, receipt) = (self.indexed.core.clone(), self.indexed.number, *receipt);
         Wait::new(async move {
             if receipt.store != core.store_id {
                 return Err(WaitError::OtherLog { expected: core.store_id, found: receipt.store });
@@ -192,7 +328,12 @@ pub struct ViewRows<P: Projection> {
 enum Left {
     All(std::ops::Range<u32>),
     These(std::vec::IntoIter<u32>),
+    /// Some of them, and where the others begin: after this key, or from it on.
+    ByKey(std::vec::IntoIter<u32>, Vec<u8>, bool),
 }
+
+/// How many rows are looked up at a time, where they come by key.
+const PAGE: usize = 256;
 
 impl<P: Projection> ViewRows<P> {
     pub(crate) fn all(rows: Arc<Rows<P>>, position: u64) -> Self {
@@ -201,8 +342,16 @@ impl<P: Projection> ViewRows<P> {
     }
 
     pub(crate) fn under<Q: PrefixOf<P>>(rows: Arc<Rows<P>>, position: u64, prefix: &Q) -> Self {
-        let left = Left::These(rows.under(prefix).into_iter());
-        Self { rows, position, left }
+        let these = rows.under(prefix);
+        Self::these(rows, position, these)
+    }
+
+    pub(crate) fn these(rows: Arc<Rows<P>>, position: u64, these: Vec<u32>) -> Self {
+        Self { rows, position, left: Left::These(these.into_iter()) }
+    }
+
+    pub(crate) fn after(rows: Arc<Rows<P>>, position: u64, key: Vec<u8>, with: bool) -> Self {
+        Self { rows, position, left: Left::ByKey(Vec::new().into_iter(), key, with) }
     }
 
     /// The position at which all of them stand.
@@ -220,6 +369,13 @@ impl<P: Projection> Iterator for ViewRows<P> {
             let row = match &mut self.left {
                 Left::All(rows) => rows.next(),
                 Left::These(rows) => rows.next(),
+                Left::ByKey(page, key, with) => page.next().or_else(|| {
+                    let next = self.rows.after(key, *with, PAGE);
+                    *key = self.rows.keys().key(*next.last()?).to_vec();
+                    *with = false;
+                    *page = next.into_iter();
+                    page.next()
+                }),
             }?;
             if let Some(row) = self.rows.show(row) {
                 return Some(row);
@@ -231,6 +387,7 @@ impl<P: Projection> Iterator for ViewRows<P> {
         let left = match &self.left {
             Left::All(rows) => rows.len(),
             Left::These(rows) => rows.len(),
+            Left::ByKey(..) => self.rows.len(),
         };
         (0, Some(left))
     }

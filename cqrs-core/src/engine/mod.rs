@@ -227,6 +227,11 @@ impl Engine {
         self.append_all([event])
     }
 
+    /// Appends a [`Tick`](crate::Tick): it is this late, for every view with a window, whether or not an event says so.
+    pub fn tick(&self, now: crate::Timestamp) -> Append {
+        self.append(crate::Tick::from(now))
+    }
+
     /// Appends events, all or none, at consecutive positions.
     ///
     /// With no events, nothing is appended; the receipt is empty and stands at the log's end, so waiting for it is waiting for everything appended

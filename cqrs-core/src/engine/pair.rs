@@ -59,6 +59,12 @@ impl<T: Twin> Pair<T> {
         Arc::make_mut(back)
     }
 
+    /// What was written to, before it is put in front.
+    pub(crate) fn written_mut(&mut self) -> &mut T {
+        let back = self.back.get_or_insert_with(|| Arc::new((*self.front).clone()));
+        Arc::make_mut(back)
+    }
+
     fn catch_up(&mut self) {
         let mut back = self.back.take();
         if let Some(rows) = back.as_mut().and_then(|back| wait_until_free(back)) {

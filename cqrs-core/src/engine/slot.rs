@@ -223,6 +223,7 @@ impl<P: Projection> Twin for Rows<P> {
 
     fn catch_up(&mut self, newer: &Self, touched: &[u32]) {
         Rows::catch_up(self, newer, touched);
+        self.reindex(touched);
     }
     fn memory(&self) -> usize {
         Rows::memory(self)
@@ -281,6 +282,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
         if self.bulk {
             let touched = self.folder.take_touched();
             self.dirty.add(&touched);
+            self.rows.front_mut().reindex(&touched);
         }
     }
 
@@ -302,6 +304,9 @@ impl<P: Projection> AnyView for ViewRows<P> {
             return None;
         }
         self.dirty.add(&touched);
+        if P::INDEXES > 0 {
+            self.rows.written_mut().reindex(&touched);
+        }
         self.flipped = true;
         Some(self.rows.flip(touched))
     }

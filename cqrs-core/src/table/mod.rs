@@ -4,6 +4,7 @@ mod chunks;
 mod clock;
 mod elements;
 mod fold;
+mod index;
 mod keys;
 mod ordered;
 mod rows;

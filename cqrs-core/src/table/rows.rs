@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::clock::Clock;
 use super::elements::{Cells, Elements};
+use super::index::Index;
 use super::keys::{Keys, Place, Probe};
 use super::ordered::Ordered;
 use super::window::Schedule;
@@ -21,6 +22,8 @@ pub(crate) struct Rows<P: Projection> {
     pub(crate) clock: Clock,
     /// When rows close or go; made when it is first asked for.
     pub(super) schedule: Option<Schedule>,
+    /// One for each of the projection's indexes.
+    indexes: Vec<OnceLock<Index>>,
 }
 
 /// What stands of a key beside its row.
@@ -34,13 +37,13 @@ impl<P: Projection> std::fmt::Debug for Rows<P> {
 
 impl<P: Projection> Clone for Rows<P> {
     fn clone(&self) -> Self {
-        Self { keys: self.keys.clone(), ordered: self.ordered.clone(), elements: self.elements.clone(), clock: self.clock, schedule: self.schedule.clone() }
+        Self { keys: self.keys.clone(), ordered: self.ordered.clone(), elements: self.elements.clone(), clock: self.clock, schedule: self.schedule.clone(), indexes: self.indexes.clone() }
     }
 }
 
 impl<P: Projection> Default for Rows<P> {
     fn default() -> Self {
-        Self { keys: Keys::default(), ordered: OnceLock::new(), elements: Elements::default(), clock: Clock::default(), schedule: None }
+        Self { keys: Keys::default(), ordered: OnceLock::new(), elements: Elements::default(), clock: Clock::default(), schedule: None, indexes: vec![OnceLock::new(); P::INDEXES] }
     }
 }
 
@@ -134,6 +137,27 @@ impl<P: Projection> Rows<P> {
         ordered.under(&self.keys, bytes).collect()
     }
 
+    /// The numbers of the rows in an index, in its order: from these bytes on, as long as `within` says so.
+    pub(crate) fn indexed(&self, number: usize, from: &[u8], within: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+        self.indexes[number].get_or_init(|| Index::of(self, number)).rows(from, within)
+    }
+
+    /// Brings the indexes up to what these rows are now.
+    pub(crate) fn reindex(&mut self, touched: &[u32]) {
+        for number in 0..self.indexes.len() {
+            let Some(mut index) = self.indexes[number].take() else { continue };
+            touched.iter().for_each(|row| index.follow(self, number, *row));
+            self.indexes[number] = OnceLock::from(index);
+        }
+    }
+
+    /// The numbers of some rows whose keys come after this one, or from it on, in the order of their keys.
+    pub(crate) fn after(&self, key: &[u8], with: bool, limit: usize) -> Vec<u32> {
+        let ordered = self.ordered.get_or_init(|| Ordered::of(&self.keys));
+        let rows = ordered.from(&self.keys, key);
+        rows.skip_while(|row| !with && self.keys.key(*row) == key).take(limit).collect()
+    }
+
     /// The exact state of a row, for a checkpoint.
     pub(crate) fn write_state(&self, row: u32, out: &mut Vec<u8>) {
         self.keys.value(row).write(out);
@@ -180,5 +204,6 @@ impl<P: Projection> Rows<P> {
     /// Bytes in memory, without what the states themselves have on the heap.
     pub(crate) fn memory(&self) -> usize {
         self.keys.memory() + self.ordered.get().map_or(0, Ordered::memory) + self.elements.memory()
+            + self.indexes.iter().filter_map(OnceLock::get).map(Index::memory).sum::<usize>()
     }
 }

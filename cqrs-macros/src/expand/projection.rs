@@ -183,6 +183,7 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             type Key = #key;
             type State = __State;
             type Joins = ();
+            type Lookups = __cqrs::NoLookups;
             const SINGLE: bool = !<__Mode as __cqrs::Mode>::RETRACTS;
             fn sources<__V: __cqrs::SourceVisitor<Self>>(sources: &mut __V) {
                 #( <#sources as __cqrs::Source>::visit::<Self, __V>(sources); )*

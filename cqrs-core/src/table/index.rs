@@ -1,0 +1,78 @@
+//! Indexes: rows by other columns than their keys.
+
+use super::keys::{Keys, Probe};
+use super::ordered::Ordered;
+use super::rows::Rows;
+use crate::projection::Projection;
+
+/// The rows of a view in the order of some columns: made when it is first asked for, and kept up from then on.
+#[derive(Clone, Debug)]
+pub(super) struct Index {
+    /// The columns' canonical bytes and the row's number, to the row.
+    keys: Keys<u32, [u8; 32]>,
+    ordered: Ordered,
+    /// For each row, its entry's number plus one.
+    of_row: Vec<u32>,
+}
+
+impl Index {
+    /// Index `number` over all rows.
+    pub(super) fn of<P: Projection>(rows: &Rows<P>, number: usize) -> Self {
+        let mut index = Self { keys: Keys::default(), ordered: Ordered::default(), of_row: Vec::new() };
+        rows.keys().rows(0).for_each(|row| index.set(row, key(rows, number, row)));
+        index
+    }
+
+    /// Brings it up to what a row is now.
+    pub(super) fn follow<P: Projection>(&mut self, rows: &Rows<P>, number: usize, row: u32) {
+        self.set(row, key(rows, number, row));
+    }
+
+    fn set(&mut self, row: u32, key: Option<Vec<u8>>) {
+        let place = row as usize;
+        if place >= self.of_row.len() {
+            self.of_row.resize(place + 1, 0);
+        }
+        if let Some(entry) = self.of_row[place].checked_sub(1) {
+            if key.as_deref() == Some(self.keys.key(entry)) {
+                return;
+            }
+            self.ordered.remove(&self.keys, entry);
+            self.keys.remove(entry);
+            self.of_row[place] = 0;
+        }
+        let Some(key) = key else { return };
+        self.keys.reserve(1);
+        let probe = Probe::new(&key);
+        if let Err(at) = self.keys.seek(self.keys.hash(&key), &probe)
+            && let Some(entry) = self.keys.put_at(at, &probe, row)
+        {
+            self.ordered.insert(&self.keys, entry);
+            self.of_row[place] = entry + 1;
+        }
+    }
+
+    /// The rows whose columns' bytes are not before `from`, as long as `within` says so of them, in order.
+    pub(super) fn rows(&self, from: &[u8], within: impl Fn(&[u8]) -> bool) -> Vec<u32> {
+        let entries = self.ordered.from(&self.keys, from);
+        let columns = |entry: &u32| {
+            let key = self.keys.key(*entry);
+            within(&key[..key.len() - size_of::<u32>()])
+        };
+        entries.take_while(columns).map(|entry| *self.keys.value(entry)).collect()
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.keys.memory() + self.ordered.memory() + self.of_row.capacity() * size_of::<u32>()
+    }
+}
+
+/// A row's key in an index; `None` for a row that is not there, or not shown by an expression that panics.
+fn key<P: Projection>(rows: &Rows<P>, number: usize, row: u32) -> Option<Vec<u8>> {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let shown = catch_unwind(AssertUnwindSafe(|| rows.render(row))).ok().flatten()?;
+    let mut key = Vec::with_capacity(32);
+    shown.index_key(number, &mut key);
+    key.extend_from_slice(&row.to_be_bytes());
+    Some(key)
+}
