@@ -67,6 +67,7 @@ mod sync;
 pub mod table;
 mod threads;
 mod tick;
+pub mod time;
 mod timestamp;
 pub mod value;
 pub mod verify;
@@ -98,8 +99,8 @@ pub use cqrs_macros::{event, projection, value};
 
 /// What most programs need, in one `use`.
 pub mod prelude {
-    pub use crate::event::{Event, Metadata, NamedEvent, RecordedEvent};
-    pub use crate::projection::{Fault, Projection};
+    pub use crate::event::{Event, Meta, Metadata, NamedEvent, RecordedEvent};
+    pub use crate::projection::{Fault, Fold, Projection};
     pub use crate::{
         AppendError, Change, Changes, Consistency, Engine, NewEvent, Reached, ReadError, Receipt, StartError,
         Table, Timestamp, View,

@@ -1,7 +1,7 @@
 //! What generated code names. Not for users: it changes without notice.
 
 pub use crate::aggregate::{
-    Appended, Changing, Sign, Live,     Cells, Column, Count, First, Last, Max, MayBeEmpty, Min, Mode, ShownCells, State, Takes,
+    Appended, Plain, WindowEnd, Changing, Sign, Live,     Cells, Column, Count, First, Last, Max, MayBeEmpty, Min, Mode, ShownCells, State, Takes,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
@@ -12,6 +12,8 @@ pub use crate::table::{Sink, WindowSpec, starts};
 pub use crate::sql::{SqlType, SqlValue};
 pub use crate::value::{KeyInput, KeyPart, Scalar, Value};
 pub use crate::Tick;
+pub use crate::time::{EventTime, IntegerTime, WindowBound};
+pub use crate::projection::{Fold, by_hand, removes_rows, windowed};
 pub use crate::view::{Indexed, NoLookups, ViewRows};
 pub use crate::ReadError;
 pub use serde;

@@ -306,3 +306,81 @@ impl Fault {
 fn at(column: &Option<&'static str>) -> String {
     column.map(|column| format!(", column `{column}`")).unwrap_or_default()
 }
+
+/// A fold written by hand, of an event that stands in `by_hand(..)`: for what no column attribute says. Columns without an attribute are its own.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Noted { pub customer: String, pub text: String }
+///
+/// #[projection(by_hand(Noted), group_by = customer)]
+/// #[derive(Debug, PartialEq)]
+/// pub struct Notes {
+///     pub customer: String,
+///     pub longest: String,
+/// }
+///
+/// impl Fold<Noted> for Notes {
+///     fn fold(&mut self, event: &<Noted as Event>::Ref<'_>, _: &Meta) -> Result<(), String> {
+///         if event.text.len() > self.longest.len() {
+///             self.longest = event.text.into();
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let mut table = Table::<Notes>::new();
+/// table.apply(&Noted { customer: "ann".into(), text: "likes hats".into() })?;
+/// table.apply(&Noted { customer: "ann".into(), text: "pays".into() })?;
+/// assert_eq!(table.get("ann").unwrap().longest, "likes hats");
+/// # Ok::<(), Fault>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not fold `{E}` by hand",
+    label = "no `impl Fold<{E}>`",
+    note = "what stands in `by_hand` is folded by an `impl Fold<{E}> for {Self}`"
+)]
+pub trait Fold<E: Event>: Projection {
+    /// Folds an event into the columns that have no attribute; what is done to the others is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The reason, in words: the view stops before the event, and the row is as it was.
+    fn fold(&mut self, event: &<E as Event>::Ref<'_>, meta: &Meta) -> Result<(), String>;
+}
+
+/// Sources that rows can be removed under.
+#[diagnostic::on_unimplemented(
+    message = "`remove` goes with events, and a source here is a projection",
+    label = "its rows go when what they came from goes",
+    note = "leave `remove` out, or put it on the projection that is the source"
+)]
+pub trait RemovesRows {}
+impl RemovesRows for crate::aggregate::Appended {}
+
+/// Sources that windows can go over.
+#[diagnostic::on_unimplemented(
+    message = "a window goes over events, and a source here is a projection",
+    label = "its rows have no event time",
+    note = "put the window on the projection that is the source"
+)]
+pub trait Windowed {}
+impl Windowed for crate::aggregate::Appended {}
+
+/// Sources beside which an event can be folded by hand.
+#[diagnostic::on_unimplemented(
+    message = "a fold by hand cannot take a value back, and a source here is a projection",
+    label = "its rows come and go",
+    note = "fold by hand from events only"
+)]
+pub trait ByHand {}
+impl ByHand for crate::aggregate::Appended {}
+
+#[doc(hidden)]
+pub const fn removes_rows<M: RemovesRows>() {}
+#[doc(hidden)]
+pub const fn windowed<M: Windowed>() {}
+#[doc(hidden)]
+pub const fn by_hand<M: ByHand>() {}

@@ -9,12 +9,14 @@ mod count;
 mod extreme;
 mod mode;
 mod order;
+mod plain;
 mod sum;
 
 pub use avg::{Avg, AvgColumn, AvgInput};
 pub use count::{Count, CountColumn};
 pub use extreme::{Extreme, Max, Min, Which};
 pub use mode::{Appended, Appends, Changing, Contributions, Live, Mode, Sign, Stays};
+pub use plain::{Plain, WindowEnd};
 pub use order::{First, FirstBy, Last, LastBy};
 pub use sum::{Addend, Sum};
 

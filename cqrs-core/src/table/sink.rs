@@ -201,6 +201,27 @@ impl<P: Projection> Sink<'_, P> {
         Ok(())
     }
 
+    /// Folds by hand into the row of the key that was written: `fold` changes the row as it is shown, `keep` takes from it what is the
+    /// hand's own.
+    ///
+    /// # Errors
+    ///
+    /// The reason that `fold` gives.
+    pub fn fold_by_hand(
+        &mut self,
+        fold: impl FnOnce(&mut P) -> Result<(), String>,
+        keep: impl FnOnce(&mut P::State, P),
+    ) -> Result<(), FoldError> {
+        let number = self.row()?;
+        let Some(mut row) = self.rows.render(number) else {
+            let reason = "a column has no value yet, so the row cannot be shown to a fold by hand".into();
+            return Err(FoldError { column: "", reason });
+        };
+        fold(&mut row).map_err(|reason| FoldError { column: "", reason })?;
+        keep(self.rows.keys_mut().value_mut(number), row);
+        Ok(())
+    }
+
     /// The number of the row of the key that was written, which is made if it is not there.
     pub(super) fn row(&mut self) -> Result<u32, FoldError> {
         let probe = Probe::new(&self.turn.key);
