@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use syn::LitStr;
+use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Attribute, LitStr};
 
 use crate::errors::{Errors, did_you_mean, one_of};
-use crate::expr::{Names, resolve};
-use crate::model::{Column, Group, RowField, Source};
+use crate::expr::{Names, bindings, resolve};
+use crate::model::{Action, Column, Each, Group, Kind, Projection, RowField, Source};
+use crate::options::{Index, Join, KeyArgs, SourceArg};
+use crate::window::Shape;
 
 /// A key column stands in `group_by` once.
 pub(crate) fn no_key_twice(groups: &[Group<'_>], errors: &mut Errors) {
@@ -18,28 +22,262 @@ pub(crate) fn no_key_twice(groups: &[Group<'_>], errors: &mut Errors) {
     }
 }
 
-/// An event is a source once, and two sources do not share the name that arms would call them by.
-pub(crate) fn no_source_twice(sources: &[Source], errors: &mut Errors) {
+/// The bounds of a window are no groups.
+pub(crate) fn no_key_is_a_window(groups: &[Group<'_>], windowed: bool, errors: &mut Errors) {
+    for group in groups.iter().filter(|_| windowed) {
+        let name = group.name.unraw().to_string();
+        if name == "window_start" || name == "window_end" {
+            errors.at(
+                &group.name,
+                format!(
+                    "`{name}` is a key column without being named: the window puts it there; take it out"
+                ),
+            );
+        }
+    }
+}
+
+/// An event stands in an option once, and two sources do not share the name that arms would call them by.
+pub(crate) fn no_source_twice(option: &str, sources: &[Source], errors: &mut Errors) {
     let mut seen = Vec::new();
     for (at, source) in sources.iter().enumerate() {
         if sources[..at].iter().any(|earlier| earlier.path == source.path) {
-            errors.at(&source.path, "this source stands in `from` twice: keep one");
+            errors.at(&source.path, format!("this source stands in `{option}` twice: keep one"));
             continue;
         }
         for event in &source.events {
             if seen.contains(&event.name) {
-                errors.at(&event.name, "two sources of this name: arms could not tell them apart; keep one");
+                let message = match option {
+                    "from" => "two sources of this name: arms could not tell them apart; keep one".to_owned(),
+                    _ => format!("`{option}` has this name twice: keep one"),
+                };
+                errors.at(&event.name, message);
             }
             seen.push(event.name.clone());
         }
     }
 }
 
+/// An event is folded, or removes, or is folded by hand.
+pub(crate) fn does_one_thing(earlier: &Source, source: &Source, errors: &mut Errors) {
+    let option = |action: Action| match action {
+        Action::Fold => "from",
+        Action::Remove { .. } => "remove",
+        Action::ByHand => "by_hand",
+    };
+    if earlier.open.is_some() != source.open.is_some() {
+        errors.at(
+            &source.path,
+            "this enum stands in two options, and one of them does not name its variants: write them there too, `Cart { ItemAdded, .. }`",
+        );
+        return;
+    }
+    for event in &source.events {
+        if let Some(first) = earlier.events.iter().find(|first| first.name == event.name) {
+            errors.at(
+                &event.name,
+                format!(
+                    "`{}` stands in `{}` and in `{}`: an event does one of the two; keep one",
+                    event.name,
+                    option(first.action),
+                    option(event.action)
+                ),
+            );
+        }
+    }
+}
+
 /// Of an enum, at least one variant is taken.
-pub(crate) fn variants_are_named(sources: &[Source], errors: &mut Errors) {
+pub(crate) fn variants_are_named(option: &str, sources: &[Source], errors: &mut Errors) {
     for source in sources.iter().filter(|source| source.events.is_empty()) {
-        errors
-            .at(&source.path, "no variant of it is named: write which are folded, `Cart { ItemAdded, .. }`");
+        let message = match option {
+            "remove" => {
+                "neither a variant nor a key of it is named: write which variants remove, `Cart { Cleared, .. }`, or of which key \
+                 every row is removed, `CartCleared { customer, .. }`"
+            }
+            "by_hand" => "no variant of it is named: write which are folded by hand, `Cart { Noted, .. }`",
+            _ => "no variant of it is named: write which are folded, `Cart { ItemAdded, .. }`",
+        };
+        errors.at(&source.path, message);
+    }
+}
+
+/// `..` behind keys stands in `remove`, and behind the first columns of the key.
+pub(crate) fn prefixes(option: &str, args: &[SourceArg], groups: &[Group<'_>], errors: &mut Errors) {
+    let of_variants = args.iter().flat_map(|arg| arg.variants.iter().flat_map(|variants| &variants.variants));
+    let keys = args.iter().map(|arg| &arg.keys).chain(of_variants.map(|variant| &variant.keys));
+    let names: Vec<_> = groups.iter().map(|group| group.name.unraw().to_string()).collect();
+    for KeyArgs { keys, rest } in keys {
+        let Some(rest) = rest else { continue };
+        if option != "remove" {
+            errors.at(
+                rest,
+                format!("`..` says every row under these keys, and stands in `remove` only: an event in `{option}` is of one row; take it off"),
+            );
+            continue;
+        }
+        if names.is_empty() {
+            errors.at(rest, "`..` says every row under these keys, and this key has no columns: take it off");
+            continue;
+        }
+        if keys.is_empty() {
+            errors.at(
+                rest,
+                format!(
+                    "`..` says every row under the keys that stand before it: name at least the first, `{}`",
+                    names[0]
+                ),
+            );
+            continue;
+        }
+        // What is no key at all is reported as that.
+        let wrong = keys.iter().enumerate().find(|(at, key)| {
+            let name = key.name.unraw().to_string();
+            names.contains(&name) && names.get(*at) != Some(&name)
+        });
+        if let Some((_, key)) = wrong {
+            errors.at(
+                &key.name,
+                format!(
+                    "`..` takes every row under the first columns of the key, in its order: the key is `{}`, so `{}` cannot stand here",
+                    names.join(", "),
+                    key.name
+                ),
+            );
+        }
+    }
+}
+
+/// Names that `each` and the joins bind.
+pub(crate) fn bound_names(each: Option<&Each>, joins: &[Join], errors: &mut Errors) {
+    let of_each = each.iter().flat_map(|each| bindings(&each.pat)).collect::<Vec<_>>();
+    let mut seen: Vec<&Ident> = Vec::new();
+    for name in of_each.iter().chain(joins.iter().map(|join| &join.name)) {
+        let word = name.unraw().to_string();
+        if word == "meta" {
+            errors.at(name, "`meta` is the event's own (`meta.position`): give this another name");
+        } else if seen.contains(&name) {
+            errors.at(name, format!("`{word}` is bound twice: give one of them another name"));
+        }
+        seen.push(name);
+    }
+    for join in joins {
+        let word = join.name.unraw().to_string();
+        if !word.starts_with(|c: char| c.is_lowercase() || c == '_') {
+            errors.at(
+                &join.name,
+                format!("a joined row has a lower-case name, as a variable has: `{}`", word.to_lowercase()),
+            );
+        }
+    }
+}
+
+/// What is said of a window needs one.
+pub(crate) fn of_a_window(options: &[Ident], windowed: bool, errors: &mut Errors) {
+    for option in options.iter().filter(|_| !windowed) {
+        errors.at(
+            option,
+            format!(
+                "`{option}` says more about a window, and there is none: add `window = tumbling(at, \"1h\")`"
+            ),
+        );
+    }
+}
+
+/// The row of a window says of which it is.
+pub(crate) fn window_is_in_the_row(window: &Ident, shape: Shape, names: &[String], errors: &mut Errors) {
+    let has = |name: &str| names.iter().any(|field| field == name);
+    if matches!(shape, Shape::Session { .. }) {
+        if !has("window_start") {
+            errors.at(window, "a session is found by its start: add a field `window_start` to the row, of the type of the time");
+        }
+    } else if !has("window_start") && !has("window_end") {
+        errors.at(
+            window,
+            "the row does not say of which window it is: add a field `window_start` or `window_end`, of the type of the time",
+        );
+    }
+}
+
+/// Indexes are over columns, and each is there once.
+pub(crate) fn indexes(indexes: &[Index], names: &[String], errors: &mut Errors) {
+    let words = |index: &Index| index.columns.iter().map(|c| c.unraw().to_string()).collect::<Vec<_>>();
+    for (at, index) in indexes.iter().enumerate() {
+        let columns = words(index);
+        for (number, (column, name)) in index.columns.iter().zip(&columns).enumerate() {
+            if !names.contains(name) {
+                let near = did_you_mean(name, names);
+                errors.at(
+                    column,
+                    format!("the row has no field `{name}`{near} (an index is over fields of the row)"),
+                );
+            } else if columns[..number].contains(name) {
+                errors.at(column, format!("`{name}` stands in this index twice: keep one"));
+            }
+        }
+        if indexes[..at].iter().any(|earlier| words(earlier) == columns) {
+            errors.at(
+                &index.word,
+                format!("this index is there twice: keep one `index({})`", columns.join(", ")),
+            );
+        }
+    }
+}
+
+/// A folded column needs an event that is folded.
+pub(crate) fn is_folded_from_something(
+    attribute: &Attribute,
+    column: &Ident,
+    sources: &[Source],
+    errors: &mut Errors,
+) -> bool {
+    let mut events = sources.iter().flat_map(|source| &source.events).peekable();
+    if events.peek().is_none() || events.any(|event| event.action == Action::Fold) {
+        return true;
+    }
+    errors.at(
+        attribute.path(),
+        format!("`{column}` is folded from nothing, for no event stands in `from`: take the attribute off, and set it by hand"),
+    );
+    false
+}
+
+/// What is understood, and cannot be built yet.
+pub(crate) fn available(model: &Projection<'_>, errors: &mut Errors) {
+    let mut refuse = |span: Span, what: &str| errors.at_span(span, format!("{what} is not available yet"));
+    if let Some(each) = &model.each {
+        refuse(each.pat.span(), "`each`");
+    }
+    for join in &model.joins {
+        refuse(join.name.span(), if join.left { "`left_join`" } else { "`join`" });
+    }
+    if let Some(window) = &model.window {
+        refuse(window.span, "`window`");
+    }
+    for event in model.sources.iter().flat_map(|source| &source.events) {
+        match event.action {
+            Action::Fold => {}
+            Action::Remove { .. } => refuse(event.name.span(), "`remove`"),
+            Action::ByHand => refuse(event.name.span(), "`by_hand`"),
+        }
+    }
+    for index in &model.indexes {
+        refuse(index.word.span(), "`index`");
+    }
+    for field in &model.fields {
+        let Column::Aggregate(aggregate) = &field.column else { continue };
+        let word = match aggregate.kind {
+            Kind::Variance => "`variance`",
+            Kind::Stddev => "`stddev`",
+            Kind::CountDistinct => "`count_distinct`",
+            Kind::Collect => "`collect`",
+            Kind::Top | Kind::TopBy => "`top`",
+            Kind::Any => "`any`",
+            Kind::All => "`all`",
+            Kind::Fold => "`fold`",
+            _ => continue,
+        };
+        refuse(aggregate.span, word);
     }
 }
 
@@ -57,11 +295,16 @@ pub(crate) fn renames_are_keys(sources: &[Source], groups: &[Group<'_>], errors:
 }
 
 /// Keys are tuples, and tuples end somewhere.
-pub(crate) fn key_has_room(groups: &[Group<'_>], errors: &mut Errors) {
-    if let Some(ninth) = groups.get(8) {
+pub(crate) fn key_has_room(groups: &[Group<'_>], names: &[String], windowed: bool, errors: &mut Errors) {
+    let bounds = names.iter().filter(|name| *name == "window_start" || *name == "window_end").count();
+    let bounds = if windowed { bounds } else { 0 };
+    if let Some(ninth) = groups.get(8 - bounds) {
+        let with = if bounds > 0 { ", those of the window among them" } else { "" };
         errors.at(
             &ninth.name,
-            "a key has at most 8 columns: make several of them one `#[value]` type or one computed column",
+            format!(
+                "a key has at most 8 columns{with}: make several of them one `#[value]` type or one computed column"
+            ),
         );
     }
 }

@@ -12,8 +12,8 @@ use crate::errors::{Errors, did_you_mean, one_of};
 
 /// What a lower-case single name in value position stands for.
 pub(crate) enum Names<'a> {
-    /// A field of the event: rustc knows which there are.
-    Event,
+    /// A field of the event: rustc knows which there are. These names are none: `each` and `join` bind them.
+    Event(&'a [String]),
     /// A column of the row, of these: we know which there are.
     Row(&'a [String]),
 }
@@ -64,7 +64,11 @@ impl Resolved {
 /// Resolves the names in an expression. Mistakes go to `errors`.
 pub(crate) fn resolve(expr: &Expr, names: &Names<'_>, errors: &mut Errors) -> Resolved {
     let mut expr = expr.clone();
-    let (scopes, uses, locals) = (vec![HashSet::new()], BTreeSet::new(), Vec::new());
+    let bound = match names {
+        Names::Event(bound) => bound.iter().cloned().collect(),
+        Names::Row(_) => HashSet::new(),
+    };
+    let (scopes, uses, locals) = (vec![bound], BTreeSet::new(), Vec::new());
     let mut resolver = Resolver { names, scopes, uses, locals, errors };
     resolver.visit_expr_mut(&mut expr);
     Resolved { uses: resolver.uses, locals: resolver.locals, tokens: expr.into_token_stream() }
@@ -113,6 +117,20 @@ pub(crate) fn is_literal(expr: &Expr) -> bool {
     }
 }
 
+/// The names that a pattern binds.
+pub(crate) fn bindings(pat: &Pat) -> Vec<Ident> {
+    struct Bindings(Vec<Ident>);
+    impl<'ast> syn::visit::Visit<'ast> for Bindings {
+        fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
+            self.0.push(pat.ident.clone());
+            syn::visit::visit_pat_ident(self, pat);
+        }
+    }
+    let mut bindings = Bindings(Vec::new());
+    syn::visit::Visit::visit_pat(&mut bindings, pat);
+    bindings.0
+}
+
 struct Resolver<'a> {
     names: &'a Names<'a>,
     scopes: Vec<HashSet<String>>,
@@ -130,15 +148,8 @@ impl Resolver<'_> {
 
     /// What a pattern binds is the user's own from here on.
     fn bind(&mut self, pat: &Pat) {
-        struct Bindings<'s>(&'s mut HashSet<String>);
-        impl<'ast> syn::visit::Visit<'ast> for Bindings<'_> {
-            fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
-                self.0.insert(pat.ident.to_string());
-                syn::visit::visit_pat_ident(self, pat);
-            }
-        }
         if let Some(scope) = self.scopes.last_mut() {
-            syn::visit::Visit::visit_pat(&mut Bindings(scope), pat);
+            scope.extend(bindings(pat).iter().map(ToString::to_string));
         }
     }
 
@@ -169,11 +180,11 @@ impl Resolver<'_> {
             return None;
         }
         match self.names {
-            Names::Event if name == "meta" => {
+            Names::Event(_) if name == "meta" => {
                 let meta = self.local("__meta", Local::Meta, ident.span());
                 Some(Expr::Verbatim(quote_spanned!(ident.span()=> (*#meta))))
             }
-            Names::Event => {
+            Names::Event(_) => {
                 self.uses.insert(name);
                 let event = self.local("__event", Local::Event, ident.span());
                 let member = Member::Named(ident.clone());
@@ -366,7 +377,7 @@ mod tests {
 
     fn event(expr: &str) -> (String, Vec<String>) {
         let mut errors = Errors::default();
-        let resolved = resolve(&syn::parse_str(expr).unwrap(), &Names::Event, &mut errors);
+        let resolved = resolve(&syn::parse_str(expr).unwrap(), &Names::Event(&[]), &mut errors);
         assert!(errors.is_empty(), "{}", errors.into_tokens());
         (resolved.tokens.to_string(), resolved.uses.into_iter().collect())
     }
@@ -396,6 +407,17 @@ mod tests {
     }
 
     #[test]
+    fn what_each_and_join_bind_is_not_a_field() {
+        let bound = ["line".to_owned()];
+        let mut errors = Errors::default();
+        let expr = syn::parse_str("line.qty * qty + { let line = 1; line }").unwrap();
+        let resolved = resolve(&expr, &Names::Event(&bound), &mut errors);
+        assert!(errors.is_empty());
+        assert_eq!(resolved.uses.into_iter().collect::<Vec<_>>(), ["qty"]);
+        assert_eq!(resolved.tokens.to_string(), "line . qty * __event . qty + { let line = 1 ; line }");
+    }
+
+    #[test]
     fn meta_is_not_a_field() {
         assert_eq!(event("meta.position").0, "(* __meta) . position");
         reads("meta.position", &[]);
@@ -414,7 +436,7 @@ mod tests {
             "{ fn f() {} 1 }",
         ] {
             let mut errors = Errors::default();
-            resolve(&syn::parse_str(expr).unwrap(), &Names::Event, &mut errors);
+            resolve(&syn::parse_str(expr).unwrap(), &Names::Event(&[]), &mut errors);
             assert!(!errors.is_empty(), "{expr}");
         }
     }

@@ -4,6 +4,7 @@
 //! written, and is there even when something is wrong with it.
 
 mod check;
+mod duration;
 mod errors;
 mod expand;
 mod expr;
@@ -12,6 +13,7 @@ mod model;
 mod options;
 mod prepend;
 mod serde_attrs;
+mod window;
 
 use proc_macro::TokenStream;
 
@@ -244,7 +246,25 @@ pub fn derive_event(item: TokenStream) -> TokenStream {
 #[doc(hidden)]
 #[proc_macro_derive(
     DeriveProjection,
-    attributes(__cqrs_projection, count, sum, avg, min, max, first, last, computed)
+    attributes(
+        __cqrs_projection,
+        count,
+        sum,
+        avg,
+        variance,
+        stddev,
+        min,
+        max,
+        first,
+        last,
+        count_distinct,
+        collect,
+        top,
+        any,
+        all,
+        fold,
+        computed
+    )
 )]
 pub fn derive_projection(item: TokenStream) -> TokenStream {
     expand::projection(item.into()).into()

@@ -1,17 +1,37 @@
 //! A projection, as it was meant: sources, keys and columns, each found and checked.
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Span, TokenStream};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Expr, Fields, Path, Type};
+use syn::{Attribute, Data, DeriveInput, Expr, Fields, LitInt, Pat, Path, Type};
 
 use crate::check;
 use crate::errors::{Errors, did_you_mean, one_of};
-use crate::options::{ColumnArgs, KeyArg, ProjectionOptions, SourceArg};
+use crate::expr::bindings;
+use crate::options::{
+    ColumnArgs, EachArg, GroupArg, Index, Join, KeyArg, KeyArgs, ProjectionOptions, SourceArg,
+};
+use crate::window::{Shape, Unit};
 
 /// The attributes that make a row's field a column.
-pub(crate) const COLUMN_ATTRIBUTES: [&str; 8] =
-    ["count", "sum", "avg", "min", "max", "first", "last", "computed"];
+pub(crate) const COLUMN_ATTRIBUTES: [&str; 16] = [
+    "count",
+    "sum",
+    "avg",
+    "variance",
+    "stddev",
+    "min",
+    "max",
+    "first",
+    "last",
+    "count_distinct",
+    "collect",
+    "top",
+    "any",
+    "all",
+    "fold",
+    "computed",
+];
 
 /// A projection without mistakes that a macro can see.
 pub(crate) struct Projection<'a> {
@@ -20,15 +40,49 @@ pub(crate) struct Projection<'a> {
     pub(crate) stored: String,
     pub(crate) version: u32,
     pub(crate) sources: Vec<Source>,
+    /// The elements of a collection that each event stands for, one after the other.
+    pub(crate) each: Option<Each>,
+    /// In order: each may use those before it in its key.
+    pub(crate) joins: Vec<Join>,
+    /// The names that `each` and the joins bind: in expressions over the event, they are no fields of it.
+    pub(crate) bound: Vec<String>,
+    /// The key's columns, without the window's bounds.
     pub(crate) groups: Vec<Group<'a>>,
+    pub(crate) window: Option<Window>,
     /// The row's fields, in order.
     pub(crate) fields: Vec<RowField<'a>>,
     pub(crate) having: Option<Expr>,
+    pub(crate) indexes: Vec<Index>,
     /// The names of all its fields, also of those that something is wrong with.
     pub(crate) names: Vec<String>,
 }
 
-/// An event type, or an enum of which some variants are taken.
+/// `each(line in lines)`
+pub(crate) struct Each {
+    pub(crate) pat: Pat,
+    /// Over the event: none of the bound names is known in it.
+    pub(crate) over: Expr,
+    /// What the pattern binds.
+    pub(crate) names: Vec<String>,
+}
+
+/// Event-time windows; durations are in microseconds.
+pub(crate) struct Window {
+    /// Where the word stands that says its shape.
+    pub(crate) span: Span,
+    /// The event's time.
+    pub(crate) at: Expr,
+    pub(crate) shape: Shape,
+    pub(crate) lateness: Option<i64>,
+    pub(crate) max_ahead: Option<i64>,
+    pub(crate) keep: Option<i64>,
+    /// Whether only closed windows are shown.
+    pub(crate) emit_final: bool,
+    /// What the time counts, if it is an integer.
+    pub(crate) unit: Option<Unit>,
+}
+
+/// An event type, or an enum of which some variants are taken: all that `from`, `remove` and `by_hand` take of it.
 pub(crate) struct Source {
     pub(crate) path: Path,
     /// For an enum, whether `..` passes over the variants that are not named.
@@ -42,6 +96,19 @@ pub(crate) struct SourceEvent {
     pub(crate) name: Ident,
     pub(crate) keys: Vec<KeyArg>,
     pub(crate) guard: Option<Expr>,
+    pub(crate) action: Action,
+}
+
+/// What an event does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// It is folded into the columns of its row.
+    Fold,
+    /// It removes the row of its key; or with a prefix, every row whose key begins with so many columns, one or more. They are the first of the
+    /// groups, and `keys` has an entry for each.
+    Remove { prefix: Option<usize> },
+    /// The user's `impl Fold` folds it.
+    ByHand,
 }
 
 /// A column of the key.
@@ -62,8 +129,13 @@ pub(crate) struct RowField<'a> {
 pub(crate) enum Column {
     /// One of the groups, by number.
     Key(usize),
+    /// The bounds of the window, which are part of the key.
+    WindowStart,
+    WindowEnd,
     Aggregate(Aggregate),
     Computed(Expr),
+    /// Folded by hand only.
+    Plain,
 }
 
 /// A column that is folded.
@@ -71,10 +143,16 @@ pub(crate) struct Aggregate {
     pub(crate) kind: Kind,
     /// Where the attribute's name stands.
     pub(crate) span: Span,
-    /// By source and event: what it takes of that event, the first that its guard lets through.
+    /// By source and event: what it takes of that event, the first that its guard lets through. Nothing of an event that is not folded.
     pub(crate) inputs: Vec<Vec<Vec<Input>>>,
     /// Whether a row can be there before it has a value.
     pub(crate) may_be_empty: bool,
+    /// Of `collect`: how many, if that is limited.
+    pub(crate) limit: Option<Expr>,
+    /// Of `top`: how many, 1 or more.
+    pub(crate) n: Option<LitInt>,
+    /// Of `fold`: the user's aggregate.
+    pub(crate) custom: Option<Path>,
 }
 
 /// What a column takes of one event.
@@ -91,23 +169,51 @@ pub(crate) enum Kind {
     Count,
     Sum,
     Avg,
+    Variance,
+    Stddev,
     Min,
     Max,
     First,
     FirstBy,
     Last,
     LastBy,
+    CountDistinct,
+    Collect,
+    Top,
+    TopBy,
+    Any,
+    All,
+    Fold,
 }
 
 impl Kind {
     /// Whether it has a value before an event gave it one.
     fn is_neutral(self) -> bool {
-        matches!(self, Self::Count | Self::Sum)
+        matches!(
+            self,
+            Self::Count
+                | Self::Sum
+                | Self::CountDistinct
+                | Self::Collect
+                | Self::Top
+                | Self::TopBy
+                | Self::Any
+                | Self::All
+                | Self::Fold
+        )
     }
 }
 
 /// Reads the item. `None` if what is wrong leaves no projection to speak of.
 pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projection<'a>> {
+    let model = understand(item, errors)?;
+    if errors.is_empty() {
+        check::available(&model, errors);
+    }
+    Some(model)
+}
+
+fn understand<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projection<'a>> {
     if !item.generics.params.is_empty() {
         errors.at(
             &item.generics,
@@ -137,7 +243,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
 
     let options = ProjectionOptions::read(&tokens, errors);
     let said = |word: &str| options.said.iter().any(|said| said == word);
-    if !said("from") {
+    if !said("from") && !said("by_hand") {
         errors.at_span(
             Span::call_site(),
             "a projection needs `from`: the event it is folded from, `from = Purchased`",
@@ -150,38 +256,52 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
              row",
         );
     }
-    let sources: Vec<_> = options.from.into_iter().flatten().map(source).collect();
+    let missed_from = said("from") && options.from.is_none();
     let names: Vec<_> =
         fields.iter().filter_map(|field| field.ident.as_ref().map(|i| i.unraw().to_string())).collect();
+    let windowed = said("window");
     // Where a key could not be read, a field without an attribute may be one.
     let mut read_keys = options.group_by.is_some();
-    let mut groups = Vec::new();
-    for group in options.group_by.into_iter().flatten() {
-        let name = group.name.unraw().to_string();
-        let Some(field) = fields.iter().find(|field| field.ident.as_ref().is_some_and(|i| i.unraw() == name))
-        else {
-            let near = did_you_mean(&name, &names);
-            errors.at(
-                &group.name,
-                format!("the row has no field `{name}`{near} (a key column is a field of the row: add `{name}: Type`)"),
-            );
-            read_keys = false;
-            continue;
-        };
-        groups.push(Group { name: group.name, ty: &field.ty, expr: group.expr });
-    }
+    let groups = groups(options.group_by, fields, &names, &mut read_keys, errors);
     check::no_key_twice(&groups, errors);
-    check::no_source_twice(&sources, errors);
-    check::variants_are_named(&sources, errors);
-    check::renames_are_keys(&sources, &groups, errors);
-    check::key_has_room(&groups, errors);
+    check::no_key_is_a_window(&groups, windowed, errors);
 
-    let knows_keys = read_keys && !misspelt;
+    let mut sources = Vec::new();
+    let args = [
+        ("from", options.from, Action::Fold),
+        ("remove", options.remove, Action::Remove { prefix: None }),
+        ("by_hand", options.by_hand, Action::ByHand),
+    ];
+    for (option, args, action) in args {
+        let args = args.unwrap_or_default();
+        check::prefixes(option, &args, &groups, errors);
+        let own: Vec<_> = args.into_iter().map(|arg| source(arg, action, groups.len(), windowed)).collect();
+        check::no_source_twice(option, &own, errors);
+        check::variants_are_named(option, &own, errors);
+        merge(&mut sources, own, errors);
+    }
+    check::renames_are_keys(&sources, &groups, errors);
+    check::key_has_room(&groups, &names, windowed, errors);
+    let each = options.each.map(each);
+    check::bound_names(each.as_ref(), &options.joins, errors);
+    check::of_a_window(&options.of_windows, windowed, errors);
+    if let Some(window) = &options.window {
+        check::window_is_in_the_row(&window.word, window.shape, &names, errors);
+    }
+    check::indexes(&options.indexes, &names, errors);
+
+    let context = Context {
+        groups: &groups,
+        sources: &sources,
+        knows_keys: read_keys && !misspelt,
+        knows_sources: !missed_from,
+        windowed,
+        by_hand: said("by_hand"),
+    };
     let mut row = Vec::new();
     for field in fields {
         let Some(ident) = &field.ident else { continue };
-        let group = groups.iter().position(|group| group.name.unraw() == ident.unraw());
-        if let Some(column) = column(field, ident, group, &sources, knows_keys, errors) {
+        if let Some(column) = column(field, ident, &context, errors) {
             row.push(RowField { ident, ty: &field.ty, column });
         }
     }
@@ -197,71 +317,159 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         None => snake_case(&item.ident.unraw().to_string()),
     };
     check::name_is_free(&stored, &item.ident, errors);
+    let names_of_each = each.iter().flat_map(|each| each.names.iter().cloned());
+    let bound = names_of_each.chain(options.joins.iter().map(|join| join.name.to_string())).collect();
+    let (lateness, max_ahead, keep) = (options.lateness, options.max_ahead, options.keep);
+    let (emit_final, unit) = (options.emit_final, options.unit);
+    let window = options.window.map(|window| Window {
+        span: window.word.span(),
+        at: window.at,
+        shape: window.shape,
+        lateness,
+        max_ahead,
+        keep,
+        emit_final,
+        unit,
+    });
     Some(Projection {
         name: &item.ident,
         stored,
         version: options.version,
         sources,
+        each,
+        joins: options.joins,
+        bound,
         groups,
+        window,
         fields: row,
         having: options.having,
+        indexes: options.indexes,
         names,
     })
 }
 
-fn source(arg: SourceArg) -> Source {
+/// The fields of the row that `group_by` names.
+fn groups<'a>(
+    args: Option<Vec<GroupArg>>,
+    fields: impl IntoIterator<Item = &'a syn::Field> + Copy,
+    names: &[String],
+    all_read: &mut bool,
+    errors: &mut Errors,
+) -> Vec<Group<'a>> {
+    let mut groups = Vec::new();
+    for group in args.into_iter().flatten() {
+        let name = group.name.unraw().to_string();
+        let named = |field: &&syn::Field| field.ident.as_ref().is_some_and(|i| i.unraw() == name);
+        let Some(field) = fields.into_iter().find(named) else {
+            let near = did_you_mean(&name, names);
+            errors.at(
+                &group.name,
+                format!("the row has no field `{name}`{near} (a key column is a field of the row: add `{name}: Type`)"),
+            );
+            *all_read = false;
+            continue;
+        };
+        groups.push(Group { name: group.name, ty: &field.ty, expr: group.expr });
+    }
+    groups
+}
+
+fn each(arg: EachArg) -> Each {
+    let names = bindings(&arg.pat).iter().map(ToString::to_string).collect();
+    Each { pat: arg.pat, over: arg.over, names }
+}
+
+fn source(arg: SourceArg, action: Action, groups: usize, windowed: bool) -> Source {
     let SourceArg { path, variants, keys, guard } = arg;
     let end = path
         .segments
         .last()
         .map(|last| last.ident.clone())
         .unwrap_or_else(|| Ident::new("_", Span::call_site()));
+    let event = |name, keys: KeyArgs, guard| {
+        // A prefix that is the whole key is the key.
+        let is_prefix = keys.rest.is_some() && (keys.keys.len() < groups || windowed);
+        let action = match action {
+            Action::Remove { .. } => Action::Remove { prefix: is_prefix.then_some(keys.keys.len()) },
+            action => action,
+        };
+        SourceEvent { name, keys: keys.keys, guard, action }
+    };
     match variants {
-        None => Source { path, open: None, events: vec![SourceEvent { name: end, keys, guard }] },
+        None => Source { path, open: None, events: vec![event(end, keys, guard)] },
         Some(variants) => Source {
             path,
             open: Some(variants.open),
             events: variants
                 .variants
                 .into_iter()
-                .map(|variant| SourceEvent {
-                    name: variant.name,
-                    keys: variant.keys,
+                .map(|variant| {
                     // A guard behind the braces is every variant's.
-                    guard: match (variant.guard, &guard) {
+                    let guard = match (variant.guard, &guard) {
                         (Some(own), Some(all)) => Some(syn::parse_quote!((#own) && (#all))),
                         (own, all) => own.or_else(|| all.clone()),
-                    },
+                    };
+                    event(variant.name, variant.keys, guard)
                 })
                 .collect(),
         },
     }
 }
 
-/// What a field of the row is. `None`, with an error, where that cannot be said.
-fn column(
-    field: &syn::Field,
-    ident: &Ident,
-    group: Option<usize>,
-    sources: &[Source],
+/// Puts what one option takes to what the options before it took: an enum that stands in several is one source.
+fn merge(sources: &mut Vec<Source>, more: Vec<Source>, errors: &mut Errors) {
+    let before = sources.len();
+    for source in more {
+        let Some(earlier) = sources[..before].iter_mut().find(|earlier| earlier.path == source.path) else {
+            sources.push(source);
+            continue;
+        };
+        check::does_one_thing(earlier, &source, errors);
+        if let (Some(open), Some(also)) = (&mut earlier.open, source.open) {
+            *open |= also;
+            earlier.events.extend(source.events);
+        }
+    }
+}
+
+/// What is known where a column is read.
+struct Context<'c> {
+    groups: &'c [Group<'c>],
+    sources: &'c [Source],
+    /// Whether every key was understood.
     knows_keys: bool,
-    errors: &mut Errors,
-) -> Option<Column> {
+    /// Whether `from` was.
+    knows_sources: bool,
+    windowed: bool,
+    by_hand: bool,
+}
+
+/// What a field of the row is. `None`, with an error, where that cannot be said.
+fn column(field: &syn::Field, ident: &Ident, context: &Context<'_>, errors: &mut Errors) -> Option<Column> {
+    let key = match ident.unraw().to_string().as_str() {
+        "window_start" if context.windowed => Some((Column::WindowStart, "the window puts it there")),
+        "window_end" if context.windowed => Some((Column::WindowEnd, "the window puts it there")),
+        name => {
+            let group = context.groups.iter().position(|group| group.name.unraw() == name);
+            group.map(|group| (Column::Key(group), "it stands in `group_by`"))
+        }
+    };
     let is_column =
         |attribute: &&Attribute| COLUMN_ATTRIBUTES.iter().any(|name| attribute.path().is_ident(name));
     let mut attributes = field.attrs.iter().filter(is_column);
-    let attribute = match (attributes.next(), group) {
-        (None, Some(group)) => return Some(Column::Key(group)),
-        (Some(attribute), Some(_)) => {
+    let attribute = match (attributes.next(), key) {
+        (None, Some((key, _))) => return Some(key),
+        (Some(attribute), Some((_, why))) => {
             errors.at(
                 attribute.path(),
-                format!("`{ident}` is a key column (it stands in `group_by`): a key is not folded; remove one of the two"),
+                format!("`{ident}` is a key column ({why}): a key is not folded; remove one of the two"),
             );
             return None;
         }
+        (None, None) if context.by_hand => return Some(Column::Plain),
         (None, None) => {
             // Without its `group_by`, or with an attribute taken off, a column that has none may be right.
-            if knows_keys {
+            if context.knows_keys {
                 errors.at(
                     ident,
                     format!(
@@ -281,11 +489,17 @@ fn column(
         );
         return None;
     }
-    let word = attribute.path().get_ident()?.to_string();
+    let word_ident = attribute.path().get_ident()?;
+    let word = word_ident.to_string();
     let args = match &attribute.meta {
+        syn::Meta::Path(_) if word == "top" || word == "fold" => {
+            // Says what stands first in it.
+            errors.add(ColumnArgs::read(word_ident, TokenStream::new()).err()?);
+            return None;
+        }
         syn::Meta::Path(_) => ColumnArgs::default(),
         syn::Meta::List(list) if word == "computed" => return computed(list, errors),
-        syn::Meta::List(list) => match syn::parse2::<ColumnArgs>(list.tokens.clone()) {
+        syn::Meta::List(list) => match ColumnArgs::read(word_ident, list.tokens.clone()) {
             Ok(args) => args,
             Err(error) => {
                 errors.add(error);
@@ -304,26 +518,50 @@ fn column(
         );
         return None;
     }
+    if let (Some((limit, _)), false) = (&args.limit, word == "collect") {
+        let hint = if word == "top" { "; `top` says how many first, `#[top(3, price)]`" } else { "" };
+        errors.at(limit, format!("`{word}` has no limit: `limit` goes with `collect`{hint}"));
+        return None;
+    }
     let kind = match (word.as_str(), &args.by) {
         ("count", None) => Kind::Count,
         ("sum", None) => Kind::Sum,
         ("avg", None) => Kind::Avg,
+        ("variance", None) => Kind::Variance,
+        ("stddev", None) => Kind::Stddev,
         ("min", None) => Kind::Min,
         ("max", None) => Kind::Max,
         ("first", None) => Kind::First,
         ("first", Some(_)) => Kind::FirstBy,
         ("last", None) => Kind::Last,
         ("last", Some(_)) => Kind::LastBy,
+        ("count_distinct", None) => Kind::CountDistinct,
+        ("collect", None) => Kind::Collect,
+        ("top", None) => Kind::Top,
+        ("top", Some(_)) => Kind::TopBy,
+        ("any", None) => Kind::Any,
+        ("all", None) => Kind::All,
+        ("fold", None) => Kind::Fold,
         (word, Some((by, _))) => {
-            errors.at(by, format!("`{word}` has no order: `by` goes with `first` and `last`"));
+            errors.at(by, format!("`{word}` has no order: `by` goes with `first`, `last` and `top`"));
             return None;
         }
         (_, None) => return None,
     };
+    let sources = context.sources;
+    if context.knows_sources && !check::is_folded_from_something(attribute, ident, sources, errors) {
+        return None;
+    }
+    let (limit, n, custom) =
+        (args.limit.as_ref().map(|(_, limit)| limit.clone()), args.n.clone(), args.custom.clone());
     let inputs = inputs(kind, ident, args, sources, errors)?;
-    let never = |inputs: &Vec<Input>| inputs.iter().all(|input| input.guard.is_some());
-    let may_be_empty = !kind.is_neutral() && inputs.iter().flatten().any(never);
-    Some(Column::Aggregate(Aggregate { kind, span: attribute.path().span(), inputs, may_be_empty }))
+    let events = sources.iter().flat_map(|source| &source.events).zip(inputs.iter().flatten());
+    let may_be_empty = !kind.is_neutral()
+        && events
+            .filter(|(event, _)| !matches!(event.action, Action::Remove { .. }))
+            .any(|(_, inputs)| inputs.iter().all(|input| input.guard.is_some()));
+    let span = attribute.path().span();
+    Some(Column::Aggregate(Aggregate { kind, span, inputs, may_be_empty, limit, n, custom }))
 }
 
 fn computed(list: &syn::MetaList, errors: &mut Errors) -> Option<Column> {
@@ -346,7 +584,11 @@ fn inputs(
 ) -> Option<Vec<Vec<Vec<Input>>>> {
     let by = args.by.map(|(_, expr)| expr);
     let everywhere = |input: Input| -> Vec<Vec<Vec<Input>>> {
-        sources.iter().map(|source| vec![vec![input.clone()]; source.events.len()]).collect()
+        let of_event = |event: &SourceEvent| match event.action {
+            Action::Fold => vec![input.clone()],
+            _ => Vec::new(),
+        };
+        sources.iter().map(|source| source.events.iter().map(of_event).collect()).collect()
     };
     let arms = kind == Kind::Count || args.items.iter().any(|item| item.value.is_some());
     if args.items.is_empty() {
@@ -403,9 +645,11 @@ fn inputs(
     whole.then_some(inputs)
 }
 
-/// The source that an arm names by the end of its path.
+/// The source that an arm names by the end of its path: of those that are folded.
 fn find_source(head: &Expr, sources: &[Source], errors: &mut Errors) -> Option<(usize, usize)> {
-    let names: Vec<_> = sources.iter().flat_map(|s| &s.events).map(|event| event.name.to_string()).collect();
+    let folded = |event: &&SourceEvent| event.action == Action::Fold;
+    let events = || sources.iter().flat_map(|source| &source.events);
+    let names: Vec<_> = events().filter(folded).map(|event| event.name.to_string()).collect();
     let wanted = match head {
         Expr::Path(path) if path.qself.is_none() => {
             path.path.segments.last().map(|last| last.ident.to_string())
@@ -413,9 +657,11 @@ fn find_source(head: &Expr, sources: &[Source], errors: &mut Errors) -> Option<(
         _ => None,
     };
     let found = wanted.as_ref().and_then(|wanted| {
-        sources.iter().enumerate().find_map(|(at, source)| {
-            source.events.iter().position(|event| event.name == wanted.as_str()).map(|event| (at, event))
-        })
+        let is_it = |event: &SourceEvent| folded(&event) && event.name == wanted.as_str();
+        sources
+            .iter()
+            .enumerate()
+            .find_map(|(at, source)| source.events.iter().position(is_it).map(|event| (at, event)))
     });
     if wanted.is_none() && !names.is_empty() {
         errors.at(
@@ -425,6 +671,17 @@ fn find_source(head: &Expr, sources: &[Source], errors: &mut Errors) -> Option<(
         return None;
     }
     if found.is_none() && !names.is_empty() {
+        let other =
+            events().find(|event| wanted.as_ref().is_some_and(|wanted| event.name == wanted.as_str()));
+        let why = match other.map(|event| event.action) {
+            Some(Action::Remove { .. }) => Some("removes rows: no column is folded from it"),
+            Some(_) => Some("is folded by hand: its own `fn fold` sets the columns"),
+            None => None,
+        };
+        if let (Some(why), Some(wanted)) = (why, &wanted) {
+            errors.at(head, format!("`{wanted}` {why} (`from` has {})", one_of(&names)));
+            return None;
+        }
         let near = wanted.as_ref().map(|wanted| did_you_mean(wanted, &names)).unwrap_or_default();
         errors.at(head, format!("this is no source of the projection{near} (`from` has {})", one_of(&names)));
     }

@@ -4,9 +4,11 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, LitInt, LitStr, Path, Token, braced, parenthesized, token};
+use syn::{Attribute, Expr, LitInt, LitStr, Pat, Path, Token, braced, bracketed, parenthesized, token};
 
+use crate::duration::duration;
 use crate::errors::{Errors, closest, did_you_mean, one_of};
+use crate::window::{Unit, WindowArg, emit, unit, window};
 
 /// The arguments of `#[event(..)]`.
 pub(crate) struct EventOptions {
@@ -74,6 +76,9 @@ fn version(input: ParseStream<'_>) -> syn::Result<u32> {
     }
 }
 
+/// Options that may be given more than once.
+const REPEATED: [&str; 3] = ["join", "left_join", "index"];
+
 /// Parses `word ..., word ...`: unknown and repeated words are errors, and an option that does not parse costs only itself.
 fn each_option(
     tokens: &TokenStream,
@@ -101,7 +106,7 @@ fn each_option(
                 skip_to_comma(input);
                 continue;
             }
-            if seen.contains(&word) {
+            if seen.contains(&word) && !REPEATED.contains(&word.as_str()) {
                 errors.at(&option, format!("`{word}` is given twice: keep one"));
                 skip_to_comma(input);
                 continue;
@@ -135,25 +140,101 @@ fn skip_to_comma(input: ParseStream<'_>) {
     }
 }
 
+/// Parses all of what stands in delimiters. After a mistake the rest is taken out: it would be one more.
+pub(crate) fn inside<T>(
+    content: ParseStream<'_>,
+    parse: impl FnOnce(ParseStream<'_>) -> syn::Result<T>,
+) -> syn::Result<T> {
+    let parsed = parse(content).and_then(|parsed| match content.is_empty() {
+        true => Ok(parsed),
+        false => Err(content.error("expected a `,`")),
+    });
+    if parsed.is_err() {
+        drained(content);
+    }
+    parsed
+}
+
 /// The arguments of `#[projection(..)]`.
 #[derive(Default)]
 pub(crate) struct ProjectionOptions {
     pub(crate) from: Option<Vec<SourceArg>>,
+    pub(crate) remove: Option<Vec<SourceArg>>,
+    pub(crate) by_hand: Option<Vec<SourceArg>>,
+    pub(crate) each: Option<EachArg>,
+    pub(crate) joins: Vec<Join>,
     pub(crate) group_by: Option<Vec<GroupArg>>,
+    pub(crate) window: Option<WindowArg>,
+    /// In microseconds, as the two that follow.
+    pub(crate) lateness: Option<i64>,
+    pub(crate) max_ahead: Option<i64>,
+    pub(crate) keep: Option<i64>,
+    pub(crate) emit_final: bool,
+    pub(crate) unit: Option<Unit>,
     pub(crate) having: Option<Expr>,
+    pub(crate) indexes: Vec<Index>,
     pub(crate) name: Option<LitStr>,
     pub(crate) version: u32,
     /// Options that were there, also if they did not parse or were misspelt.
     pub(crate) said: Vec<String>,
+    /// Where those stand that go with a window.
+    pub(crate) of_windows: Vec<Ident>,
 }
 
-const PROJECTION_OPTIONS: [&str; 5] = ["from", "group_by", "having", "name", "version"];
+const PROJECTION_OPTIONS: [&str; 17] = [
+    "from",
+    "group_by",
+    "each",
+    "join",
+    "left_join",
+    "remove",
+    "by_hand",
+    "window",
+    "lateness",
+    "max_ahead",
+    "keep",
+    "emit",
+    "unit",
+    "having",
+    "index",
+    "name",
+    "version",
+];
 
-/// One item of `from`: an event, or an enum of which some variants are taken.
+/// Options that say more about a window.
+const OF_WINDOWS: [&str; 5] = ["lateness", "max_ahead", "keep", "emit", "unit"];
+
+/// `each(line in lines)`
+pub(crate) struct EachArg {
+    pub(crate) pat: Pat,
+    pub(crate) over: Expr,
+}
+
+/// `listing = Auctions[auction]`
+pub(crate) struct Join {
+    /// What expressions call the row.
+    pub(crate) name: Ident,
+    /// The projection whose row it is.
+    pub(crate) path: Path,
+    /// Its key: over the event, what `each` binds, and the joins before this one. A tuple where the key has several columns.
+    pub(crate) key: Expr,
+    /// Whether a missing row is `None`; otherwise the event is passed over.
+    pub(crate) left: bool,
+}
+
+/// `index(status, created_at)`
+pub(crate) struct Index {
+    /// The word `index` itself.
+    pub(crate) word: Ident,
+    /// As written; each is a field of the row.
+    pub(crate) columns: Vec<Ident>,
+}
+
+/// One item of `from`, `remove` or `by_hand`: an event, or an enum of which some variants are taken.
 pub(crate) struct SourceArg {
     pub(crate) path: Path,
     pub(crate) variants: Option<VariantArgs>,
-    pub(crate) keys: Vec<KeyArg>,
+    pub(crate) keys: KeyArgs,
     pub(crate) guard: Option<Expr>,
 }
 
@@ -167,8 +248,16 @@ pub(crate) struct VariantArgs {
 /// `ItemAdded { customer: buyer } if sold`
 pub(crate) struct VariantArg {
     pub(crate) name: Ident,
-    pub(crate) keys: Vec<KeyArg>,
+    pub(crate) keys: KeyArgs,
     pub(crate) guard: Option<Expr>,
+}
+
+/// `{ order_id: order_ref, .. }`
+#[derive(Default)]
+pub(crate) struct KeyArgs {
+    pub(crate) keys: Vec<KeyArg>,
+    /// `..`: every row under these.
+    pub(crate) rest: Option<Token![..]>,
 }
 
 /// `order_id: order_ref`
@@ -187,9 +276,23 @@ impl ProjectionOptions {
     pub(crate) fn read(tokens: &TokenStream, errors: &mut Errors) -> Self {
         let mut options = Self::default();
         let said = each_option(tokens, &PROJECTION_OPTIONS, errors, |option, input, errors| {
+            if OF_WINDOWS.iter().any(|word| option == word) {
+                options.of_windows.push(option.clone());
+            }
             match option.to_string().as_str() {
                 "from" => options.from = Some(sources(option, input, errors)?),
+                "remove" => options.remove = Some(sources(option, input, errors)?),
+                "by_hand" => options.by_hand = Some(sources(option, input, errors)?),
+                "each" => options.each = Some(each(option, input)?),
+                word @ ("join" | "left_join") => options.joins.extend(joins(option, word != "join", input)?),
                 "group_by" => options.group_by = Some(groups(input)?),
+                "window" => options.window = Some(window(option, input)?),
+                "lateness" => options.lateness = Some(named_duration(input)?),
+                "max_ahead" => options.max_ahead = Some(named_duration(input)?),
+                "keep" => options.keep = Some(named_duration(input)?),
+                "emit" => options.emit_final = emit(input)?,
+                "unit" => options.unit = Some(unit(input)?),
+                "index" => options.indexes.push(index(option, input)?),
                 "having" => {
                     input.parse::<Token![=]>()?;
                     options.having = Some(input.parse()?);
@@ -208,42 +311,168 @@ impl ProjectionOptions {
 }
 
 fn sources(option: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<Vec<SourceArg>> {
+    let (one, several) = match option.to_string().as_str() {
+        "remove" => ("`remove = ItemDropped`", "`remove(ItemDropped, CartCleared { customer, .. })`"),
+        "by_hand" => ("`by_hand = Noted`", "`by_hand(Noted, Corrected)`"),
+        _ => ("`from = Purchased`", "`from(ItemAdded, ItemRemoved)`"),
+    };
     if input.peek(token::Paren) {
         let content;
         parenthesized!(content in input);
         if content.is_empty() {
-            errors.at(
-                option,
-                "`from` names at least one event: `from = Purchased` or `from(ItemAdded, ItemRemoved)`",
-            );
+            errors.at(option, format!("`{option}` names at least one event: {one} or {several}"));
         }
-        let sources: Punctuated<SourceArg, Token![,]> = Punctuated::parse_terminated(&content)?;
+        let sources = inside(&content, Punctuated::<SourceArg, Token![,]>::parse_terminated)?;
         return Ok(sources.into_iter().collect());
     }
     if !input.peek(Token![=]) {
         return Err(syn::Error::new(
             option.span(),
-            "`from` is written `from = Purchased`, or `from(ItemAdded, ItemRemoved)` for several",
+            format!("`{option}` is written {one}, or {several} for several"),
         ));
     }
     input.parse::<Token![=]>()?;
     if input.peek(token::Paren) {
         return Err(syn::Error::new(
             input.span(),
-            "several sources are written without the `=`: `from(ItemAdded, ItemRemoved)`",
+            format!("several sources are written without the `=`: {several}"),
         ));
     }
     Ok(vec![input.parse()?])
 }
 
+fn each(option: &Ident, input: ParseStream<'_>) -> syn::Result<EachArg> {
+    const FORM: &str = "`each` is written `each(line in lines)`: a name, and the event's collection";
+    if !input.peek(token::Paren) {
+        return Err(syn::Error::new(option.span(), FORM));
+    }
+    let content;
+    parenthesized!(content in input);
+    if content.is_empty() {
+        return Err(syn::Error::new(option.span(), FORM));
+    }
+    inside(&content, |input| {
+        let pat = Pat::parse_single(input)?;
+        if !input.peek(Token![in]) {
+            let span = if input.is_empty() { option.span() } else { input.span() };
+            return Err(syn::Error::new(span, FORM));
+        }
+        input.parse::<Token![in]>()?;
+        if input.is_empty() {
+            return Err(syn::Error::new(option.span(), FORM));
+        }
+        let over = input.parse()?;
+        if !input.is_empty() {
+            return Err(input.error("`each` takes one collection: `each(line in lines)`"));
+        }
+        Ok(EachArg { pat, over })
+    })
+}
+
+fn joins(option: &Ident, left: bool, input: ParseStream<'_>) -> syn::Result<Vec<Join>> {
+    let form = || {
+        syn::Error::new(
+            option.span(),
+            format!(
+                "`{option}` is written `{option}(listing = Auctions[auction])`: a name, a projection, and the key of its row"
+            ),
+        )
+    };
+    if !input.peek(token::Paren) {
+        return Err(form());
+    }
+    let content;
+    parenthesized!(content in input);
+    if content.is_empty() {
+        return Err(form());
+    }
+    inside(&content, |input| {
+        let mut joins = Vec::new();
+        while !input.is_empty() {
+            joins.push(join(option, left, input)?);
+            after_comma(input)?;
+        }
+        Ok(joins)
+    })
+}
+
+fn join(option: &Ident, left: bool, input: ParseStream<'_>) -> syn::Result<Join> {
+    if !input.peek(syn::Ident) || !input.peek2(Token![=]) {
+        return Err(
+            input.error(format!("a joined row is given a name: `{option}(listing = Auctions[auction])`"))
+        );
+    }
+    let name: Ident = input.parse()?;
+    input.parse::<Token![=]>()?;
+    let path = input.call(Path::parse_mod_style)?;
+    if !input.peek(token::Bracket) {
+        let end = path.segments.last().map_or_else(|| name.clone(), |last| last.ident.clone());
+        return Err(syn::Error::new_spanned(
+            &path,
+            format!("the key of the joined row stands behind its projection: `{name} = {end}[key]`"),
+        ));
+    }
+    let content;
+    bracketed!(content in input);
+    if content.is_empty() {
+        return Err(syn::Error::new_spanned(
+            &path,
+            format!("the key of the joined row stands in the brackets: `{name} = Auctions[auction]`"),
+        ));
+    }
+    let key = inside(&content, |input| {
+        let key = input.parse()?;
+        if !input.is_empty() {
+            return Err(
+                input.error("a key of several columns stands in parentheses: `Auctions[(seller, auction)]`")
+            );
+        }
+        Ok(key)
+    })?;
+    Ok(Join { name, path, key, left })
+}
+
+fn index(option: &Ident, input: ParseStream<'_>) -> syn::Result<Index> {
+    const FORM: &str =
+        "`index` is written `index(item)`, or `index(status, created_at)` for one over several columns";
+    if !input.peek(token::Paren) {
+        return Err(syn::Error::new(option.span(), FORM));
+    }
+    let content;
+    parenthesized!(content in input);
+    if content.is_empty() {
+        return Err(syn::Error::new(option.span(), FORM));
+    }
+    let columns = inside(&content, |input| {
+        let column = |input: ParseStream<'_>| {
+            if input.peek(syn::Ident) {
+                return input.parse::<Ident>();
+            }
+            Err(input.error("an index takes columns by name: `index(status, created_at)`"))
+        };
+        let columns = Punctuated::<Ident, Token![,]>::parse_separated_nonempty_with(input, column);
+        columns.and_then(|columns| match input.is_empty() {
+            true => Ok(columns),
+            false => Err(input.error("an index takes columns by name: `index(status, created_at)`")),
+        })
+    })?;
+    Ok(Index { word: option.clone(), columns: columns.into_iter().collect() })
+}
+
+/// `lateness = "5m"`
+fn named_duration(input: ParseStream<'_>) -> syn::Result<i64> {
+    input.parse::<Token![=]>()?;
+    duration(input)
+}
+
 impl Parse for SourceArg {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let path = input.call(Path::parse_mod_style)?;
-        let (mut variants, mut keys) = (None, Vec::new());
+        let (mut variants, mut keys) = (None, KeyArgs::default());
         if input.peek(token::Brace) {
             let content;
             braced!(content in input);
-            match BraceArgs::parse(&content)? {
+            match inside(&content, BraceArgs::parse)? {
                 BraceArgs::Variants(args) => variants = Some(args),
                 BraceArgs::Keys(args) => keys = args,
             }
@@ -263,7 +492,7 @@ fn guard(input: ParseStream<'_>) -> syn::Result<Option<Expr>> {
 /// What stands in the braces after a source: keys of an event (`order_id: order_ref`), or variants of an enum.
 enum BraceArgs {
     Variants(VariantArgs),
-    Keys(Vec<KeyArg>),
+    Keys(KeyArgs),
 }
 
 impl BraceArgs {
@@ -272,8 +501,7 @@ impl BraceArgs {
             |ident: &Ident| ident.unraw().to_string().starts_with(|c: char| c.is_lowercase() || c == '_');
         let keys = input.fork().parse::<Ident>().is_ok_and(|first| lower(&first));
         if keys {
-            let keys: Punctuated<KeyArg, Token![,]> = Punctuated::parse_terminated(input)?;
-            return Ok(Self::Keys(keys.into_iter().collect()));
+            return input.parse().map(Self::Keys);
         }
         let mut args = VariantArgs { variants: Vec::new(), open: false };
         while !input.is_empty() {
@@ -288,12 +516,11 @@ impl BraceArgs {
                 break;
             }
             let name: Ident = input.parse()?;
-            let mut keys = Vec::new();
+            let mut keys = KeyArgs::default();
             if input.peek(token::Brace) {
                 let content;
                 braced!(content in input);
-                let args: Punctuated<KeyArg, Token![,]> = Punctuated::parse_terminated(&content)?;
-                keys = args.into_iter().collect();
+                keys = inside(&content, KeyArgs::parse)?;
             }
             args.variants.push(VariantArg { name, keys, guard: guard(input)? });
             if !input.is_empty() {
@@ -304,14 +531,31 @@ impl BraceArgs {
     }
 }
 
+impl Parse for KeyArgs {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut args = Self::default();
+        while !input.is_empty() {
+            if input.peek(Token![..]) {
+                args.rest = Some(input.parse()?);
+                if !input.is_empty() {
+                    return Err(input.error("`..` comes last: it stands for the rest of the key"));
+                }
+                break;
+            }
+            args.keys.push(input.parse()?);
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(args)
+    }
+}
+
 impl Parse for KeyArg {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let name: Ident = input.parse()?;
         if input.peek(Token![=]) {
-            let error = input.error(format!("a renamed key is written with a colon: `{name}: field`"));
-            // What is left in the braces would be one more mistake.
-            input.parse::<TokenStream>()?;
-            return Err(error);
+            return Err(input.error(format!("a renamed key is written with a colon: `{name}: field`")));
         }
         if !input.peek(Token![:]) {
             let field = name.clone();
@@ -367,6 +611,12 @@ pub(crate) struct ColumnArgs {
     pub(crate) guard: Option<Expr>,
     /// `by = ..`
     pub(crate) by: Option<(Ident, Expr)>,
+    /// `limit = ..`
+    pub(crate) limit: Option<(Ident, Expr)>,
+    /// What stands first in `top`: how many.
+    pub(crate) n: Option<LitInt>,
+    /// What stands first in `fold`: the aggregate.
+    pub(crate) custom: Option<Path>,
 }
 
 /// `qty`, `qty if qty > 0`, `ItemAdded => qty`, `ItemAdded if sold => qty`
@@ -378,6 +628,73 @@ pub(crate) struct ColumnItem {
     pub(crate) value: Option<Expr>,
 }
 
+impl ColumnArgs {
+    /// Those of the attribute of this name.
+    pub(crate) fn read(word: &Ident, tokens: TokenStream) -> syn::Result<Self> {
+        let of_word = |input: ParseStream<'_>| match word.to_string().as_str() {
+            "top" => Self::of_top(word, input),
+            "fold" => Self::of_fold(word, input),
+            _ => input.parse(),
+        };
+        of_word.parse2(tokens)
+    }
+
+    /// `3, price`
+    fn of_top(word: &Ident, input: ParseStream<'_>) -> syn::Result<Self> {
+        const FORM: &str = "`top` says first how many values it keeps, from 1: `#[top(3, price)]`";
+        if !input.peek(LitInt) {
+            let span = if input.is_empty() { word.span() } else { input.span() };
+            drained(input);
+            return Err(syn::Error::new(span, FORM));
+        }
+        let n: LitInt = input.parse()?;
+        if !n.base10_parse::<usize>().is_ok_and(|n| n > 0) {
+            drained(input);
+            return Err(syn::Error::new(n.span(), FORM));
+        }
+        after_comma(input)?;
+        Ok(Self { n: Some(n), ..input.parse()? })
+    }
+
+    /// `my::Median, price`
+    fn of_fold(word: &Ident, input: ParseStream<'_>) -> syn::Result<Self> {
+        const FORM: &str = "`fold` names its aggregate first: `#[fold(my::Median, price)]`";
+        let path = input.parse::<Path>();
+        let is_type = |path: &Path| {
+            let last = path.segments.last().map(|last| last.ident.unraw().to_string());
+            last.is_some_and(|last| last.starts_with(char::is_uppercase))
+        };
+        match path {
+            Ok(path) if is_type(&path) && (input.is_empty() || input.peek(Token![,])) => {
+                after_comma(input)?;
+                Ok(Self { custom: Some(path), ..input.parse()? })
+            }
+            Ok(path) => {
+                drained(input);
+                Err(syn::Error::new_spanned(&path, FORM))
+            }
+            Err(error) => {
+                let span = if input.is_empty() { word.span() } else { error.span() };
+                drained(input);
+                Err(syn::Error::new(span, FORM))
+            }
+        }
+    }
+}
+
+/// Takes out what is left.
+fn drained(input: ParseStream<'_>) {
+    let _ = input.parse::<TokenStream>();
+}
+
+/// The comma before what follows, if something does.
+fn after_comma(input: ParseStream<'_>) -> syn::Result<()> {
+    if !input.is_empty() {
+        input.parse::<Token![,]>()?;
+    }
+    Ok(())
+}
+
 impl Parse for ColumnArgs {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut args = Self::default();
@@ -386,19 +703,27 @@ impl Parse for ColumnArgs {
                 && input.peek2(Token![=])
                 && !input.peek2(Token![==])
                 && !input.peek2(Token![=>]);
-            if let Some((by, _)) = &args.by {
-                return Err(syn::Error::new(by.span(), "`by = ..` comes last, and once"));
-            } else if is_option {
+            if is_option {
                 let option: Ident = input.parse()?;
-                if option != "by" {
-                    let near = did_you_mean(&option.to_string(), &["by"]);
-                    return Err(syn::Error::new(
-                        option.span(),
-                        format!("unknown option `{option}`{near} (expected `by`)"),
-                    ));
+                let word = option.to_string();
+                let place = match word.as_str() {
+                    "by" => &mut args.by,
+                    "limit" => &mut args.limit,
+                    _ => {
+                        let near = did_you_mean(&word, &["by", "limit"]);
+                        return Err(syn::Error::new(
+                            option.span(),
+                            format!("unknown option `{word}`{near} (expected `by` or `limit`)"),
+                        ));
+                    }
+                };
+                if place.is_some() {
+                    return Err(syn::Error::new(option.span(), format!("`{word}` is given twice: keep one")));
                 }
                 input.parse::<Token![=]>()?;
-                args.by = Some((option, input.parse()?));
+                *place = Some((option, input.parse()?));
+            } else if let Some((option, _)) = args.by.as_ref().or(args.limit.as_ref()) {
+                return Err(syn::Error::new(option.span(), format!("`{option} = ..` comes last")));
             } else if input.peek(Token![if]) && input.fork().parse::<syn::ExprIf>().is_err() {
                 args.guard = guard(input)?;
             } else {

@@ -101,9 +101,6 @@ fn without_misspelt_attributes(item: TokenStream) -> (TokenStream, TokenStream) 
         "validate",
         "schema",
     ];
-    /// Columns that SQL has and we have not.
-    const PLANNED: [&str; 8] =
-        ["variance", "stddev", "count_distinct", "collect", "top", "any", "all", "fold"];
     let Ok(mut row) = syn::parse2::<syn::ItemStruct>(item.clone()) else { return (item, TokenStream::new()) };
     let mut errors = Errors::default();
     for field in &mut row.fields {
@@ -111,13 +108,6 @@ fn without_misspelt_attributes(item: TokenStream) -> (TokenStream, TokenStream) 
             let Some(name) = attribute.path().get_ident().map(ToString::to_string) else { return true };
             if KNOWN.contains(&name.as_str()) || COLUMN_ATTRIBUTES.contains(&name.as_str()) {
                 return true;
-            }
-            if PLANNED.contains(&name.as_str()) {
-                errors.at(
-                    attribute.path(),
-                    format!("`{name}` is not available yet (expected one of {})", one_of(&COLUMN_ATTRIBUTES)),
-                );
-                return false;
             }
             let Some(near) = closest(&name, &COLUMN_ATTRIBUTES) else { return true };
             errors.at(

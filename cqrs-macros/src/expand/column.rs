@@ -106,7 +106,7 @@ pub(super) fn expression(
     uses: &mut BTreeSet<String>,
     errors: &mut Errors,
 ) -> (TokenStream, TokenStream) {
-    let resolved = resolve(expr, &Names::Event, errors);
+    let resolved = resolve(expr, &Names::Event(&[]), errors);
     let lets = resolved.event_lets();
     uses.extend(resolved.uses);
     (resolved.tokens, lets)

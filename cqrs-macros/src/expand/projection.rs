@@ -225,7 +225,7 @@ fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
                 lets.extend(quote!(let #value: #ty = __state.#ident.#get(&__shown.at(#number))?;));
                 number += 1;
             }
-            Column::Computed(_) => {}
+            Column::Computed(_) | Column::WindowStart | Column::WindowEnd | Column::Plain => {}
         }
     }
     for at in computed_order(&model.fields, &model.names).unwrap_or_default() {
@@ -427,6 +427,9 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
     for field in &model.fields {
         let what = match &field.column {
             Column::Key(_) => "key".to_owned(),
+            Column::WindowStart => "window start".to_owned(),
+            Column::WindowEnd => "window end".to_owned(),
+            Column::Plain => "by hand".to_owned(),
             Column::Aggregate(aggregate) => aggregate_word(aggregate.kind).to_owned(),
             Column::Computed(expr) => format!("computed {}", canonical(expr)),
         };
@@ -463,6 +466,15 @@ fn aggregate_word(kind: Kind) -> &'static str {
         Kind::FirstBy => "first by",
         Kind::Last => "last",
         Kind::LastBy => "last by",
+        Kind::Variance => "variance",
+        Kind::Stddev => "stddev",
+        Kind::CountDistinct => "count_distinct",
+        Kind::Collect => "collect",
+        Kind::Top => "top",
+        Kind::TopBy => "top by",
+        Kind::Any => "any",
+        Kind::All => "all",
+        Kind::Fold => "fold",
     }
 }
 
