@@ -103,7 +103,7 @@ pub mod prelude {
     pub use crate::projection::{Fault, Fold, Projection};
     pub use crate::{
         AppendError, Change, Changes, Consistency, Engine, NewEvent, Reached, ReadError, Receipt, StartError,
-        Table, Timestamp, View,
+        Table, Tick, Timestamp, View,
     };
     #[cfg(feature = "macros")]
     pub use cqrs_macros::{event, projection, value};

@@ -1,7 +1,7 @@
 //! What generated code names. Not for users: it changes without notice.
 
-pub use crate::aggregate::{
-    Appended, Plain, WindowEnd, Changing, Sign, Live,     Cells, Column, Count, First, Last, Max, MayBeEmpty, Min, Mode, ShownCells, State, Takes,
+pub use crate::aggregate::{ Merge,
+    Appended, Appends, Plain, WindowEnd, Changing, Sign, Live,     Cells, Column, Count, First, Last, Max, MayBeEmpty, Min, Mode, ShownCells, State, Takes,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};

@@ -245,25 +245,6 @@ pub(crate) fn is_folded_from_something(
 /// What is understood, and cannot be built yet.
 pub(crate) fn available(model: &Projection<'_>, errors: &mut Errors) {
     let mut refuse = |span: Span, what: &str| errors.at_span(span, format!("{what} is not available yet"));
-    if let Some(each) = &model.each {
-        refuse(each.pat.span(), "`each`");
-    }
-    for join in &model.joins {
-        refuse(join.name.span(), if join.left { "`left_join`" } else { "`join`" });
-    }
-    if let Some(window) = &model.window {
-        refuse(window.span, "`window`");
-    }
-    for event in model.sources.iter().flat_map(|source| &source.events) {
-        match event.action {
-            Action::Fold => {}
-            Action::Remove { .. } => refuse(event.name.span(), "`remove`"),
-            Action::ByHand => refuse(event.name.span(), "`by_hand`"),
-        }
-    }
-    for index in &model.indexes {
-        refuse(index.word.span(), "`index`");
-    }
     for field in &model.fields {
         let Column::Aggregate(aggregate) = &field.column else { continue };
         let word = match aggregate.kind {

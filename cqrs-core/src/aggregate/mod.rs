@@ -168,6 +168,20 @@ takes_borrowed! {
     Vec<u8>: [u8];
 }
 
+/// TEMP
+pub trait Merge: State {
+    /// TEMP
+    fn merge(&mut self, later: &Self, cell: &mut Cell<'_>, row: u32) -> Result<(), ColumnFault>;
+}
+impl Merge for Count {
+    fn merge(&mut self, later: &Self, cell: &mut Cell<'_>, _: u32) -> Result<(), ColumnFault> {
+        for _ in 0..later.get::<u64>(&crate::table::Elements::default().shown(0).at(0)).unwrap_or(0) {
+            self.commit(Sign::Insert, cell);
+        }
+        Ok(())
+    }
+}
+
 /// The slot of a column that may not have been filled yet.
 pub(crate) fn write_slot<T: Value>(slot: Option<&T>, out: &mut Vec<u8>) {
     out.push(u8::from(slot.is_some()));

@@ -255,6 +255,12 @@ impl<P: Projection> Table<P> {
         self.rows.under(&prefix).into_iter().filter_map(|row| self.rows.show(row))
     }
 
+    /// How often an event came too late for its window, and was not folded.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.rows.clock.late
+    }
+
     /// How many rows there are, those that `having` hides included.
     #[must_use]
     pub fn len(&self) -> usize {

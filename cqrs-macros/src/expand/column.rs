@@ -47,6 +47,7 @@ pub(super) fn step(
     field: &RowField<'_>,
     aggregate: &Aggregate,
     inputs: &[Input],
+    bound: &[String],
     uses: &mut BTreeSet<String>,
     errors: &mut Errors,
 ) -> Option<TokenStream> {
@@ -55,11 +56,11 @@ pub(super) fn step(
     }
     let mut chain = TokenStream::new();
     for input in inputs {
-        let step = one_step(field, aggregate, input, uses, errors);
+        let step = one_step(field, aggregate, input, bound, uses, errors);
         match &input.guard {
             None => chain.extend(quote!({ ::core::option::Option::Some(#step) })),
             Some(guard) => {
-                let (guard, lets) = expression(guard, uses, errors);
+                let (guard, lets) = expression(guard, bound, uses, errors);
                 chain.extend(quote!(if { #lets #guard } { ::core::option::Option::Some(#step) } else));
             }
         }
@@ -74,6 +75,7 @@ fn one_step(
     field: &RowField<'_>,
     aggregate: &Aggregate,
     input: &Input,
+    bound: &[String],
     uses: &mut BTreeSet<String>,
     errors: &mut Errors,
 ) -> TokenStream {
@@ -82,7 +84,7 @@ fn one_step(
     // Each value is a local that bears the span of the user's first word: rustc's words about its type stand there.
     let mut lets = TokenStream::new();
     let value = input.value.as_ref().map(|value| {
-        let (tokens, needed) = expression(value, uses, errors);
+        let (tokens, needed) = expression(value, bound, uses, errors);
         let local = Ident::new("__value", value.span());
         // A bare literal has the column's type.
         let literal = is_literal(value).then(|| option_of(ty).unwrap_or(ty)).map(|ty| quote!(: &#ty));
@@ -90,7 +92,7 @@ fn one_step(
         quote!(, #local)
     });
     let by = input.by.as_ref().map(|by| {
-        let (tokens, needed) = expression(by, uses, errors);
+        let (tokens, needed) = expression(by, bound, uses, errors);
         let local = Ident::new("__by", by.span());
         lets.extend(quote!(#needed let #local = &(#tokens);));
         quote!(, #local)
@@ -103,10 +105,11 @@ fn one_step(
 /// An expression over the event, and the `let`s that it needs before it.
 pub(super) fn expression(
     expr: &Expr,
+    bound: &[String],
     uses: &mut BTreeSet<String>,
     errors: &mut Errors,
 ) -> (TokenStream, TokenStream) {
-    let resolved = resolve(expr, &Names::Event(&[]), errors);
+    let resolved = resolve(expr, &Names::Event(bound), errors);
     let lets = resolved.event_lets();
     uses.extend(resolved.uses);
     (resolved.tokens, lets)

@@ -4,6 +4,7 @@ mod column;
 mod enumeration;
 mod event;
 mod projection;
+mod run;
 mod value;
 
 use proc_macro2::TokenStream;

@@ -12,7 +12,9 @@ use super::event::{is_string, option_of};
 use crate::check::computed_order;
 use crate::errors::Errors;
 use crate::expr::{Local, Names, canonical, resolve};
-use crate::model::{Aggregate, Column, Kind, Projection, RowField, SourceEvent};
+use super::run::{self, is_many};
+use crate::model::{Aggregate, Column, Group, Kind, Projection, RowField, SourceEvent};
+use crate::window::{Shape, Unit};
 use crate::prepend::core_path;
 
 pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
@@ -21,6 +23,7 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
     let (state, row) = (state(model), projection(model, &reads, errors));
     let implementations = reads.iter().map(|reads| &reads.implementation);
     let (checks, prefixes, twin) = (checks(model), prefixes(model), twin(model));
+    let (lookup_type, questions, tick) = (lookup_type(model), questions(model), tick(model));
     let mode = model.sources.iter().fold(quote!(__cqrs::Appended), |mode, source| {
         let path = &source.path;
         quote!(<#mode as __cqrs::Mode>::Or<<#path as __cqrs::Source>::Mode>)
@@ -44,6 +47,9 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
             #(#implementations)*
             #prefixes
             #twin
+            #lookup_type
+            #questions
+            #tick
         };
     }
 }
@@ -100,6 +106,23 @@ fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowFie
 fn state(model: &Projection<'_>) -> TokenStream {
     let (idents, types): (Vec<_>, Vec<_>) =
         aggregates(model).map(|(field, aggregate)| (field.ident, column::state(field, aggregate))).unzip();
+    let mut idents = idents;
+    let mut types = types;
+    for field in model.fields.iter().filter(|field| matches!(field.column, Column::Plain)) {
+        let (ident, ty) = (field.ident, field.ty);
+        idents.push(ident);
+        types.push(quote_spanned!(ty.span()=> __cqrs::Plain<#ty>));
+    }
+    let windowed = model.window.as_ref().map(|_| (
+        quote!(__end: __cqrs::WindowEnd,),
+        quote!(__cqrs::State::write(&self.__end, out);),
+        quote!(__end: __cqrs::State::read(input)?,),
+        quote! {
+            fn end(&self) -> ::core::option::Option<i64> { self.__end.0 }
+            fn set_end(&mut self, end: i64) { self.__end.0 = ::core::option::Option::Some(end); }
+        },
+    ));
+    let (end_field, end_write, end_read, end_fns) = windowed.unwrap_or_default();
     let assumed = assumptions(model);
     let may_be_empty = aggregates(model).filter(|(_, aggregate)| aggregate.may_be_empty).map(|(field, _)| {
         let ty = field.ty;
@@ -110,7 +133,7 @@ fn state(model: &Projection<'_>) -> TokenStream {
         #(#may_be_empty)*
         #[derive(Clone, Default)]
         #[allow(private_interfaces)]
-        pub struct __State where #assumed { #(#idents: #types,)* __live: <__Mode as __cqrs::Mode>::Live }
+        pub struct __State where #assumed { #(#idents: #types,)* #end_field __live: <__Mode as __cqrs::Mode>::Live }
         impl __cqrs::State for __State where #assumed {
             const SHAPE: u128 = {
                 let hash = 1;
@@ -119,11 +142,13 @@ fn state(model: &Projection<'_>) -> TokenStream {
             };
             fn write(&self, out: &mut ::std::vec::Vec<u8>) {
                 #( __cqrs::State::write(&self.#idents, out); )*
+                #end_write
                 __cqrs::State::write(&self.__live, out);
             }
             fn read(input: &mut &[u8]) -> ::core::option::Option<Self> {
-                ::core::option::Option::Some(Self { #(#idents: __cqrs::State::read(input)?,)* __live: __cqrs::State::read(input)? })
+                ::core::option::Option::Some(Self { #(#idents: __cqrs::State::read(input)?,)* #end_read __live: __cqrs::State::read(input)? })
             }
+            #end_fns
             #[inline]
             fn turn(&mut self, sign: __cqrs::Sign) -> bool {
                 __cqrs::Live::count(&mut self.__live, sign)
@@ -140,18 +165,31 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
         let (column, ty) = (field.ident.unraw().to_string(), field.ty);
         quote!((#column, <#ty as __cqrs::Value>::SQL),)
     });
-    let key = match model.groups.as_slice() {
+    let key_types = key_types(model);
+    let key = match key_types.as_slice() {
         [] => quote!(()),
-        [one] => {
-            let ty = one.ty;
-            quote!(#ty)
-        }
-        many => {
-            let types = many.iter().map(|group| group.ty);
-            quote!((#(#types),*))
-        }
+        [one] => quote!(#one),
+        many => quote!((#(#many),*)),
     };
-    let sources = model.sources.iter().map(|source| &source.path);
+    let tick: Option<syn::Path> = model.window.as_ref().map(|_| syn::parse_quote!(__cqrs::Tick));
+    let sources = model.sources.iter().map(|source| &source.path).chain(&tick);
+    let joins = model.joins.iter().map(|join| &join.path);
+    let single = if is_many(model) { quote!(false) } else { quote!(!<__Mode as __cqrs::Mode>::RETRACTS) };
+    let (lookups, indexes) = lookups(model);
+    let window = model.window.as_ref().map(|window| {
+        let lateness = window.lateness.unwrap_or(0);
+        let option = |value: Option<i64>| match value {
+            None => quote!(::core::option::Option::None),
+            Some(value) => quote!(::core::option::Option::Some(#value)),
+        };
+        let (ahead, keep, only_final) = (option(window.max_ahead), option(window.keep), window.emit_final);
+        quote! {
+            const WINDOW: ::core::option::Option<__cqrs::WindowSpec> = ::core::option::Option::Some(__cqrs::WindowSpec {
+                lateness: #lateness, max_ahead: #ahead, keep: #keep, only_final: #only_final,
+            });
+        }
+    });
+    let merge = merge(model);
     let row = row(model, errors);
     let having = model.having.as_ref().map(|having| {
         let resolved = resolve(having, &Names::Row(&model.names), errors);
@@ -182,9 +220,12 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             const COLUMNS: &'static [(&'static str, __cqrs::SqlType)] = &[#(#columns)*];
             type Key = #key;
             type State = __State;
-            type Joins = ();
-            type Lookups = __cqrs::NoLookups;
-            const SINGLE: bool = !<__Mode as __cqrs::Mode>::RETRACTS;
+            type Joins = (#(#joins,)*);
+            type Lookups = #lookups;
+            const SINGLE: bool = #single;
+            #window
+            #indexes
+            #merge
             fn sources<__V: __cqrs::SourceVisitor<Self>>(sources: &mut __V) {
                 #( <#sources as __cqrs::Source>::visit::<Self, __V>(sources); )*
             }
@@ -203,7 +244,9 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
 /// `fn row`: the key's parts, the aggregates' values, then the computed columns, each after those it uses.
 fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
     let local = |at: usize| format_ident!("__key_{at}", span = Span::mixed_site());
-    let keys: Vec<_> = (0..model.groups.len()).map(local).collect();
+    let keys: Vec<_> = (0..key_types(model).len()).map(local).collect();
+    let unit = model.window.as_ref().map(|window| run::factor(window.unit.unwrap_or(Unit::Micros)));
+    let window_key = window_key(model).map(|(field, _)| field.ident);
     let pattern = match keys.as_slice() {
         [] => quote!(()),
         [one] => quote!(#one),
@@ -225,7 +268,20 @@ fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
                 lets.extend(quote!(let #value: #ty = __state.#ident.#get(&__shown.at(#number))?;));
                 number += 1;
             }
-            Column::Computed(_) | Column::WindowStart | Column::WindowEnd | Column::Plain => {}
+            Column::WindowStart | Column::WindowEnd => {
+                if window_key == Some(field.ident) {
+                    let key = keys.last();
+                    lets.extend(quote!(let #value = #key;));
+                } else {
+                    lets.extend(quote! {
+                        let #value = <#ty as __cqrs::WindowBound>::bound(__state.__end.0.unwrap_or_default(), #unit);
+                    });
+                }
+            }
+            Column::Plain => {
+                lets.extend(quote!(let #value: #ty = __state.#ident.get(&__shown.at(0))?;));
+            }
+            Column::Computed(_) => {}
         }
     }
     for at in computed_order(&model.fields, &model.names).unwrap_or_default() {
@@ -266,14 +322,20 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
     let source = &model.sources[at];
     let (name, path) = (model.name, &source.path);
     let mut events = Vec::new();
-    let (mut key_arms, mut fold_arms) = (Vec::new(), Vec::new());
+    let (mut key_arms, mut fold_arms, mut run_arms) = (Vec::new(), Vec::new(), Vec::new());
+    let many = is_many(model);
     for (number, event) in source.events.iter().enumerate() {
         let mut uses = BTreeSet::new();
         let mut words = String::new();
+        if many {
+            run_arms.push(run::event(model, at, number, &mut uses, &mut words, errors));
+            events.push((uses, words));
+            continue;
+        }
         let key = key_of(model, event, &mut uses, &mut words, errors);
-        let fold = fold_of(model, at, number, &mut uses, &mut words, errors);
+        let fold = fold_of(model, at, number, &[], &mut uses, &mut words, errors);
         key_arms.push(key);
-        fold_arms.push(fold);
+        fold_arms.push(quote!(#fold ::core::result::Result::Ok(true)));
         events.push((uses, words));
     }
     // The twin of an enum is reached through an alias: a qualified path is no pattern.
@@ -286,26 +348,47 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
             }
         }
     });
+    let arms: Vec<TokenStream> = if many { run_arms } else { passes.collect() };
+    // What an arm is, and what is done with an event that is passed over.
+    let passed = if many { quote!(()) } else { quote!(::core::result::Result::Ok(false)) };
     let (body, wants) = match source.open {
-        None => (quote!(#(#passes)*), quote!(true)),
+        None => (quote!(#(#arms)*), quote!(true)),
         Some(open) => {
             let variants: Vec<_> = source.events.iter().map(|event| &event.name).collect();
             let names = variants.iter().map(|variant| variant.unraw().to_string());
             let rest =
-                open.then(|| quote!(#[allow(unreachable_patterns)] _ => ::core::result::Result::Ok(false),));
+                open.then(|| quote!(#[allow(unreachable_patterns)] _ => #passed,));
             // rustc names the variants that are left out under what is matched on: the enum, in the user's words.
             let matched = Ident::new("__matched", source.path.span());
             (
                 quote! {
                     type #twin<'a> = <#path as __cqrs::Source>::Ref<'a>;
                     let #matched = __recorded;
-                    match #matched { #( #twin::#variants(__recorded) => #passes )* #rest }
+                    match #matched { #( #twin::#variants(__recorded) => { #arms } )* #rest }
                 },
                 quote!(::core::matches!(<#path as __cqrs::Source>::TYPES[type_index].variant, #(#names)|*)),
             )
         }
     };
     let assumed = assumptions(model);
+    let (pass, run) = if many {
+        let run = quote! {
+            fn run(
+                __recorded: &<#path as __cqrs::Source>::Ref<'_>,
+                __recorded_meta: &__cqrs::Meta,
+                __sign: __cqrs::SignOf<#path>,
+                __joined: &<<Self as __cqrs::Projection>::Joins as __cqrs::JoinSet>::Rows<'_>,
+                __sink: &mut __cqrs::Sink<'_, Self>,
+            ) -> ::core::result::Result<(), __cqrs::FoldError> {
+                let __whole = __recorded;
+                #body
+                ::core::result::Result::Ok(())
+            }
+        };
+        (quote!(::core::result::Result::Ok(false)), run)
+    } else {
+        (body, TokenStream::new())
+    };
     let implementation = quote! {
         impl __cqrs::Reads<#path> for #name where #assumed {
             fn wants(type_index: usize) -> bool {
@@ -318,8 +401,9 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
                 __sign: __cqrs::SignOf<#path>,
                 __pass: __cqrs::Pass<'_, '_, __State>,
             ) -> ::core::result::Result<bool, __cqrs::FoldError> {
-                #body
+                #pass
             }
+            #run
         }
     };
     Reads { implementation, events }
@@ -336,25 +420,11 @@ fn key_of(
     let guard = event.guard.as_ref().map(|guard| {
         words.push_str("if ");
         words.push_str(&canonical(guard));
-        let (tokens, lets) = column::expression(guard, uses, errors);
+        let (tokens, lets) = column::expression(guard, &[], uses, errors);
         let local = Ident::new("__guard", guard.span());
         quote!(#lets let #local: bool = #tokens; if !#local { return ::core::result::Result::Ok(false); })
     });
-    let parts = model.groups.iter().map(|group| {
-        let renamed =
-            event.keys.iter().find(|key| key.name.unraw() == group.name.unraw()).map(|key| &key.expr);
-        let own: syn::Expr = {
-            let field = &group.name;
-            syn::parse_quote!(#field)
-        };
-        let expr = renamed.or(group.expr.as_ref()).unwrap_or(&own);
-        words.push_str("; key ");
-        words.push_str(&canonical(expr));
-        let (tokens, lets) = column::expression(expr, uses, errors);
-        let ty = group.ty;
-        let (put, local) = (Ident::new("put", expr.span()), Ident::new("__part", expr.span()));
-        quote!({ #lets let #local = &(#tokens); __cqrs::KeyColumn::<#ty>::COLUMN.#put(#local, __writer); })
-    });
+    let parts = model.groups.iter().map(|group| key_part(group, event, &[], uses, words, errors));
     let parts: Vec<_> = parts.collect();
     quote! {
         #guard
@@ -363,11 +433,48 @@ fn key_of(
     }
 }
 
+/// A column of an event's key, written to `__writer`.
+pub(super) fn key_part(
+    group: &Group<'_>,
+    event: &SourceEvent,
+    bound: &[String],
+    uses: &mut BTreeSet<String>,
+    words: &mut String,
+    errors: &mut Errors,
+) -> TokenStream {
+    let renamed = event.keys.iter().find(|key| key.name.unraw() == group.name.unraw()).map(|key| &key.expr);
+    let own: syn::Expr = {
+        let field = &group.name;
+        syn::parse_quote!(#field)
+    };
+    let expr = renamed.or(group.expr.as_ref()).unwrap_or(&own);
+    words.push_str("; key ");
+    words.push_str(&canonical(expr));
+    let (tokens, lets) = column::expression(expr, bound, uses, errors);
+    let ty = group.ty;
+    let (put, local) = (Ident::new("put", expr.span()), Ident::new("__part", expr.span()));
+    quote!({ #lets let #local = &(#tokens); __cqrs::KeyColumn::<#ty>::COLUMN.#put(#local, __writer); })
+}
+
+/// The columns that are folded by hand only.
+pub(super) fn plain_fields<'m>(model: &'m Projection<'_>) -> Vec<&'m Ident> {
+    let plain = model.fields.iter().filter(|field| matches!(field.column, Column::Plain));
+    plain.map(|field| field.ident).collect()
+}
+
+/// The bound of the window that is the last column of the key, and whether it is the start.
+pub(super) fn window_key<'m>(model: &'m Projection<'_>) -> Option<(&'m RowField<'m>, bool)> {
+    let start = model.fields.iter().find(|field| matches!(field.column, Column::WindowStart));
+    let end = model.fields.iter().find(|field| matches!(field.column, Column::WindowEnd));
+    start.map(|field| (field, true)).or(end.map(|field| (field, false)))
+}
+
 /// The steps of one event in every column, then their commits.
-fn fold_of(
+pub(super) fn fold_of(
     model: &Projection<'_>,
     source: usize,
     event: usize,
+    bound: &[String],
     uses: &mut BTreeSet<String>,
     words: &mut String,
     errors: &mut Errors,
@@ -387,7 +494,7 @@ fn fold_of(
             }
             words.push(',');
         }
-        let Some(step) = column::step(field, aggregate, inputs, uses, errors) else { continue };
+        let Some(step) = column::step(field, aggregate, inputs, bound, uses, errors) else { continue };
         let (local, ident) =
             (format_ident!("__step_{}", field.ident.unraw(), span = Span::mixed_site()), field.ident);
         steps.extend(quote!(let #local = #step;));
@@ -400,7 +507,6 @@ fn fold_of(
     quote! {
         #steps
         #commits
-        ::core::result::Result::Ok(true)
     }
 }
 
@@ -444,6 +550,16 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
             parts.extend(quote!(let hash = __cqrs::mix(hash, <#ty as __cqrs::Value>::SHAPE);));
         }
     }
+    for join in &model.joins {
+        let path = &join.path;
+        parts.extend(quote!(let hash = __cqrs::mix(hash, <#path as __cqrs::Projection>::FINGERPRINT);));
+    }
+    if let Some(window) = &model.window {
+        words.push_str(&format!(
+            "window {:?} {:?} {:?} {:?} {} {:?}",
+            window.shape, window.lateness, window.max_ahead, window.keep, window.emit_final, window.unit
+        ));
+    }
     let version = model.version;
     quote! {{
         let hash: u128 = 1;
@@ -478,12 +594,186 @@ fn aggregate_word(kind: Kind) -> &'static str {
     }
 }
 
+/// The types of the key's columns: the groups, then the window's bound.
+fn key_types<'m>(model: &'m Projection<'_>) -> Vec<&'m syn::Type> {
+    let window = window_key(model).map(|(field, _)| field.ty);
+    model.groups.iter().map(|group| group.ty).chain(window).collect()
+}
+
+/// Sessions that are bridged become one row: every column has to merge.
+fn merge(model: &Projection<'_>) -> Option<TokenStream> {
+    let Shape::Session { .. } = model.window.as_ref()?.shape else { return None };
+    let merges = aggregates(model).enumerate().map(|(number, (field, aggregate))| {
+        let (ident, number) = (field.ident, number as u8);
+        let name = field.ident.unraw().to_string();
+        let merge = Ident::new("merge", aggregate.span);
+        quote! {
+            __cqrs::Merge::#merge(&mut __into.#ident, &__later.#ident, &mut __cells.at(#number), __row)
+                .map_err(__cqrs::FoldError::column(#name))?;
+        }
+    });
+    Some(quote! {
+        fn merge(
+            __into: &mut __State, __later: &__State, mut __cells: __cqrs::Cells<'_>, __row: u32,
+        ) -> ::core::result::Result<(), __cqrs::FoldError> {
+            #(#merges)*
+            ::core::result::Result::Ok(())
+        }
+    })
+}
+
+/// The name of the type that has the projection's look-ups, and what the projection says of its indexes.
+fn lookups(model: &Projection<'_>) -> (TokenStream, TokenStream) {
+    if model.indexes.is_empty() {
+        return (quote!(__cqrs::NoLookups), TokenStream::new());
+    }
+    let name = format_ident!("{}Lookups", model.name.unraw(), span = Span::call_site());
+    let count = model.indexes.len();
+    let arms = model.indexes.iter().enumerate().map(|(at, index)| {
+        let columns = &index.columns;
+        quote!(#at => { #( __cqrs::Value::write_key(&self.#columns, out); )* })
+    });
+    let indexes = quote! {
+        const INDEXES: usize = #count;
+        fn index_key(&self, index: usize, out: &mut ::std::vec::Vec<u8>) {
+            match index {
+                #(#arms)*
+                _ => {}
+            }
+        }
+    };
+    (quote!(#name), indexes)
+}
+
+/// The type that has the projection's look-ups: `by_item`, and `by_item_in` for a range.
+fn lookup_type(model: &Projection<'_>) -> TokenStream {
+    if model.indexes.is_empty() {
+        return TokenStream::new();
+    }
+    let (row, name) = (model.name, format_ident!("{}Lookups", model.name.unraw(), span = Span::call_site()));
+    let mut methods = TokenStream::new();
+    let mut made: BTreeSet<String> = BTreeSet::new();
+    for (at, index) in model.indexes.iter().enumerate() {
+        let types: Vec<_> = index.columns.iter().filter_map(|column| {
+            model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| field.ty)
+        }).collect();
+        let names: Vec<_> = index.columns.iter().map(|column| column.unraw().to_string()).collect();
+        for length in (1..=names.len()).rev() {
+            let (types, columns) = (&types[..length], &index.columns[..length]);
+            let method = format!("by_{}", names[..length].join("_"));
+            if !made.insert(method.clone()) {
+                continue;
+            }
+            let equal = Ident::new(&method, columns[length - 1].span());
+            let range = Ident::new(&format!("{method}_in"), columns[length - 1].span());
+            let (last_ty, first_tys) = (types[length - 1], &types[..length - 1]);
+            let (last, first) = (&columns[length - 1], &columns[..length - 1]);
+            let list = names[..length].join("`, `");
+            let doc = format!("The rows with these values of `{list}`, in the order of the index `({})`.", names.join(", "));
+            let doc_in = format!("The rows with a value of `{last}` in this range, in its order{}.", if first.is_empty() { "" } else { ", and these of the columns before it" });
+            methods.extend(quote! {
+                #[doc = #doc]
+                ///
+                /// # Errors
+                ///
+                /// As those of the view's `get`.
+                pub fn #equal(
+                    &self, #(#columns: <#types as __cqrs::KeyPart>::Ref<'_>),*
+                ) -> ::core::result::Result<__cqrs::ViewRows<#row>, __cqrs::ReadError> {
+                    let mut __prefix = ::std::vec::Vec::new();
+                    #( <#types as __cqrs::KeyPart>::write_ref(&#columns, &mut __prefix); )*
+                    self.0.with(#at, &__prefix)
+                }
+                #[doc = #doc_in]
+                ///
+                /// # Errors
+                ///
+                /// As those of the view's `get`.
+                pub fn #range<'a>(
+                    &self, #(#first: <#first_tys as __cqrs::KeyPart>::Ref<'_>,)*
+                    #last: impl ::core::ops::RangeBounds<<#last_ty as __cqrs::KeyPart>::Ref<'a>>,
+                ) -> ::core::result::Result<__cqrs::ViewRows<#row>, __cqrs::ReadError> {
+                    let mut __prefix = ::std::vec::Vec::new();
+                    #( <#first_tys as __cqrs::KeyPart>::write_ref(&#first, &mut __prefix); )*
+                    let __bytes = |__bound: ::core::ops::Bound<&<#last_ty as __cqrs::KeyPart>::Ref<'a>>| __bound.map(|__value| {
+                        let mut __out = ::std::vec::Vec::new();
+                        <#last_ty as __cqrs::KeyPart>::write_ref(__value, &mut __out);
+                        __out
+                    });
+                    self.0.within(#at, &__prefix, (__bytes(#last.start_bound()), __bytes(#last.end_bound())))
+                }
+            });
+        }
+    }
+    let doc = format!("The look-ups of [`{row}`]'s indexes.");
+    quote! {
+        #[doc = #doc]
+        pub struct #name(__cqrs::Indexed<#row>);
+        impl ::core::convert::From<__cqrs::Indexed<#row>> for #name {
+            fn from(indexed: __cqrs::Indexed<#row>) -> Self {
+                Self(indexed)
+            }
+        }
+        impl #name { #methods }
+    }
+}
+
+/// What is asked of the sources, each in one place.
+fn questions(model: &Projection<'_>) -> TokenStream {
+    let mut asked = TokenStream::new();
+    let mut ask = |span: Span, question: &str| {
+        let question = Ident::new(question, span);
+        let question = quote_spanned!(span=> __cqrs::#question::<__Mode>());
+        asked.extend(quote!(const _: () = #question;));
+    };
+    if let Some(window) = &model.window {
+        ask(window.span, "windowed");
+    }
+    for event in model.sources.iter().flat_map(|source| &source.events) {
+        match event.action {
+            crate::model::Action::Fold => {}
+            crate::model::Action::Remove { .. } => ask(event.name.span(), "removes_rows"),
+            crate::model::Action::ByHand => ask(event.name.span(), "by_hand"),
+        }
+    }
+    asked
+}
+
+/// A window's clock is moved by ticks, too.
+fn tick(model: &Projection<'_>) -> TokenStream {
+    if model.window.is_none() {
+        return TokenStream::new();
+    }
+    let (name, assumed) = (model.name, assumptions(model));
+    quote! {
+        impl __cqrs::Reads<__cqrs::Tick> for #name where #assumed {
+            fn wants(_: usize) -> bool {
+                true
+            }
+            fn pass(
+                _: &__cqrs::Tick, _: &__cqrs::Meta, _: __cqrs::Appends, _: __cqrs::Pass<'_, '_, __State>,
+            ) -> ::core::result::Result<bool, __cqrs::FoldError> {
+                ::core::result::Result::Ok(false)
+            }
+            fn run(
+                tick: &__cqrs::Tick, _: &__cqrs::Meta, _: __cqrs::Appends,
+                _: &<<Self as __cqrs::Projection>::Joins as __cqrs::JoinSet>::Rows<'_>,
+                sink: &mut __cqrs::Sink<'_, Self>,
+            ) -> ::core::result::Result<(), __cqrs::FoldError> {
+                sink.tick(tick.at);
+                ::core::result::Result::Ok(())
+            }
+        }
+    }
+}
+
 /// `PrefixOf` for the borrowed forms of the first key columns: one, two, .. but not all.
 fn prefixes(model: &Projection<'_>) -> TokenStream {
     let name = model.name;
     let mut implementations = TokenStream::new();
-    for parts in 1..model.groups.len() {
-        let types: Vec<_> = model.groups[..parts].iter().map(|group| group.ty).collect();
+    let key_types = key_types(model);
+    for parts in 1..key_types.len() {
+        let types = &key_types[..parts];
         let refs = types.iter().map(|ty| quote!(<#ty as __cqrs::KeyPart>::Ref<'a>));
         let locals: Vec<_> = (0..parts).map(|at| format_ident!("__part_{at}")).collect();
         let (prefix, pattern) = if parts == 1 {
