@@ -1,7 +1,9 @@
 //! The table of rows by key, and the fold into it.
 
 mod chunks;
+mod clock;
 mod elements;
+mod elements_store;
 mod fold;
 mod keys;
 mod ordered;
@@ -10,8 +12,9 @@ mod rows;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use fold::AHEAD;
+pub(crate) use clock::Clock;
 pub use elements::{Cell, Cells, Elements, Shown, ShownCells};
+use fold::AHEAD;
 pub(crate) use fold::Folder;
 pub(crate) use rows::Rows;
 

@@ -78,10 +78,6 @@ impl Ordered {
     }
 
     /// Takes out a row, which still has its key.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no form of a projection removes rows yet; the tests do")
-    )]
     pub(crate) fn remove<V, I: Inline>(&mut self, keys: &Keys<V, I>, row: u32) {
         let (at, before) = self.seek(keys, keys.key(row));
         let Some(run) = self.runs.get_mut(at).filter(|run| run.rows.get(before) == Some(&row)) else {
