@@ -138,7 +138,11 @@ fn step(view: &mut View, plain: &mut Plain, step: &Step) {
             let row = find(rows, &name(key)).unwrap();
             rows.elements.set(&full(row, &own(of)), count);
             let at = (name(key), own(of));
-            if count == 0 { plain.elements.remove(&at) } else { plain.elements.insert(at, count) };
+            if count == 0 {
+                plain.elements.remove(&at)
+            } else {
+                plain.elements.insert(at, count)
+            };
         }
         Step::Time(time) => {
             plain.clock = Clock { time: Some(time), late: plain.clock.late + 1 };
@@ -244,6 +248,7 @@ fn scenario(batches: &[Batch], live: usize, restart: usize) {
         if number >= live {
             // The copy that is to be folded into has caught up.
             assert_eq!(plainly(view.writable().1), plain);
+            assert!(view.writable().1.elements.touched().is_empty());
         }
         for one in &batch.steps {
             step(&mut view, &mut plain, one);

@@ -193,6 +193,43 @@ fn a_checkpoint_that_is_whole_and_wrong_is_found() {
 }
 
 #[test]
+fn elements_and_a_state_that_no_fold_makes_are_found() {
+    everywhere(|place| {
+        filled(place);
+        let mut keeper = place.store().checkpoints().unwrap();
+        let witness = keeper.witness().unwrap().unwrap();
+        let mut view = keeper.views().unwrap().remove(1);
+        let mut changed = crate::store::RowImages::default();
+        let columns = TypedView::<Owners>::default().columns();
+        for (id, key, state) in [
+            (1 << 32 | 3, &[0, 0, 0, 2, 0, b'x'][..], &5_u64.to_be_bytes()[..]),
+            (1 << 32 | 9, &[0, 0, 9, 9, 0, b'x'], &5_u64.to_be_bytes()),
+            (2 << 32, &[], &[7; 17]),
+        ] {
+            let nulls =
+                |into: &mut Vec<_>| into.resize(into.len() + columns.len(), crate::sql::SqlValue::Null);
+            let checksum = changed.push(id, false, key, |out| out.extend_from_slice(state), nulls);
+            view.digest = view.digest.wrapping_add(checksum);
+            view.rows += 1;
+        }
+        keeper
+            .save(witness, &[ViewCheckpoint { view, columns, reset: false, gone: Vec::new(), changed }])
+            .unwrap();
+        drop(keeper);
+        let verified = verify(place);
+        let [first, second] = &verified.findings[..] else { panic!("{verified}") };
+        let found = first.what.contains("element 3: a fold of the log from its beginning makes another");
+        assert!(found && first.what.contains("(and 2 more such rows)"), "{verified}");
+        assert!(second.what.contains(" rows with 2 elements, and a fold of the log"), "{verified}");
+        // A state that is none is no checkpoint: the view is rebuilt.
+        let engine = place.engine().view::<Owners>().view::<Tiny>().event::<Noted>().start().unwrap();
+        engine.checkpoint().wait().unwrap();
+        engine.close().wait().unwrap();
+        assert!(verify(place).is_whole(), "{}", verify(place));
+    });
+}
+
+#[test]
 fn what_sql_shows_is_held_against_the_rows() {
     let sql = At::Sql("owners".into());
     let found = found("views.db", "UPDATE \"rows$owners\" SET qty = 41 WHERE \"$id\" = 4");
