@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_
 use std::time::{Duration, Instant};
 
 use super::shared::Core;
-use super::slot::Slot;
+use super::slot::{Images, Slot};
 use crate::error::StoreFailure;
-use crate::store::{Checkpoints, Head, SavedView, StoreError, ViewCheckpoint, Witness};
+use crate::store::{Checkpoints, Head, Part, SavedView, StoreError, ViewCheckpoint, Witness};
 use crate::sync::{ReplyTo, lock};
 use crate::table::said;
 
@@ -33,7 +33,10 @@ pub(crate) struct Pace {
 /// A view's checksums, as the store has its rows.
 #[derive(Default)]
 pub(crate) struct Sums {
-    rows: Vec<u64>,
+    /// By part and number; 0 where there is no row.
+    parts: [Vec<u64>; Part::COUNT],
+    /// How many rows there are, of all parts.
+    rows: u64,
     digest: u64,
 }
 
@@ -77,16 +80,16 @@ struct Job {
 enum News {
     Outcome(Outcome),
     /// What SQL shows of these rows of a view is not what was written.
-    Faded(usize, Vec<u32>),
+    Faded(usize, Vec<u64>),
     /// What SQL shows of a view cannot be read.
     Illegible(usize),
     /// What SQL shows has been looked through.
     Looked,
 }
 
-/// How a job went: for each view its number, whether it was a reset, and, if the job failed, the rows that are unsaved.
+/// How a job went: for each view its number, whether it was a reset, and, if the job failed, the ids that are unsaved.
 struct Outcome {
-    views: Vec<(usize, bool, Vec<u32>)>,
+    views: Vec<(usize, bool, Vec<u64>)>,
     result: Result<(), Arc<StoreError>>,
 }
 
@@ -225,7 +228,7 @@ impl Saver {
         for (number, (slot, saved)) in slots.iter_mut().zip(&mut self.views).enumerate() {
             let Some(view) = &mut slot.view else { continue };
             let stretch = if saved.complete { usize::MAX } else { STRETCH };
-            let (changed, complete) = view.images(stretch);
+            let Images { gone, changed, complete } = view.images(stretch);
             let ty = &core.catalog.views[number];
             let state = match &slot.fault {
                 _ if !complete => "rebuilding".to_owned(),
@@ -245,6 +248,7 @@ impl Saver {
                 },
                 columns: ty.columns(),
                 reset: saved.reset,
+                gone,
                 changed,
             };
             *saved =
@@ -389,7 +393,7 @@ impl SaverThread {
         let read = self.store.renderings(name, self.from, LOOK, &mut |row| {
             (seen, last) = (seen + 1, row.id);
             if !row.whole {
-                faded.push(row.id);
+                faded.push(Part::Rows.id(row.id));
             }
         });
         match &read {
@@ -434,14 +438,15 @@ impl SaverThread {
             (checkpoint.view.digest, checkpoint.view.rows) = (digest, rows);
         }
         let begun = Instant::now();
-        let rows: usize = checkpoints.iter().map(|checkpoint| checkpoint.changed.len()).sum();
+        let rows: usize = checkpoints.iter().map(|it| it.changed.len() + it.gone.len()).sum();
         let result = self.store.save(job.witness, &checkpoints).map_err(Arc::new);
         let failed = result.is_err();
         let mut views = Vec::with_capacity(numbers.len());
         for (number, checkpoint) in numbers.iter().zip(&checkpoints) {
             let mut ids = Vec::new();
             if failed {
-                ids = checkpoint.changed.iter().map(|row| row.id).collect();
+                ids.clone_from(&checkpoint.gone);
+                ids.extend(checkpoint.changed.iter().map(|row| row.id));
             } else {
                 self.sums[*number].take(checkpoint);
                 *lock(&self.core.vitals[*number].checkpoint) =
@@ -465,39 +470,55 @@ impl SaverThread {
 
 impl Sums {
     pub(crate) fn len(&self) -> u64 {
-        self.rows.len() as u64
+        self.rows
     }
 
     pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// Adds the next row.
-    pub(crate) fn push(&mut self, checksum: u64) {
-        self.rows.push(checksum);
-        self.digest = self.digest.wrapping_add(checksum);
+    /// The checksum of a row; 0 if it is not there.
+    fn get(&self, id: u64) -> u64 {
+        let part = self.parts.get((id >> 32) as usize);
+        part.and_then(|part| part.get(id as u32 as usize)).copied().unwrap_or(0)
+    }
+
+    /// Notes a row, in place of the one of its id; 0 that it is not there.
+    pub(crate) fn set(&mut self, id: u64, checksum: u64) {
+        let before = self.get(id);
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(checksum);
+        self.rows = self.rows + u64::from(checksum != 0) - u64::from(before != 0);
+        let Some(part) = self.parts.get_mut((id >> 32) as usize) else { return };
+        let at = id as u32 as usize;
+        if at >= part.len() && checksum != 0 {
+            part.resize(at + 1, 0);
+        }
+        if let Some(sum) = part.get_mut(at) {
+            *sum = checksum;
+        }
     }
 
     /// Digest and number of rows once this checkpoint is saved.
-    fn after(&self, checkpoint: &ViewCheckpoint) -> (u64, u64) {
-        let (mut digest, mut rows) = (self.digest, self.rows.len() as u64);
+    pub(crate) fn after(&self, checkpoint: &ViewCheckpoint) -> (u64, u64) {
+        let (mut digest, mut rows) = (self.digest, self.rows);
+        // No id is there twice.
+        for id in &checkpoint.gone {
+            let before = self.get(*id);
+            digest = digest.wrapping_sub(before);
+            rows -= u64::from(before != 0);
+        }
         for row in checkpoint.changed.iter() {
-            let before = self.rows.get(row.id as usize).copied().unwrap_or(0);
+            let before = self.get(row.id);
             digest = digest.wrapping_sub(before).wrapping_add(row.checksum);
-            rows = rows.max(u64::from(row.id) + 1);
+            rows += u64::from(before == 0);
         }
         (digest, rows)
     }
 
-    fn take(&mut self, checkpoint: &ViewCheckpoint) {
-        self.digest = checkpoint.view.digest;
-        for row in checkpoint.changed.iter() {
-            let at = row.id as usize;
-            if at >= self.rows.len() {
-                self.rows.resize(at + 1, 0);
-            }
-            self.rows[at] = row.checksum;
-        }
+    pub(crate) fn take(&mut self, checkpoint: &ViewCheckpoint) {
+        checkpoint.gone.iter().for_each(|id| self.set(*id, 0));
+        checkpoint.changed.iter().for_each(|row| self.set(row.id, row.checksum));
+        debug_assert_eq!((self.digest, self.rows), (checkpoint.view.digest, checkpoint.view.rows));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::sync_channel;
 
 use super::checkpoint::Sums;
 use super::slot::{AnyView, ViewType};
-use crate::store::{Checkpoints, SavedRow, SavedView, StoreError, row_checksum};
+use crate::store::{Checkpoints, Part, SavedRow, SavedView, StoreError, row_checksum};
 
 /// How many rows pass from one thread to the other at a time. A view with fewer is loaded by one.
 const PIECE: usize = 4096;
@@ -27,7 +27,7 @@ struct Piece {
 }
 
 struct Place {
-    id: u32,
+    id: u64,
     shown: bool,
     checksum: u64,
     key_end: usize,
@@ -48,26 +48,34 @@ impl Piece {
 struct Loading {
     view: Box<dyn AnyView>,
     sums: Sums,
+    /// The ids from this one on may follow.
+    next: u64,
     damage: Option<String>,
 }
 
 impl Loading {
     fn take(&mut self, piece: &Piece) {
+        if self.damage.is_some() {
+            return;
+        }
         let mut start = 0;
         for Place { id, shown, checksum, key_end, state_end } in &piece.rows {
             let (key, state) = (&piece.bytes[start..*key_end], &piece.bytes[*key_end..*state_end]);
             start = *state_end;
-            let due = self.sums.len();
-            if self.damage.is_some() {
-                return;
-            } else if u64::from(*id) != due {
-                self.damage = Some(format!("row {due} is missing"));
+            // Numbers may be without a row: how many there are, and the digest over all, tell whether one is missing.
+            let what = if *id < self.next {
+                "comes out of turn"
             } else if row_checksum(*id, *shown, key, state) != *checksum {
-                self.damage = Some(format!("the checksum of row {due} does not match it"));
+                "is not what its checksum is of"
             } else if !self.view.restore(*id, key, state) {
-                self.damage = Some(format!("row {due} is no row of this projection"));
-            }
-            self.sums.push(*checksum);
+                "is none of this projection"
+            } else {
+                self.next = *id + 1;
+                self.sums.set(*id, *checksum);
+                continue;
+            };
+            self.damage = Some(format!("{} {what}", Part::name(*id)));
+            return;
         }
     }
 }
@@ -78,8 +86,8 @@ pub(crate) fn load(
     store: &mut dyn Checkpoints,
     saved: &SavedView,
 ) -> Result<(Box<dyn AnyView>, Sums), Unloadable> {
-    let (Loading { view, sums, damage }, read) = std::thread::scope(|scope| {
-        let mut loading = Some(Loading { view: ty.rows(), sums: Sums::default(), damage: None });
+    let (Loading { view, sums, damage, .. }, read) = std::thread::scope(|scope| {
+        let mut loading = Some(Loading { view: ty.rows(), sums: Sums::default(), next: 0, damage: None });
         let (pieces, taken) = sync_channel::<Piece>(2);
         let mut taken = Some(taken);
         let mut other = None;

@@ -44,6 +44,11 @@ impl<T: Twin> Pair<T> {
         &self.lag
     }
 
+    /// Whether a batch has begun.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing
+    }
+
     /// To write where nobody reads yet.
     pub(crate) fn front_mut(&mut self) -> &mut T {
         Arc::make_mut(&mut self.front)

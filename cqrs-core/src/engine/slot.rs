@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,8 +14,8 @@ use crate::error::ChangesError;
 use crate::event::Meta;
 use crate::projection::{Fault, FoldError, JoinSet, Projection, Reads, SignOf, Source};
 use crate::sql::SqlValue;
-use crate::store::{Head, RowImages, SqlColumn};
-use crate::table::{Folder, Rows, Turn, said};
+use crate::store::{Head, Part, RowImages, SqlColumn};
+use crate::table::{Clock, Folder, Rows, Turn, said};
 
 /// Rows of a view, with their type forgotten: an `Rows<P>`.
 pub(crate) type AnyRows = Arc<dyn Any + Send + Sync>;
@@ -96,7 +97,7 @@ pub(crate) trait AnyView: Send {
     fn len(&self) -> usize;
     fn memory(&self) -> usize;
     /// Adds a row out of a checkpoint; whether it is one.
-    fn restore(&mut self, id: u32, key: &[u8], state: &[u8]) -> bool;
+    fn restore(&mut self, id: u64, key: &[u8], state: &[u8]) -> bool;
     /// Notes what has been folded in bulk as changed since the last checkpoint.
     fn settle(&mut self);
     /// Ends the bulk: from here on, readers have a copy of their own.
@@ -111,12 +112,33 @@ pub(crate) trait AnyView: Send {
     fn welcome(&mut self, position: u64, wake: &mut Vec<Waker>);
     /// Forgets what the store has: every row is to be saved, a stretch at a time.
     fn save_all(&mut self);
-    /// The rows to be saved next, at most about `stretch` of those that were never saved, and whether the store has all of them then.
-    fn images(&mut self, stretch: usize) -> (RowImages, bool);
+    /// What is to be saved next: at most about `stretch` of those that were never saved.
+    fn images(&mut self, stretch: usize) -> Images;
     /// Adds a row's image.
     fn image(&self, row: u32, images: &mut RowImages);
-    /// Takes back rows whose saving failed.
-    fn unsaved(&mut self, ids: &[u32]);
+    /// Takes back ids whose saving failed.
+    fn unsaved(&mut self, ids: &[u64]);
+    /// The row of a key.
+    fn find(&self, key: &[u8]) -> Option<u32>;
+    /// How many elements its rows have.
+    fn elements(&self) -> u64;
+    /// The count of the element of this full key.
+    fn count(&self, key: &[u8]) -> Option<u64>;
+    /// Whether what is known beside the rows is this, as a checkpoint has it; or, without one, nothing.
+    fn knows(&self, state: Option<&[u8]>) -> bool;
+    /// The rows' numbers.
+    fn numbers(&self) -> Vec<u32>;
+}
+
+/// What a view has for a checkpoint.
+#[derive(Default)]
+pub(crate) struct Images {
+    /// What the store may have, and is to forget.
+    pub(crate) gone: Vec<u64>,
+    /// In the order of their ids, first those that the store may have.
+    pub(crate) changed: RowImages,
+    /// Whether the store has everything then.
+    pub(crate) complete: bool,
 }
 
 /// A view's rows, and what is known of them.
@@ -131,10 +153,15 @@ pub(crate) struct ViewRows<P: Projection> {
     dirty: Dirty,
     /// Rows from this one on are not in the store.
     saved: u32,
+    dirty_elements: Dirty,
+    /// Elements from this one on are not in the store.
+    saved_elements: u32,
+    /// The clock that the store has; `None` if that is not known.
+    saved_clock: Option<Clock>,
     feed: Arc<Feed<P>>,
 }
 
-/// Rows that changed since the last checkpoint, each once.
+/// Rows, or elements, that changed since the last checkpoint, each once.
 #[derive(Default)]
 struct Dirty {
     marks: Vec<u64>,
@@ -164,6 +191,36 @@ impl Dirty {
     }
 }
 
+/// The numbers of one part that a checkpoint is to have.
+struct Stretch {
+    /// Those that changed and that the store may have, in order: so it comes to each of its pages once.
+    dirty: Vec<u32>,
+    /// The first ones that it does not have.
+    new: Range<u32>,
+}
+
+impl Stretch {
+    fn take(dirty: &mut Dirty, saved: &mut u32, end: u32, stretch: usize) -> Self {
+        // New ones are saved in the order of their numbers; of those beyond the stretch, it does not matter that they changed.
+        let limit = (*saved as usize).saturating_add(stretch).min(end as usize) as u32;
+        let new = *saved..limit.max(*saved);
+        let mut dirty = dirty.take();
+        // After a rebuild that is every row, and none of them is in the store yet.
+        dirty.retain(|number| *number < *saved);
+        dirty.sort_unstable();
+        *saved = new.end;
+        Self { dirty, new }
+    }
+
+    fn len(&self) -> usize {
+        self.dirty.len() + self.new.len()
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.dirty.iter().copied().chain(self.new.clone())
+    }
+}
+
 impl<P: Projection> ViewRows<P> {
     fn new(feed: Arc<Feed<P>>, watched: bool) -> Self {
         Self {
@@ -174,13 +231,24 @@ impl<P: Projection> ViewRows<P> {
             folder: Folder::default(),
             dirty: Dirty::default(),
             saved: 0,
+            dirty_elements: Dirty::default(),
+            saved_elements: 0,
+            saved_clock: Some(Clock::default()),
             feed,
         }
     }
 
     /// What a run is folded into. Does not wait for readers longer than copying the rows would take.
     pub(crate) fn writable(&mut self) -> (&mut Folder, &mut Rows<P>) {
-        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
+        if self.bulk {
+            return (&mut self.folder, self.rows.front_mut());
+        }
+        let begins = !self.rows.is_writing();
+        let rows = self.rows.back_mut();
+        if begins {
+            // Where it is a new copy, the list is that of the batch before.
+            rows.elements.forget_touched();
+        }
         (&mut self.folder, rows)
     }
 
@@ -211,9 +279,7 @@ impl<P: Projection> ViewRows<P> {
 
     fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
         let (front, back) = (self.rows.front(), self.rows.back().filter(|_| self.flipped));
-        let changed = back
-            .iter()
-            .flat_map(|back| self.rows.lag().iter().map(move |&row| (back.show(row), front.show(row))));
+        let changed = back.iter().flat_map(|back| front.changes(back, self.rows.lag()));
         backlog.extend(changed, position)
     }
 }
@@ -271,11 +337,24 @@ impl<P: Projection> AnyView for ViewRows<P> {
         self.rows.front().memory() + back + self.folder.memory()
     }
 
-    fn restore(&mut self, id: u32, key: &[u8], state: &[u8]) -> bool {
+    fn restore(&mut self, id: u64, key: &[u8], state: &[u8]) -> bool {
         let rows = self.rows.front_mut();
-        let restored = catch_unwind(AssertUnwindSafe(|| rows.restore(id, key, state)));
-        self.saved = id.saturating_add(1);
-        restored.unwrap_or(false)
+        match Part::of(id) {
+            Some((Part::Rows, row)) => {
+                self.saved = row.saturating_add(1);
+                catch_unwind(AssertUnwindSafe(|| rows.restore(row, key, state))).unwrap_or(false)
+            }
+            Some((Part::Elements, number)) => {
+                self.saved_elements = number.saturating_add(1);
+                let count = state.try_into().map(u64::from_be_bytes);
+                count.is_ok_and(|count| rows.restore_element(number, key, count))
+            }
+            Some((Part::View, 0)) if key.is_empty() => {
+                self.saved_clock = Clock::read(state);
+                self.saved_clock.map(|clock| rows.clock = clock).is_some()
+            }
+            _ => false,
+        }
     }
 
     fn settle(&mut self) {
@@ -283,6 +362,9 @@ impl<P: Projection> AnyView for ViewRows<P> {
             let touched = self.folder.take_touched();
             self.dirty.add(&touched);
             self.rows.front_mut().reindex(&touched);
+            if !self.rows.front().elements.touched().is_empty() {
+                self.dirty_elements.add(&self.rows.front_mut().take_touched_elements());
+            }
         }
     }
 
@@ -300,10 +382,14 @@ impl<P: Projection> AnyView for ViewRows<P> {
             return None;
         }
         let touched = self.folder.take_touched();
-        if touched.is_empty() {
+        let (front, back) = (self.rows.front(), self.rows.back()?);
+        // They stay with the copy: it is by them that the other catches up.
+        let elements = back.elements.touched();
+        if touched.is_empty() && elements.is_empty() && front.clock == back.clock {
             return None;
         }
         self.dirty.add(&touched);
+        self.dirty_elements.add(elements);
         if P::INDEXES > 0 {
             self.rows.written_mut().reindex(&touched);
         }
@@ -336,28 +422,44 @@ impl<P: Projection> AnyView for ViewRows<P> {
     }
 
     fn save_all(&mut self) {
-        self.saved = 0;
+        (self.saved, self.saved_elements, self.saved_clock) = (0, 0, Some(Clock::default()));
     }
 
-    fn images(&mut self, stretch: usize) -> (RowImages, bool) {
-        // New rows are saved in the order of their numbers; of those beyond the stretch, it does not matter that they changed.
-        let end =
-            (self.saved as usize).saturating_add(stretch).min(self.rows.front().keys().end() as usize) as u32;
-        let mut dirty = self.dirty.take();
-        // After a rebuild that is every row, and none of them is in the store yet.
-        dirty.retain(|row| *row < self.saved);
-        // In the order in which a store has them, so that it comes to each of its pages once.
-        dirty.sort_unstable();
-        let rows = dirty.len() + end.saturating_sub(self.saved) as usize;
-        let mut images = RowImages::with_capacity(rows, P::COLUMNS.len());
-        for row in dirty {
-            self.image(row, &mut images);
+    fn images(&mut self, stretch: usize) -> Images {
+        let rows = self.rows.front().clone();
+        let (row_end, element_end) = (rows.keys().end(), rows.elements_end());
+        let next = Stretch::take(&mut self.dirty, &mut self.saved, row_end, stretch);
+        let left = stretch.saturating_sub(next.new.len());
+        let next_elements =
+            Stretch::take(&mut self.dirty_elements, &mut self.saved_elements, element_end, left);
+        let clock = (self.saved_clock != Some(rows.clock)).then_some(rows.clock);
+        self.saved_clock = Some(rows.clock);
+        let complete = self.saved >= row_end && self.saved_elements >= element_end;
+
+        let room = next.len() + next_elements.len() + usize::from(clock.is_some());
+        let mut changed = RowImages::with_capacity(room, P::COLUMNS.len());
+        let mut gone = Vec::new();
+        for row in next.dirty.iter().copied().filter(|row| !rows.keys().has(*row)) {
+            gone.push(Part::Rows.id(row));
         }
-        for row in self.saved..end {
-            self.image(row, &mut images);
+        for row in next.numbers().filter(|row| rows.keys().has(*row)) {
+            self.image(row, &mut changed);
         }
-        self.saved = end;
-        (images, end == self.rows.front().keys().end())
+        let hidden = |columns: &mut Vec<SqlValue>| {
+            columns.resize(columns.len() + P::COLUMNS.len(), SqlValue::Null);
+        };
+        for number in next_elements.dirty.iter().copied().filter(|number| rows.element(*number).is_none()) {
+            gone.push(Part::Elements.id(number));
+        }
+        for number in next_elements.numbers() {
+            let Some((key, count)) = rows.element(number) else { continue };
+            let count = |out: &mut Vec<u8>| out.extend_from_slice(&count.to_be_bytes());
+            changed.push(Part::Elements.id(number), false, key, count, hidden);
+        }
+        if let Some(clock) = clock {
+            changed.push(Part::View.id(0), false, &[], |out| clock.write(out), hidden);
+        }
+        Images { gone, changed, complete }
     }
 
     fn image(&self, row: u32, images: &mut RowImages) {
@@ -366,7 +468,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
         let shown = catch_unwind(AssertUnwindSafe(|| match self.rows.front().render(row) {
             Some(rendered) => {
                 rendered.sql(&mut columns);
-                rendered.visible()
+                rendered.visible() && self.rows.front().is_due(row, self.rows.front().clock)
             }
             None => false,
         }));
@@ -377,7 +479,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
         columns.resize(P::COLUMNS.len(), SqlValue::Null);
         let key = self.rows.front().keys().key(row);
         images.push(
-            row,
+            Part::Rows.id(row),
             shown,
             key,
             |out| self.rows.front().write_state(row, out),
@@ -385,8 +487,34 @@ impl<P: Projection> AnyView for ViewRows<P> {
         );
     }
 
-    fn unsaved(&mut self, ids: &[u32]) {
-        self.dirty.add(ids);
+    fn unsaved(&mut self, ids: &[u64]) {
+        for id in ids {
+            match Part::of(*id) {
+                Some((Part::Rows, row)) => self.dirty.add(&[row]),
+                Some((Part::Elements, number)) => self.dirty_elements.add(&[number]),
+                _ => self.saved_clock = None,
+            }
+        }
+    }
+
+    fn find(&self, key: &[u8]) -> Option<u32> {
+        self.rows.front().find(key)
+    }
+
+    fn elements(&self) -> u64 {
+        self.rows.front().elements.len() as u64
+    }
+
+    fn count(&self, key: &[u8]) -> Option<u64> {
+        self.rows.front().elements.count(key)
+    }
+
+    fn knows(&self, state: Option<&[u8]>) -> bool {
+        state.map_or(Some(Clock::default()), Clock::read) == Some(self.rows.front().clock)
+    }
+
+    fn numbers(&self) -> Vec<u32> {
+        self.rows.front().keys().rows(0).collect()
     }
 }
 
@@ -441,3 +569,6 @@ impl Slot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! A whole store, checked: nothing is started or changed, and everything that does not hold is told, not only the first.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write};
 
 use super::builder::check;
@@ -11,7 +12,7 @@ use crate::error::StartError;
 use crate::event::Metadata;
 use crate::sql::SqlValue;
 use crate::store::{
-    Checked, Checkpoints, Head, LogEvent, LogReader, RowImages, SavedRow, SavedView, SqlColumn, Store,
+    Checked, Checkpoints, Head, LogEvent, LogReader, Part, RowImages, SavedRow, SavedView, SqlColumn, Store,
     StoreError, StoredType, TypeCounts, Witness, chain, row_checksum,
 };
 use crate::verify::{Finding, Place, Verified, VerifiedView};
@@ -297,7 +298,8 @@ impl CheckViews<'_> {
                 self.hold(saved, None);
             } else {
                 let columns = self.catalog.views[number].columns();
-                self.hold(saved, slot.view.as_deref().map(|view| Anew { view, columns }).as_ref());
+                let anew = slot.view.as_deref().map(|view| Anew { view, columns, numbers: HashMap::new() });
+                self.hold(saved, anew);
                 folded[view] = true;
             }
         }
@@ -305,38 +307,59 @@ impl CheckViews<'_> {
     }
 
     /// Holds a checkpoint against its own checksums, and against the rows of a fold from the beginning, if there are such.
-    fn hold(&mut self, saved: &SavedView, anew: Option<&Anew<'_>>) {
-        for what in self.rows(saved, anew) {
+    fn hold(&mut self, saved: &SavedView, mut anew: Option<Anew<'_>>) {
+        for what in self.rows(saved, anew.as_mut()) {
             self.report.add(Place::View(saved.name.clone()), what);
         }
-        for what in self.sql(saved, anew) {
+        for what in self.sql(saved, anew.as_ref()) {
             self.report.add(Place::Sql(saved.name.clone()), what);
         }
     }
 
-    fn rows(&mut self, saved: &SavedView, anew: Option<&Anew<'_>>) -> Vec<String> {
+    fn rows(&mut self, saved: &SavedView, mut anew: Option<&mut Anew<'_>>) -> Vec<String> {
         let [mut missing, mut broken, mut other] = [const { Alike::new() }; 3];
-        let (mut next, mut rows, mut digest) = (0, 0, 0_u64);
+        let (mut counts, mut digest) = ([0_u64; Part::COUNT], 0_u64);
         let read = self.keeper.rows(&saved.name, &mut |row| {
-            if u64::from(row.id) != next {
-                missing.note(|| format!("row {next} is missing"));
-            }
-            (next, rows, digest) = (u64::from(row.id) + 1, rows + 1, digest.wrapping_add(row.checksum));
-            if row_checksum(row.id, row.shown, row.key, row.state) != row.checksum {
-                broken.note(|| format!("{}: its checksum does not match it", Anew::name(anew, row.id)));
-            } else if let Some(anew) = anew
-                && let Some(how) = anew.differs(&row)
-            {
-                other.note(|| format!("{}: {how}", Anew::name(Some(anew), row.id)));
+            digest = digest.wrapping_add(row.checksum);
+            let part = Part::of(row.id);
+            counts[part.map_or(0, |(part, _)| part as usize)] += 1;
+            let differs = part.zip(anew.as_deref_mut()).and_then(|(part, anew)| anew.differs(part, &row));
+            if part.is_none() || row_checksum(row.id, row.shown, row.key, row.state) != row.checksum {
+                broken.note(|| {
+                    format!("{}: its checksum does not match it", Anew::name(anew.as_deref(), row.id))
+                });
+            } else if let Some(how) = differs {
+                other.note(|| format!("{}: {how}", Anew::name(anew.as_deref(), row.id)));
             }
         });
+        let rows: u64 = counts.iter().sum();
+        let anew = anew.as_deref();
+        if read.is_ok()
+            && let Some(anew) = anew.filter(|anew| anew.view.len() as u64 > counts[0])
+        {
+            for number in anew.unseen() {
+                missing.note(|| format!("row {number}{} is missing", anew.values(number)));
+            }
+        }
         let mut told: Vec<String> = [missing, broken, other].into_iter().filter_map(Alike::told).collect();
         if let Err(error) = read {
             told.push(error.to_string());
-        } else if (rows, digest) != (saved.rows, saved.digest) {
+            return told;
+        }
+        let made = anew.map(|anew| (anew.view.len() as u64, anew.view.elements()));
+        if (rows, digest) != (saved.rows, saved.digest) {
             told.push(format!("it has {rows} rows of {}, or their digest does not match them", saved.rows));
-        } else if let Some(made) = anew.map(|anew| anew.view.len() as u64).filter(|made| *made != rows) {
-            told.push(format!("it has {rows} rows, and a fold of the log from its beginning makes {made}"));
+        } else if let Some((made, elements)) = made.filter(|made| *made != (counts[0], counts[1])) {
+            let of =
+                |elements| if elements == 0 { String::new() } else { format!(" with {elements} elements") };
+            told.push(format!(
+                "it has {} rows{}, and a fold of the log from its beginning makes {made}{}",
+                counts[0],
+                of(counts[1]),
+                of(elements)
+            ));
+        } else if anew.is_some_and(|anew| counts[Part::View as usize] == 0 && !anew.view.knows(None)) {
+            told.push(format!("{} is missing", Part::name(Part::View.id(0))));
         }
         told
     }
@@ -344,10 +367,11 @@ impl CheckViews<'_> {
     fn sql(&mut self, saved: &SavedView, anew: Option<&Anew<'_>>) -> Vec<String> {
         let [mut broken, mut other] = [const { Alike::new() }; 2];
         let read = self.keeper.renderings(&saved.name, 0, usize::MAX, &mut |row| {
+            let name = || Anew::name(anew, Part::Rows.id(row.id));
             if !row.whole {
-                broken.note(|| format!("{}: its checksum does not match it", Anew::name(anew, row.id)));
+                broken.note(|| format!("{}: its checksum does not match it", name()));
             } else if anew.is_some_and(|anew| !anew.shows(row.id, row.columns)) {
-                other.note(|| format!("{}: SQL shows other values", Anew::name(anew, row.id)));
+                other.note(|| format!("{}: SQL shows other values", name()));
             }
         });
         let told = [broken, other].into_iter().filter_map(Alike::told);
@@ -355,30 +379,53 @@ impl CheckViews<'_> {
     }
 }
 
-/// A view as a fold of the log from its beginning makes it.
+/// A view as a fold of the log from its beginning makes it. Its numbers may be others than the stored ones: rows are held against each other by
+/// their keys.
 struct Anew<'a> {
     view: &'a dyn AnyView,
     columns: Vec<SqlColumn>,
+    /// Stored numbers to those here.
+    numbers: HashMap<u32, u32>,
 }
 
 impl Anew<'_> {
-    fn image(&self, id: u32) -> Option<RowImages> {
+    fn image(&self, number: u32) -> RowImages {
         let mut image = RowImages::default();
-        ((id as usize) < self.view.len()).then(|| self.view.image(id, &mut image))?;
-        Some(image)
+        self.view.image(number, &mut image);
+        image
     }
 
-    /// How a stored row that is whole differs from the folded one, if it does.
-    fn differs(&self, stored: &SavedRow<'_>) -> Option<&'static str> {
-        let Some(image) = self.image(stored.id) else {
-            return Some("a fold of the log from its beginning makes no such row");
+    /// How what is stored differs from what was folded, if it does. Notes which row it is.
+    fn differs(&mut self, (part, number): (Part, u32), stored: &SavedRow<'_>) -> Option<&'static str> {
+        const NONE: &str = "a fold of the log from its beginning makes no such row";
+        let same = match part {
+            Part::Rows => {
+                let Some(here) = self.view.find(stored.key) else { return Some(NONE) };
+                self.numbers.insert(number, here);
+                self.image(here)
+                    .iter()
+                    .all(|row| (row.key, row.state, row.shown) == (stored.key, stored.state, stored.shown))
+            }
+            // Their keys begin with the number of the row that they are of.
+            Part::Elements => {
+                let owner = stored.key.split_first_chunk();
+                let owner = owner.map(|(owner, rest)| (self.numbers.get(&u32::from_be_bytes(*owner)), rest));
+                let Some((Some(owner), rest)) = owner else { return Some(NONE) };
+                let count = self.view.count(&[&owner.to_be_bytes(), rest].concat());
+                count.map(u64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice) == Some(stored.state)
+            }
+            Part::View => number == 0 && self.view.knows(Some(stored.state)),
         };
-        let same =
-            |row: SavedRow<'_>| (row.key, row.state, row.shown) == (stored.key, stored.state, stored.shown);
-        (!image.iter().all(same)).then_some(
+        (!same).then_some(
             "a fold of the log from its beginning makes another; unless the projection calls a function that has changed since (raise its \
              `version` then), the checkpoint is wrong",
         )
+    }
+
+    /// The rows here of which none was stored.
+    fn unseen(&self) -> impl Iterator<Item = u32> {
+        let seen: HashSet<u32> = self.numbers.values().copied().collect();
+        self.view.numbers().into_iter().filter(move |number| !seen.contains(number))
     }
 
     /// Whether these are the row's values, as SQL can show them: it knows no NaN.
@@ -390,19 +437,26 @@ impl Anew<'_> {
         let same = |row: SavedRow<'_>| {
             row.columns.len() == columns.len() && row.columns.iter().zip(columns).all(same)
         };
-        self.image(id).is_none_or(|image| image.iter().all(same))
+        self.numbers.get(&id).is_none_or(|number| self.image(*number).iter().all(same))
     }
 
-    /// What a row is called in a finding: its number, and its values if they are known.
-    fn name(anew: Option<&Self>, id: u32) -> String {
-        let mut name = format!("row {id}");
-        let Some((anew, image)) = anew.and_then(|anew| Some((anew, anew.image(id)?))) else { return name };
-        let values = image.iter().flat_map(|row| row.columns).zip(&anew.columns);
-        for (at, (value, column)) in values.enumerate() {
-            let _ = write!(name, "{}{} = {}", if at == 0 { " (" } else { ", " }, column.name, Shown(value));
+    /// What a stored row is called in a finding: its number, and its values if they are known.
+    fn name(anew: Option<&Self>, id: u64) -> String {
+        let here = anew.zip(Part::of(id)).filter(|(_, (part, _))| *part == Part::Rows);
+        let here = here.and_then(|(anew, (_, number))| Some((anew, *anew.numbers.get(&number)?)));
+        Part::name(id) + &here.map_or(String::new(), |(anew, number)| anew.values(number))
+    }
+
+    /// The values of a row here, in parentheses.
+    fn values(&self, number: u32) -> String {
+        let image = self.image(number);
+        let (mut text, mut before) = (String::new(), " (");
+        for (value, column) in image.iter().flat_map(|row| row.columns).zip(&self.columns) {
+            let _ = write!(text, "{before}{} = {}", column.name, Shown(value));
+            before = ", ";
         }
-        name.push_str(if anew.columns.is_empty() { "" } else { ")" });
-        name
+        text.push_str(if text.is_empty() { "" } else { ")" });
+        text
     }
 }
 

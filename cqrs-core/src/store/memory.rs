@@ -383,7 +383,7 @@ struct Checkpoint {
 struct KeptView {
     view: SavedView,
     columns: Vec<SqlColumn>,
-    rows: BTreeMap<u32, KeptRow>,
+    rows: BTreeMap<u64, KeptRow>,
 }
 
 #[derive(Debug)]
@@ -439,6 +439,9 @@ impl Checkpoints for MemoryCheckpoints {
                 kept.columns.clone_from(&saved.columns);
             }
             kept.view.clone_from(&saved.view);
+            for id in &saved.gone {
+                kept.rows.remove(id);
+            }
             kept.rows.extend(saved.changed.iter().map(|row| {
                 let kept = KeptRow {
                     key: row.key.into(),

@@ -314,9 +314,9 @@ pub struct SavedView {
     pub position: u64,
     /// The checksum of that event, by which a log that is not the one it folded is known.
     pub log_checksum: u64,
-    /// How many rows it has, those hidden from readers included.
+    /// How many rows it has, those hidden from readers included, and those of its other [parts](SavedRow::id).
     pub rows: u64,
-    /// The wrapping sum of its rows' checksums.
+    /// The wrapping sum of their checksums.
     pub digest: u64,
     /// `live`, or what stopped it; shown in `_views`, not read back.
     pub state: String,
@@ -339,7 +339,7 @@ pub struct RowImages {
 
 #[derive(Clone, Debug)]
 struct RowImage {
-    id: u32,
+    id: u64,
     shown: bool,
     checksum: u64,
     key_end: usize,
@@ -350,11 +350,12 @@ struct RowImage {
 /// One row of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SavedRow<'a> {
-    /// The row's number in its view: dense from 0, never reused for another key.
-    pub id: u32,
+    /// `part << 32 | number`. Part 0 is the view's rows. Parts 1 and 2 are the elements of their columns, and what it knows beside its rows:
+    /// never shown, and nothing for SQL to see. The number of a row that went is given to a later one.
+    pub id: u64,
     /// The canonical bytes of its key.
     pub key: &'a [u8],
-    /// The exact state of its columns.
+    /// The exact state of its columns; of an element, its count.
     pub state: &'a [u8],
     /// Whether readers see it (`having`).
     pub shown: bool,
@@ -367,7 +368,7 @@ pub struct SavedRow<'a> {
 /// What SQL shows of a row, read back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rendering<'a> {
-    /// The row's number in its view.
+    /// The row's number in its view: its id.
     pub id: u32,
     /// One value a column.
     pub columns: &'a [SqlValue],
@@ -377,10 +378,52 @@ pub struct Rendering<'a> {
 
 /// The checksum of a row in a checkpoint; its definition is part of the file format.
 #[must_use]
-pub fn row_checksum(id: u32, shown: bool, key: &[u8], state: &[u8]) -> u64 {
+pub fn row_checksum(id: u64, shown: bool, key: &[u8], state: &[u8]) -> u64 {
     use xxhash_rust::xxh3::xxh3_64_with_seed as xxh3;
-    // No key is so long that the bit is one of its length's.
-    xxh3(state, xxh3(key, u64::from(id) << 32 | u64::from(shown) << 31 | key.len() as u64 & 0x7fff_ffff))
+    // No key is so long, and no id so large, that they share a bit.
+    let fixed = id.rotate_left(26) ^ (u64::from(shown) << 25 | key.len() as u64 & 0x1ff_ffff);
+    // 0 is that of a row that is not there.
+    xxh3(state, xxh3(key, fixed)).max(1)
+}
+
+/// What a row of a checkpoint is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The view's rows.
+    Rows,
+    /// The elements of their columns.
+    Elements,
+    /// What the view knows beside its rows: one row, of number 0.
+    View,
+}
+
+impl Part {
+    pub(crate) const COUNT: usize = 3;
+
+    pub(crate) const fn id(self, number: u32) -> u64 {
+        (self as u64) << 32 | number as u64
+    }
+
+    /// The part and the number in it; `None` if there is no such part.
+    pub(crate) const fn of(id: u64) -> Option<(Self, u32)> {
+        let part = match id >> 32 {
+            0 => Self::Rows,
+            1 => Self::Elements,
+            2 => Self::View,
+            _ => return None,
+        };
+        Some((part, id as u32))
+    }
+
+    /// What a row of this part is called.
+    pub(crate) fn name(id: u64) -> String {
+        match Self::of(id) {
+            Some((Self::Rows, number)) => format!("row {number}"),
+            Some((Self::Elements, number)) => format!("element {number}"),
+            Some((Self::View, 0)) => "the state beside its rows".into(),
+            _ => format!("what has the id {id}"),
+        }
+    }
 }
 
 impl RowImages {
@@ -407,7 +450,7 @@ impl RowImages {
     /// Adds a row: `state` and `columns` append to the buffers they are given. Returns the row's checksum.
     pub fn push(
         &mut self,
-        id: u32,
+        id: u64,
         shown: bool,
         key: &[u8],
         state: impl FnOnce(&mut Vec<u8>),
@@ -457,6 +500,8 @@ pub struct ViewCheckpoint {
     pub columns: Vec<SqlColumn>,
     /// Forget every row saved before: the view was rebuilt, or is new.
     pub reset: bool,
+    /// The ids of rows that went since the last checkpoint, each once; forgotten before `changed` is taken in. One that is not there is no error.
+    pub gone: Vec<u64>,
     /// Rows that are new or changed since the last checkpoint; a row replaces the one of its id.
     pub changed: RowImages,
 }
@@ -467,10 +512,10 @@ pub trait Checkpoints: Send {
     /// The views that have been saved.
     fn views(&mut self) -> Result<Vec<SavedView>, StoreError>;
 
-    /// Visits every row of a view, by ascending id. Checksums are not verified here.
+    /// Visits every row of a view, of all parts, by ascending id. Checksums are not verified here.
     fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError>;
 
-    /// Visits what SQL shows of up to `limit` rows of a view, by ascending id, beginning with `from`. A store that shows nothing to SQL
+    /// Visits what SQL shows of up to `limit` rows of a view (part 0 of its [ids](SavedRow::id)), by ascending id, beginning with `from`. A store that shows nothing to SQL
     /// visits nothing.
     fn renderings(
         &mut self,

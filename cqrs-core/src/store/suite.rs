@@ -337,7 +337,7 @@ pub(super) fn columns(names: &[(&str, SqlType)]) -> Vec<SqlColumn> {
 }
 
 /// A checkpoint of a view with the columns `customer` and `total`.
-pub(super) fn checkpoint(store: &dyn Store, name: &str, rows: &[(u32, &str, f64, bool)]) -> ViewCheckpoint {
+pub(super) fn checkpoint(store: &dyn Store, name: &str, rows: &[(u64, &str, f64, bool)]) -> ViewCheckpoint {
     let mut changed = RowImages::default();
     let mut digest = 0_u64;
     for (id, key, total, shown) in rows {
@@ -360,12 +360,13 @@ pub(super) fn checkpoint(store: &dyn Store, name: &str, rows: &[(u32, &str, f64,
         },
         columns: columns(&[("customer", SqlType::Text), ("total", SqlType::Real)]),
         reset: false,
+        gone: Vec::new(),
         changed,
     }
 }
 
 /// A view's rows as (id, key, state, shown), their checksums verified.
-pub(super) fn rows(keeper: &mut dyn Checkpoints, view: &str) -> Vec<(u32, Vec<u8>, Vec<u8>, bool)> {
+pub(super) fn rows(keeper: &mut dyn Checkpoints, view: &str) -> Vec<(u64, Vec<u8>, Vec<u8>, bool)> {
     let mut rows = Vec::new();
     let read = keeper.rows(view, &mut |row| {
         assert_eq!(row.checksum, super::row_checksum(row.id, row.shown, row.key, row.state));
@@ -376,7 +377,7 @@ pub(super) fn rows(keeper: &mut dyn Checkpoints, view: &str) -> Vec<(u32, Vec<u8
     rows
 }
 
-fn ids(keeper: &mut dyn Checkpoints, view: &str) -> Vec<u32> {
+fn ids(keeper: &mut dyn Checkpoints, view: &str) -> Vec<u64> {
     rows(keeper, view).into_iter().map(|row| row.0).collect()
 }
 
@@ -416,6 +417,24 @@ fn a_changed_row_replaces_its_own(store: &dyn Store) {
     assert_eq!(kept.iter().map(|row| (row.0, row.3)).collect::<Vec<_>>(), [(0, true), (1, false), (2, true)]);
     assert_eq!(kept[1].2, 3.0_f64.to_bits().to_le_bytes());
     assert_eq!(keeper.views().expect("views"), [next.view]);
+}
+
+fn a_row_that_went_is_forgotten(store: &dyn Store) {
+    let mut keeper = store.checkpoints().expect("the keeper");
+    let (element, state) = (1 << 32 | 7, 2 << 32);
+    let before =
+        [(0, "a", 1.0, true), (1, "b", 2.0, true), (element, "e", 3.0, false), (state, "", 4.0, false)];
+    keeper.save(WITNESS, &[checkpoint(store, "v", &before)]).expect("saved");
+    assert_eq!(ids(&mut *keeper, "v"), [0, 1, element, state]);
+    let mut seen = Vec::new();
+    keeper.renderings("v", 0, 100, &mut |row| seen.push(row.id)).expect("read");
+    assert!(seen.is_empty() || seen == [0, 1], "SQL shows rows: {seen:?}");
+    let mut next = checkpoint(store, "v", &[(1, "c", 5.0, true)]);
+    // What went is forgotten first, and what never was is none.
+    next.gone = vec![0, 1, 900, element];
+    keeper.save(WITNESS, &[next]).expect("saved");
+    let kept: Vec<_> = rows(&mut *keeper, "v").into_iter().map(|row| (row.0, row.1)).collect();
+    assert_eq!(kept, [(1, b"c".to_vec()), (state, Vec::new())]);
 }
 
 fn a_reset_or_new_columns_forget_the_rows(store: &dyn Store) {
@@ -517,6 +536,7 @@ suite! {
     a_reader_follows_the_writer
     a_checkpoint_comes_back
     a_changed_row_replaces_its_own
+    a_row_that_went_is_forgotten
     a_reset_or_new_columns_forget_the_rows
     a_forgotten_view_is_gone
     a_checkpoint_is_all_or_none

@@ -9,10 +9,10 @@ use super::ordered::Ordered;
 /// An element is a key (bytes, which order it among those of its column) with a count. Its full key begins with the row's number and the column's, both big-endian.
 #[derive(Clone, Debug, Default)]
 pub struct Elements {
-    keys: Keys<u64, [u8; 32]>,
-    ordered: Ordered,
+    pub(super) keys: Keys<u64, [u8; 32]>,
+    pub(super) ordered: Ordered,
     /// The elements that were touched since the list was last cleared.
-    touched: Vec<u32>,
+    pub(super) touched: Vec<u32>,
     /// What undoes the changes since [`begin`](Self::begin), last first: an element's full key, and its count before (0: it was not there).
     journal: Option<Vec<(Vec<u8>, u64)>>,
 }

@@ -24,6 +24,8 @@ pub(crate) struct Keys<V, I> {
     gone: usize,
     /// Those numbers, and some that have a row again.
     vacant: Vec<u32>,
+    /// How many rows went so far: of two copies that say the same, neither has removed rows that the other has.
+    removals: u64,
     /// What marks the rows that are touched now: a number that no row bears when the round begins.
     round: u32,
     /// Drawn per table, so that no sender of keys can know which collide.
@@ -95,6 +97,7 @@ impl<V, I: Inline> Default for Keys<V, I> {
             waste: 0,
             gone: 0,
             vacant: Vec::new(),
+            removals: 0,
             round: 1,
             seed: RandomState::new().hash_one(0),
         }
@@ -245,7 +248,9 @@ impl<V, I: Inline> Keys<V, I> {
         self.slots[place.at] = slot(place.hash, row);
         self.vacant.pop();
         self.gone -= 1;
-        self.entries[row as usize] = Entry { round: 0, length, key, value };
+        // Its mark stays: the number is in the list of what was touched once a round, whoever bears it.
+        let round = self.entries[row as usize].round;
+        self.entries[row as usize] = Entry { round, length, key, value };
         Some(row)
     }
 
@@ -260,9 +265,10 @@ impl<V, I: Inline> Keys<V, I> {
         self.reserve(1);
         let Err(place) = self.seek(hash, probe) else { return false };
         let Some((length, key)) = self.own(probe) else { return false };
-        let entry = Entry { round: 0, length, key, value };
+        let mut entry = Entry { round: 0, length, key, value };
         self.slots[place.at] = slot(hash, row);
-        if (row as usize) < self.entries.len() {
+        if let Some(vacated) = self.entries.get(row as usize) {
+            entry.round = vacated.round;
             self.gone -= 1;
             self.entries[row as usize] = entry;
             return true;
@@ -291,6 +297,21 @@ impl<V, I: Inline> Keys<V, I> {
         Some((bytes.len() as u32, beside))
     }
 
+    /// How many rows were ever taken out.
+    pub(crate) fn removals(&self) -> u64 {
+        self.removals
+    }
+
+    /// Says so after these rows have become those of another copy.
+    pub(crate) fn set_removals(&mut self, removals: u64) {
+        self.removals = removals;
+    }
+
+    /// Whether a row of this number has another key than in `other`, or none there.
+    pub(crate) fn parts_from(&self, other: &Self, row: u32) -> bool {
+        self.has(row) && !(other.has(row) && self.key(row) == other.key(row))
+    }
+
     /// Takes a row out. Its number is given to a later one.
     pub(crate) fn remove(&mut self, row: u32) -> V
     where
@@ -302,6 +323,7 @@ impl<V, I: Inline> Keys<V, I> {
         let length = std::mem::replace(&mut entry.length, VACANT) as usize;
         let value = std::mem::take(&mut entry.value);
         self.gone += 1;
+        self.removals += 1;
         self.vacant.push(row);
         if self.vacant.len() > 2 * self.gone + 64 {
             let entries = &self.entries;
@@ -524,6 +546,10 @@ mod tests {
         assert_eq!([keys.touch(0), keys.touch(0)], [true, false]);
         insert(&mut keys, 8, b"b", ());
         assert_eq!([keys.touch(1), keys.touch(1)], [true, false]);
+        keys.remove(1);
+        assert!(!keys.touch(1), "its mark is there");
+        assert_eq!(insert(&mut keys, 9, b"c", ()), Some(1));
+        assert!(!keys.touch(1), "it is the number's");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod chunks;
 mod clock;
 mod elements;
+mod elements_store;
 mod fold;
 mod index;
 mod keys;
@@ -14,8 +15,8 @@ mod window;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use fold::AHEAD;
 pub use elements::{Cell, Cells, Elements, Shown, ShownCells};
+use fold::AHEAD;
 pub(crate) use fold::Folder;
 pub(crate) use rows::Rows;
 pub use clock::Clock;

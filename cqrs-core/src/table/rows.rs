@@ -37,13 +37,27 @@ impl<P: Projection> std::fmt::Debug for Rows<P> {
 
 impl<P: Projection> Clone for Rows<P> {
     fn clone(&self) -> Self {
-        Self { keys: self.keys.clone(), ordered: self.ordered.clone(), elements: self.elements.clone(), clock: self.clock, schedule: self.schedule.clone(), indexes: self.indexes.clone() }
+        Self {
+            keys: self.keys.clone(),
+            ordered: self.ordered.clone(),
+            elements: self.elements.clone(),
+            clock: self.clock,
+            schedule: self.schedule.clone(),
+            indexes: self.indexes.clone(),
+        }
     }
 }
 
 impl<P: Projection> Default for Rows<P> {
     fn default() -> Self {
-        Self { keys: Keys::default(), ordered: OnceLock::new(), elements: Elements::default(), clock: Clock::default(), schedule: None, indexes: vec![OnceLock::new(); P::INDEXES] }
+        Self {
+            keys: Keys::default(),
+            ordered: OnceLock::new(),
+            elements: Elements::default(),
+            clock: Clock::default(),
+            schedule: None,
+            indexes: vec![OnceLock::new(); P::INDEXES],
+        }
     }
 }
 
@@ -80,6 +94,14 @@ impl<P: Projection> Rows<P> {
             ordered.insert(&self.keys, row);
         }
         Some(row)
+    }
+
+    /// Takes a row out, and returns its state. Its elements are the caller's to take, and so is the note that it was touched.
+    pub(crate) fn remove(&mut self, row: u32) -> P::State {
+        if let Some(ordered) = self.ordered.get_mut() {
+            ordered.remove(&self.keys, row);
+        }
+        self.keys.remove(row)
     }
 
     /// The row of a key, if it has one, hidden or not.
@@ -171,12 +193,24 @@ impl<P: Projection> Rows<P> {
         P::Key::check(key) && self.keys.insert_at(row, self.keys.hash(key), &Probe::new(key), state)
     }
 
-    /// Takes a row out, and what it was.
-    pub(crate) fn remove(&mut self, row: u32) -> P::State {
-        if let Some(ordered) = self.ordered.get_mut() {
-            ordered.remove(&self.keys, row);
-        }
-        self.keys.remove(row)
+    /// The first number that no element has ever had.
+    pub(crate) fn elements_end(&self) -> u32 {
+        self.elements.end()
+    }
+
+    /// The full key of an element, and its count.
+    pub(crate) fn element(&self, number: u32) -> Option<(&[u8], u64)> {
+        self.elements.element(number)
+    }
+
+    /// Adds an element out of a checkpoint, under the number it had; whether it can be one.
+    pub(crate) fn restore_element(&mut self, number: u32, key: &[u8], count: u64) -> bool {
+        self.elements.restore(number, key, count)
+    }
+
+    /// The elements that were touched since the list was last cleared, which it is now.
+    pub(crate) fn take_touched_elements(&mut self) -> Vec<u32> {
+        self.elements.take_touched()
     }
 
     /// Makes room for so many rows more.
@@ -186,10 +220,18 @@ impl<P: Projection> Rows<P> {
 
     /// Brings these rows up to `newer`, which differs from them in the `touched` rows only.
     pub(crate) fn catch_up(&mut self, newer: &Self, touched: &[u32]) {
+        if self.keys.removals() != newer.keys.removals() {
+            // First of all, so that a key that moved to another number is free to be put there.
+            for &row in touched {
+                if self.keys.parts_from(&newer.keys, row) {
+                    self.remove(row);
+                }
+            }
+        }
         for &row in touched {
             if self.keys.has(row) {
                 self.keys.value_mut(row).clone_from(newer.keys.value(row));
-            } else {
+            } else if newer.keys.has(row) {
                 let key = newer.keys.key(row);
                 let hash = self.keys.hash(key);
                 // There was room in `newer`.
@@ -199,6 +241,39 @@ impl<P: Projection> Rows<P> {
                 }
             }
         }
+        self.keys.set_removals(newer.keys.removals());
+        self.elements.catch_up(&newer.elements);
+        self.clock = newer.clock;
+        if self.schedule.is_some() {
+            touched.iter().filter(|row| newer.keys.has(**row)).for_each(|row| self.schedule_row(*row));
+        }
+    }
+
+    /// What changed of each key from `before`, which differs from these rows in the `touched` ones only: the row before and after, as readers
+    /// get it, each key once.
+    pub(crate) fn changes<'r>(
+        &'r self,
+        before: &'r Self,
+        touched: &'r [u32],
+    ) -> impl Iterator<Item = (Option<P>, Option<P>)> + 'r {
+        let removed = self.keys.removals() != before.keys.removals();
+        touched
+            .iter()
+            .flat_map(move |&row| {
+                if !removed
+                    || !before.keys.parts_from(&self.keys, row) && !self.keys.parts_from(&before.keys, row)
+                {
+                    return [Some((before.show(row), self.show(row))), None];
+                }
+                // The number has another key than it had: what became of the one, and where the other comes from. A key that moved is told where it was.
+                let went = before.keys.has(row).then(|| {
+                    let moved = self.find(before.keys.key(row));
+                    (before.show(row), moved.and_then(|row| self.show(row)))
+                });
+                let came = self.keys.has(row) && before.find(self.keys.key(row)).is_none();
+                [went, came.then(|| (None, self.show(row)))]
+            })
+            .flatten()
     }
 
     /// Bytes in memory, without what the states themselves have on the heap.

@@ -88,7 +88,7 @@ fn place_checkpoints(place: &Place) -> Vec<ViewCheckpoint> {
                     changed.push(row.id, row.shown, row.key, |out| out.extend_from_slice(row.state), |_| {});
                 })
                 .unwrap();
-            ViewCheckpoint { view, columns: Vec::new(), reset: true, changed }
+            ViewCheckpoint { view, columns: Vec::new(), reset: true, gone: Vec::new(), changed }
         })
         .collect()
 }
@@ -261,8 +261,13 @@ fn tamper(place: &Place, change: impl FnOnce(&mut SavedView)) {
     let mut view = saved(place);
     change(&mut view);
     let columns = crate::engine::slot::ViewType::columns(&crate::engine::slot::TypedView::<Has>::default());
-    let checkpoint =
-        ViewCheckpoint { view, columns, reset: false, changed: crate::store::RowImages::default() };
+    let checkpoint = ViewCheckpoint {
+        view,
+        columns,
+        reset: false,
+        gone: Vec::new(),
+        changed: crate::store::RowImages::default(),
+    };
     let mut checkpoints = place.store().checkpoints().unwrap();
     let witness = checkpoints.witness().unwrap().unwrap();
     checkpoints.save(witness, &[checkpoint]).unwrap();

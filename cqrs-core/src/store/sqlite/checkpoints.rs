@@ -399,11 +399,17 @@ fn save_one(
             Declared { columns, schema: schema_of(connection, &view.name)? }
         }
     };
+    if !saved.gone.is_empty() {
+        let mut delete = connection.prepare_cached(&schema::delete_row(&view.name))?;
+        for id in &saved.gone {
+            delete.execute([id.cast_signed()])?;
+        }
+    }
     let mut scratch = Vec::new();
     let upsert = schema::upsert_row(&view.name, &saved.columns);
     let width = schema::OWN_FROM + saved.columns.len();
     bulk::insert(connection, &upsert, width, saved.changed.iter(), |statement, at, row| {
-        statement.raw_bind_parameter(at, row.id)?;
+        statement.raw_bind_parameter(at, row.id.cast_signed())?;
         statement.raw_bind_parameter(at + 1, row.shown)?;
         statement.raw_bind_parameter(at + 2, row.checksum.cast_signed())?;
         statement.raw_bind_parameter(at + 3, rendered(row.columns.iter().map(value_ref), &mut scratch))?;
@@ -469,7 +475,7 @@ fn hex64(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 fn saved_row<'row>(row: &'row Row<'_>) -> rusqlite::Result<SavedRow<'row>> {
     let blob = |column: usize| row.get_ref(column)?.as_blob().map_err(|error| wrong(column, error));
     Ok(SavedRow {
-        id: row.get(0)?,
+        id: number(row, 0)?,
         shown: row.get(1)?,
         checksum: row.get::<_, i64>(2)?.cast_unsigned(),
         key: blob(3)?,

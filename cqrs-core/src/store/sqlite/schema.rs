@@ -33,7 +33,7 @@ impl Kind {
     pub(super) const fn format(self) -> u32 {
         match self {
             Self::Events => 2,
-            Self::Views => 2,
+            Self::Views => 3,
         }
     }
 
@@ -41,7 +41,7 @@ impl Kind {
     pub(super) const fn oldest_format(self) -> u32 {
         match self {
             Self::Events => 1,
-            Self::Views => 2,
+            Self::Views => 3,
         }
     }
 
@@ -138,7 +138,7 @@ const VIEWS: &str = "
 ";
 
 /// The columns that every view's table has beside its own. `$` is in no Rust identifier, so nothing can collide. `$checksum` is the row's own,
-/// `$rendered` that of the columns shown to SQL.
+/// `$rendered` that of the columns shown to SQL. `$id` has the row's part above its number; what is no row of the view is never shown.
 const ROW: &str = "\"$id\" INTEGER PRIMARY KEY, \"$shown\" INTEGER NOT NULL, \"$checksum\" INTEGER NOT NULL, \
                    \"$rendered\" INTEGER NOT NULL, \"$key\" BLOB NOT NULL, \"$state\" BLOB NOT NULL";
 
@@ -190,6 +190,10 @@ pub(super) fn upsert_row(view: &str, columns: &[SqlColumn]) -> String {
     sql
 }
 
+pub(super) fn delete_row(view: &str) -> String {
+    format!("DELETE FROM {} WHERE \"$id\" = ?", table(view))
+}
+
 pub(super) fn select_rows(view: &str) -> String {
     format!(
         "SELECT \"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\" FROM {} ORDER BY \"$id\"",
@@ -200,9 +204,12 @@ pub(super) fn select_rows(view: &str) -> String {
 /// How many columns come before a view's own in [`select_all`].
 pub(super) const OWN_FROM: usize = 6;
 
-/// Stretches of whole rows.
+/// Stretches of whole rows, of those that can be shown.
 pub(super) fn select_all(view: &str) -> String {
-    format!("SELECT * FROM {} WHERE \"$id\" >= ? ORDER BY \"$id\" LIMIT ?", table(view))
+    format!(
+        "SELECT * FROM {} WHERE \"$id\" >= ? AND \"$id\" < 4294967296 ORDER BY \"$id\" LIMIT ?",
+        table(view)
+    )
 }
 
 /// The names of what [`create_view`] makes.
