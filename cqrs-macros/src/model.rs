@@ -256,7 +256,7 @@ fn understand<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projecti
              row",
         );
     }
-    let missed_from = said("from") && options.from.is_none();
+    let knows_sources = options.from.is_some() || (!said("from") && said("by_hand"));
     let names: Vec<_> =
         fields.iter().filter_map(|field| field.ident.as_ref().map(|i| i.unraw().to_string())).collect();
     let windowed = said("window");
@@ -294,7 +294,7 @@ fn understand<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projecti
         groups: &groups,
         sources: &sources,
         knows_keys: read_keys && !misspelt,
-        knows_sources: !missed_from,
+        knows_sources,
         windowed,
         by_hand: said("by_hand"),
     };
@@ -438,7 +438,7 @@ struct Context<'c> {
     sources: &'c [Source],
     /// Whether every key was understood.
     knows_keys: bool,
-    /// Whether `from` was.
+    /// Whether all that is folded was.
     knows_sources: bool,
     windowed: bool,
     by_hand: bool,
@@ -777,6 +777,20 @@ mod tests {
         understood(item, |model| {
             let Column::Aggregate(at) = &model.fields[1].column else { panic!() };
             assert!(!at.may_be_empty);
+        });
+    }
+
+    #[test]
+    fn all_groups_are_a_prefix_of_the_windows() {
+        let item = "
+            #[__cqrs_projection(
+                from = Added, remove(a::Gone { item, .. }, b::Gone), group_by = item, window = tumbling(at, \"1h\")
+            )]
+            struct Row { item: String, window_end: i64, #[count] n: u64 }";
+        understood(item, |model| {
+            let actions: Vec<_> = actions(&model).into_iter().map(|(_, action, _)| action).collect();
+            let removes = |prefix| Action::Remove { prefix };
+            assert_eq!(actions, [Action::Fold, removes(Some(1)), removes(None)]);
         });
     }
 
