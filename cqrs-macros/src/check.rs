@@ -45,6 +45,10 @@ pub(crate) fn no_source_twice(option: &str, sources: &[Source], errors: &mut Err
             errors.at(&source.path, format!("this source stands in `{option}` twice: keep one"));
             continue;
         }
+        // Arms do not name what removes or is folded by hand.
+        if option != "from" {
+            seen.clear();
+        }
         for event in &source.events {
             if seen.contains(&event.name) {
                 let message = match option {
@@ -116,18 +120,15 @@ pub(crate) fn prefixes(option: &str, args: &[SourceArg], groups: &[Group<'_>], e
             );
             continue;
         }
-        if names.is_empty() {
-            errors.at(rest, "`..` says every row under these keys, and this key has no columns: take it off");
-            continue;
-        }
         if keys.is_empty() {
-            errors.at(
-                rest,
-                format!(
-                    "`..` says every row under the keys that stand before it: name at least the first, `{}`",
-                    names[0]
+            let message = match names.first() {
+                Some(first) => format!(
+                    "`..` says every row under the keys that stand before it: name at least the first, `{first}`"
                 ),
-            );
+                None => "`..` says every row under these keys, and this key has no columns: take it off"
+                    .to_owned(),
+            };
+            errors.at(rest, message);
             continue;
         }
         // What is no key at all is reported as that.

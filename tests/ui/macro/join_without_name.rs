@@ -5,16 +5,15 @@ pub struct Purchased {
     pub customer: String,
     pub item: String,
     pub qty: i32,
-    pub price: f64,
-    pub note: Option<String>,
-    pub tags: Vec<String>,
+    pub at: i64,
+    pub lines: Vec<i64>,
 }
 
-#[projection(from = Purchased, group_by = customer)]
+#[projection(from = Purchased, join(Auctions[item]), group_by = customer)]
 pub struct Row {
     pub customer: String,
-    #[count_distinct(item)]
-    pub items: u64,
+    #[count]
+    pub n: u64,
 }
 
 fn main() {}
