@@ -229,7 +229,7 @@ fn save(view: &mut View, kept: &mut Kept, save: Save, stretch: usize) {
 
 /// A view as a start has it.
 fn restored(kept: &Kept) -> View {
-    let mut view = View::new(Arc::default());
+    let mut view = View::new(Arc::default(), false);
     for (id, (key, state, ..)) in &kept.rows {
         assert!(AnyView::restore(&mut view, *id, key, state), "{id}");
     }
@@ -237,7 +237,7 @@ fn restored(kept: &Kept) -> View {
 }
 
 fn scenario(batches: &[Batch], live: usize, restart: usize) {
-    let mut view = View::new(Arc::default());
+    let mut view = View::new(Arc::default(), false);
     let (mut plain, mut told, mut kept) = (Plain::default(), BTreeMap::new(), Kept::default());
     let mut held = Vec::new();
     for (number, batch) in batches.iter().enumerate() {
@@ -310,7 +310,7 @@ proptest! {
 
     #[test]
     fn sums_are_those_of_what_is_there(batches in batches()) {
-        let mut view = View::new(Arc::default());
+        let mut view = View::new(Arc::default(), false);
         view.go_live();
         let (mut plain, mut kept, mut sums) = (Plain::default(), BTreeMap::new(), Sums::default());
         for batch in &batches {
@@ -346,7 +346,7 @@ fn checkpoint(gone: Vec<u64>, changed: RowImages) -> ViewCheckpoint {
 
 #[test]
 fn a_key_that_moved_to_another_number_is_told_once() {
-    let mut view = View::new(Arc::default());
+    let mut view = View::new(Arc::default(), false);
     view.go_live();
     let (mut plain, mut told) = (Plain::default(), BTreeMap::new());
     for steps in [
@@ -375,7 +375,7 @@ fn a_key_that_moved_to_another_number_is_told_once() {
 
 #[test]
 fn only_the_clock_may_change() {
-    let mut view = View::new(Arc::default());
+    let mut view = View::new(Arc::default(), false);
     view.go_live();
     let mut plain = Plain::default();
     step(&mut view, &mut plain, &Step::Time(5));
@@ -390,7 +390,7 @@ fn only_the_clock_may_change() {
 
 #[test]
 fn what_is_none_is_not_restored() {
-    let mut view = View::new(Arc::default());
+    let mut view = View::new(Arc::default(), false);
     let count = 1_u64.to_be_bytes();
     for (id, key, state) in [
         (0, &b"?"[..], &count[..]),
