@@ -8,6 +8,7 @@
 mod append;
 mod feed;
 mod fold;
+mod language;
 mod read;
 mod report;
 mod start;
@@ -46,13 +47,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let events = workload::events(if quick { 100_000 } else { 1_000_000 });
     let mut report = Report::new(events.len());
     type Part = fn(&[workload::Purchased], &mut Report);
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 7] = [
         ("fold", fold::run),
         ("append", append::run),
         ("callers", append::run_callers),
         ("feed", feed::run),
         ("read", read::run),
         ("start", start::run),
+        ("language", language::run),
     ];
     for (name, run) in parts {
         if wanted(name) {

@@ -13,10 +13,14 @@ use crate::event::Meta;
 use crate::key::KeyWriter;
 use crate::projection::{FoldError, JoinSet, Projection, Reads, SignOf, Source};
 
+/// So many rows are looked for one after the other.
+const FEW: usize = 16;
+
 /// What one event does to a view, until it is done: what undoes it, and what it changed.
 pub(crate) struct Turn<P: Projection> {
     /// The rows that it has touched, in order.
     touched: Vec<Touched<P>>,
+    /// Where in that list a row is, once it is long.
     place: HashMap<u32, usize>,
     pub(super) key: Vec<u8>,
     /// Whether others read this view's rows.
@@ -65,7 +69,6 @@ impl<P: Projection> Turn<P> {
     pub(crate) fn begin(&mut self, rows: &mut Rows<P>, folder: &mut Folder) {
         folder.begin(rows);
         self.touched.clear();
-        self.place.clear();
         self.changes.clear();
         self.clock = rows.clock;
         rows.elements.begin();
@@ -129,20 +132,44 @@ impl<P: Projection> Turn<P> {
 
     /// Notes what a row was, if this event has not touched it yet.
     fn touch(&mut self, rows: &Rows<P>, row: u32) {
-        if self.place.contains_key(&row) {
+        if self.find(row).is_some() {
             return;
         }
         let before = self.watched.then(|| rows.show_at(row, self.clock)).flatten();
         let state = Some(rows.keys().value(row).clone());
-        self.place.insert(row, self.touched.len());
-        self.touched.push(Touched { row, state, before, doomed: false });
+        self.push(Touched { row, state, before, doomed: false });
+    }
+
+    fn push(&mut self, touched: Touched<P>) {
+        if self.touched.len() == FEW {
+            self.place.clear();
+            self.place.extend(self.touched.iter().enumerate().map(|(at, touched)| (touched.row, at)));
+        }
+        if self.touched.len() >= FEW {
+            self.place.insert(touched.row, self.touched.len());
+        }
+        self.touched.push(touched);
+    }
+
+    /// Where a row is in the list of those that were touched.
+    fn find(&self, row: u32) -> Option<usize> {
+        if self.touched.len() > FEW {
+            return self.place.get(&row).copied();
+        }
+        self.touched.iter().rposition(|touched| touched.row == row)
+    }
+
+    /// A row that was touched.
+    fn touched(&mut self, row: u32) -> &mut Touched<P> {
+        let at = self.find(row);
+        &mut self.touched[at.expect("it was touched")]
     }
 
     fn doom(&mut self, rows: &mut Rows<P>, row: u32) {
         self.touch(rows, row);
         rows.elements.remove_row(row);
         *rows.keys_mut().value_mut(row) = P::State::default();
-        self.touched[self.place[&row]].doomed = true;
+        self.touched(row).doomed = true;
     }
 
     /// Makes it as if the event had never been.
@@ -197,7 +224,7 @@ impl<P: Projection> Sink<'_, P> {
         let (state, cells) = self.rows.parts_mut(row);
         fold(state, cells)?;
         let lives = state.turn(sign.into());
-        self.turn.touched[self.turn.place[&row]].doomed = !lives;
+        self.turn.touched(row).doomed = !lives;
         Ok(())
     }
 
@@ -230,13 +257,12 @@ impl<P: Projection> Sink<'_, P> {
         match self.rows.keys().seek(hash, &probe) {
             Ok(row) => {
                 self.touch(row);
-                self.turn.touched[self.turn.place[&row]].doomed = false;
+                self.turn.touched(row).doomed = false;
                 Ok(row)
             }
             Err(place) => {
                 let row = self.rows.put_at(place, &probe, P::State::default()).ok_or_else(FoldError::full)?;
-                self.turn.place.insert(row, self.turn.touched.len());
-                self.turn.touched.push(Touched { row, state: None, before: None, doomed: false });
+                self.turn.push(Touched { row, state: None, before: None, doomed: false });
                 Ok(row)
             }
         }
@@ -249,7 +275,7 @@ impl<P: Projection> Sink<'_, P> {
 
     /// Whether this event has removed a row, so far.
     pub(super) fn is_doomed(&self, row: u32) -> bool {
-        self.turn.place.get(&row).is_some_and(|at| self.turn.touched[*at].doomed)
+        self.turn.find(row).is_some_and(|at| self.turn.touched[at].doomed)
     }
 
     /// Removes the row of the key that was written, if there is one.
