@@ -33,3 +33,6 @@ pub const fn is_column<C: Column>() {}
 
 /// Asks, in one place, whether a user's value can be cloned.
 pub const fn is_clone<T: Clone>() {}
+
+/// Asks, in one place, whether a type can be a column that shows more than one value.
+pub const fn is_value<C: Value>() {}

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
 use syn::{Attribute, LitStr};
 
 use crate::errors::{Errors, did_you_mean, one_of};
 use crate::expr::{Names, bindings, resolve};
-use crate::model::{Action, Column, Each, Group, Kind, Projection, RowField, Source};
+use crate::model::{Action, Column, Each, Group, RowField, Source};
 use crate::options::{Index, Join, KeyArgs, SourceArg};
 use crate::window::Shape;
 
@@ -243,26 +242,6 @@ pub(crate) fn is_folded_from_something(
     false
 }
 
-/// What is understood, and cannot be built yet.
-pub(crate) fn available(model: &Projection<'_>, errors: &mut Errors) {
-    let mut refuse = |span: Span, what: &str| errors.at_span(span, format!("{what} is not available yet"));
-    for field in &model.fields {
-        let Column::Aggregate(aggregate) = &field.column else { continue };
-        let word = match aggregate.kind {
-            Kind::Variance => "`variance`",
-            Kind::Stddev => "`stddev`",
-            Kind::CountDistinct => "`count_distinct`",
-            Kind::Collect => "`collect`",
-            Kind::Top | Kind::TopBy => "`top`",
-            Kind::Any => "`any`",
-            Kind::All => "`all`",
-            Kind::Fold => "`fold`",
-            _ => continue,
-        };
-        refuse(aggregate.span, word);
-    }
-}
-
 /// What a source renames is a key column.
 pub(crate) fn renames_are_keys(sources: &[Source], groups: &[Group<'_>], errors: &mut Errors) {
     let names: Vec<_> = groups.iter().map(|group| group.name.unraw().to_string()).collect();
@@ -278,10 +257,11 @@ pub(crate) fn renames_are_keys(sources: &[Source], groups: &[Group<'_>], errors:
 
 /// Keys are tuples, and tuples end somewhere.
 pub(crate) fn key_has_room(groups: &[Group<'_>], names: &[String], windowed: bool, errors: &mut Errors) {
-    let bounds = names.iter().filter(|name| *name == "window_start" || *name == "window_end").count();
-    let bounds = if windowed { bounds } else { 0 };
+    // One bound of the window tells the windows of a key apart.
+    let bounds =
+        usize::from(windowed && names.iter().any(|name| name == "window_start" || name == "window_end"));
     if let Some(ninth) = groups.get(8 - bounds) {
-        let with = if bounds > 0 { ", those of the window among them" } else { "" };
+        let with = if bounds > 0 { ", that of the window among them" } else { "" };
         errors.at(
             &ninth.name,
             format!(

@@ -44,8 +44,6 @@ pub(crate) struct Projection<'a> {
     pub(crate) each: Option<Each>,
     /// In order: each may use those before it in its key.
     pub(crate) joins: Vec<Join>,
-    /// The names that `each` and the joins bind: in expressions over the event, they are no fields of it.
-    pub(crate) bound: Vec<String>,
     /// The key's columns, without the window's bounds.
     pub(crate) groups: Vec<Group<'a>>,
     pub(crate) window: Option<Window>,
@@ -206,14 +204,6 @@ impl Kind {
 
 /// Reads the item. `None` if what is wrong leaves no projection to speak of.
 pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projection<'a>> {
-    let model = understand(item, errors)?;
-    if errors.is_empty() {
-        check::available(&model, errors);
-    }
-    Some(model)
-}
-
-fn understand<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projection<'a>> {
     if !item.generics.params.is_empty() {
         errors.at(
             &item.generics,
@@ -317,8 +307,6 @@ fn understand<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projecti
         None => snake_case(&item.ident.unraw().to_string()),
     };
     check::name_is_free(&stored, &item.ident, errors);
-    let names_of_each = each.iter().flat_map(|each| each.names.iter().cloned());
-    let bound = names_of_each.chain(options.joins.iter().map(|join| join.name.to_string())).collect();
     let (lateness, max_ahead, keep) = (options.lateness, options.max_ahead, options.keep);
     let (emit_final, unit) = (options.emit_final, options.unit);
     let window = options.window.map(|window| Window {
@@ -338,7 +326,6 @@ fn understand<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projecti
         sources,
         each,
         joins: options.joins,
-        bound,
         groups,
         window,
         fields: row,
@@ -713,7 +700,7 @@ mod tests {
     fn understood<T>(item: &str, look: impl FnOnce(Projection<'_>) -> T) -> T {
         let item: DeriveInput = syn::parse_str(item).unwrap();
         let mut errors = Errors::default();
-        let model = understand(&item, &mut errors);
+        let model = read(&item, &mut errors);
         assert!(errors.is_empty(), "{}", errors.into_tokens());
         look(model.unwrap())
     }
@@ -844,7 +831,6 @@ mod tests {
             )]
             struct Row { item: String, kind: String, #[sum(n if n > 0)] total: u64 }";
         understood(item, |model| {
-            assert_eq!(model.bound, ["item", "n", "listing", "seller", "tax"]);
             assert_eq!(model.each.unwrap().names, ["item", "n"]);
             let joins: Vec<_> = model.joins.iter().map(|join| (join.name.to_string(), join.left)).collect();
             assert_eq!(

@@ -20,6 +20,17 @@ pub(super) fn state(field: &RowField<'_>, aggregate: &Aggregate) -> TokenStream 
     match aggregate.kind {
         Kind::Count => quote!(__cqrs::Count),
         Kind::Avg => quote!(<__Mode as __cqrs::Mode>::Avg),
+        Kind::Variance => quote!(<__Mode as __cqrs::Mode>::Variance),
+        Kind::Stddev => quote!(<__Mode as __cqrs::Mode>::Stddev),
+        Kind::CountDistinct => quote!(<__Mode as __cqrs::Mode>::CountDistinct),
+        Kind::Any => quote!(__cqrs::Any),
+        Kind::All => quote!(__cqrs::All),
+        Kind::Collect => quote_spanned!(ty.span()=> <__Mode as __cqrs::Mode>::Collect<#ty>),
+        Kind::Top | Kind::TopBy => quote_spanned!(ty.span()=> <__Mode as __cqrs::Mode>::Top<#ty>),
+        Kind::Fold => {
+            let custom = &aggregate.custom;
+            quote_spanned!(custom.span()=> <__Mode as __cqrs::Mode>::Custom<#custom>)
+        }
         Kind::Min | Kind::Max => {
             let (extreme, which) = (name("Extreme"), if aggregate.kind == Kind::Min { "Min" } else { "Max" });
             let which = format_ident!("{which}");
@@ -98,8 +109,14 @@ fn one_step(
         quote!(, #local)
     });
     let at = input.value.as_ref().map_or(aggregate.span, Expr::span);
-    let step = Ident::new("step", at);
-    quote!({ #lets __state.#ident.#step(__sign #value #by).map_err(__cqrs::FoldError::column(#name))? })
+    let (method, more) = match (aggregate.kind, &aggregate.limit, &aggregate.n) {
+        (Kind::Collect, Some(limit), _) => ("step_limited", quote!(, (#limit) as usize)),
+        (Kind::Top, _, Some(n)) => ("step", quote!(, #n as usize)),
+        (Kind::TopBy, _, Some(n)) => ("step_by", quote!(, #n as usize)),
+        _ => ("step", TokenStream::new()),
+    };
+    let step = Ident::new(method, at);
+    quote!({ #lets __state.#ident.#step(__sign #value #by #more).map_err(__cqrs::FoldError::column(#name))? })
 }
 
 /// An expression over the event, and the `let`s that it needs before it.

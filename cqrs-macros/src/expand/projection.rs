@@ -57,8 +57,8 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
 /// The types of the row that the macro does not know by their spelling, each with the bound it has to meet.
 fn unknown_types(model: &Projection<'_>) -> Vec<(TokenStream, bool)> {
     let mut types: Vec<(TokenStream, bool)> = Vec::new();
-    for field in &model.fields {
-        let is_key = matches!(field.column, Column::Key(_));
+    for field in model.fields.iter().filter(|field| !is_value(field)) {
+        let is_key = matches!(field.column, Column::Key(_) | Column::WindowStart | Column::WindowEnd);
         // An `Option` can be whatever is in it can be.
         let ty = option_of(field.ty).unwrap_or(field.ty);
         let tokens = quote!(#ty);
@@ -68,6 +68,17 @@ fn unknown_types(model: &Projection<'_>) -> Vec<(TokenStream, bool)> {
         }
     }
     types
+}
+
+/// Whether a column shows more than one value of the events, or one that a user's aggregate makes: then its type is another than those of the others.
+fn is_value(field: &RowField<'_>) -> bool {
+    match &field.column {
+        Column::Aggregate(aggregate) => {
+            matches!(aggregate.kind, Kind::Collect | Kind::Top | Kind::TopBy | Kind::Fold)
+        }
+        Column::Plain | Column::Computed(_) => is_collection(field.ty),
+        _ => false,
+    }
 }
 
 /// One question about each type, at the type.
@@ -80,7 +91,11 @@ fn checks(model: &Projection<'_>) -> TokenStream {
             quote_spanned!(span=> const _: () = __cqrs::is_column::<#ty>();)
         }
     });
-    quote!(#(#questions)*)
+    let values = model.fields.iter().filter(|field| is_value(field)).map(|field| {
+        let ty = field.ty;
+        quote_spanned!(ty.span()=> const _: () = __cqrs::is_value::<#ty>();)
+    });
+    quote!(#(#questions)* #(#values)*)
 }
 
 /// The bounds that [`checks`] asks about, for all the other items to take for granted: a bound behind a `for` is not itself
@@ -93,7 +108,11 @@ fn assumptions(model: &Projection<'_>) -> TokenStream {
             quote!(for<'__k> #ty: __cqrs::Column + __cqrs::Takes<#ty>)
         }
     });
-    quote!(#(#bounds,)*)
+    let values = model.fields.iter().filter(|field| is_value(field)).map(|field| {
+        let ty = field.ty;
+        quote!(for<'__k> #ty: __cqrs::Value)
+    });
+    quote!(#(#bounds,)* #(#values,)*)
 }
 
 fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowField<'m>, &'m Aggregate)> {
@@ -536,7 +555,11 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
             Column::WindowStart => "window start".to_owned(),
             Column::WindowEnd => "window end".to_owned(),
             Column::Plain => "by hand".to_owned(),
-            Column::Aggregate(aggregate) => aggregate_word(aggregate.kind).to_owned(),
+            Column::Aggregate(aggregate) => {
+                let (limit, n, custom) = (&aggregate.limit, &aggregate.n, &aggregate.custom);
+                let more = canonical(&quote!(#limit #n #custom));
+                format!("{} {more}", aggregate_word(aggregate.kind))
+            }
             Column::Computed(expr) => format!("computed {}", canonical(expr)),
         };
         words.push_str(&format!("{} {what}; ", field.ident.unraw()));
@@ -728,6 +751,11 @@ fn questions(model: &Projection<'_>) -> TokenStream {
     };
     if let Some(window) = &model.window {
         ask(window.span, "windowed");
+    }
+    for (_, aggregate) in aggregates(model) {
+        if matches!(aggregate.kind, Kind::First | Kind::Last) {
+            ask(aggregate.span, "keeps_order");
+        }
     }
     for event in model.sources.iter().flat_map(|source| &source.events) {
         match event.action {
