@@ -1,7 +1,7 @@
 //! What generated code names. Not for users: it changes without notice.
 
 pub use crate::aggregate::{
-    Appended,     Cells, Column, Count, First, Last, Max, MayBeEmpty, Min, Mode, ShownCells, State, Takes,
+    Appended, Cells, Column, Count, First, KeepsOrder, Last, Max, MayBeEmpty, Merge, Min, Mode, Retract, ShownCells, State, Takes,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
@@ -9,7 +9,7 @@ pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
 pub use crate::projection::{FoldError, Pass, Projection, Reads, SignOf, Source, SourceVisitor};
 pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape};
 pub use crate::sql::{SqlType, SqlValue};
-pub use crate::value::{KeyInput, KeyPart, Scalar, Value};
+pub use crate::value::{Item, KeyInput, KeyPart, Scalar, Value};
 pub use serde;
 
 #[cfg(feature = "macros")]
@@ -27,3 +27,12 @@ pub const fn is_column<C: Column>() {}
 
 /// Asks, in one place, whether a user's value can be cloned.
 pub const fn is_clone<T: Clone>() {}
+
+/// Asks, in one place, whether all sources keep the order of the log.
+pub const fn keeps_order<M: KeepsOrder>() {}
+
+/// Asks, in one place, whether two states can become one.
+pub const fn can_merge<S: Merge>() {}
+
+/// Asks, in one place, whether a user's aggregate takes values back.
+pub const fn can_retract<A: Retract>() {}

@@ -5,18 +5,36 @@
 //! steps of all columns before it commits any.
 
 mod avg;
+mod back;
+mod collect;
 mod count;
+mod custom;
+mod distinct;
+mod element;
+mod exact;
 mod extreme;
+mod merge;
 mod mode;
 mod order;
+mod spread;
 mod sum;
+mod truth;
 
-pub use avg::{Avg, AvgColumn, AvgInput};
+pub use avg::{Avg, AvgColumn, AvgInput, ExactAvg};
+pub use back::{ExtremeOf, FirstByOf, LastByOf};
+pub use collect::{Collect, CollectInto, CollectStep, Collected, Top, TopColumn};
 pub use count::{Count, CountColumn};
+pub use custom::{Aggregate, Combine, Custom, CustomBack, Gives, Retract};
+pub use distinct::CountDistinct;
 pub use extreme::{Extreme, Max, Min, Which};
-pub use mode::{Appended, Appends, Changing, Mode, Sign};
+pub use merge::Merge;
+pub use mode::{Appended, Appends, Changing, KeepsOrder, Mode, Sign};
 pub use order::{First, FirstBy, Last, LastBy};
-pub use sum::{Addend, Sum};
+pub use spread::{
+    ExactSpread, ExactStddev, ExactVariance, Measure, Rooted, Spread, Squared, Stddev, Variance,
+};
+pub use sum::{Addend, ExactSum, Sum};
+pub use truth::{All, Any, TruthColumn, TruthInput};
 
 pub use crate::table::{Cell, Cells, Shown, ShownCells};
 
@@ -33,12 +51,18 @@ pub trait State: Default + Clone + Send + Sync + 'static {
 }
 
 /// Why an event could not be folded into a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ColumnFault {
     /// The sum does not fit the column's type.
     #[error("the sum does not fit the column's type")]
     Overflow,
+    /// The value is too long to be kept beside others.
+    #[error("the value is longer than the 16 MiB that a row can keep of it")]
+    TooLong,
+    /// A user's aggregate turned the value away.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// The type of a column that holds one value of the events: `T`, or `Option<T>` where there may be none.
@@ -162,6 +186,8 @@ pub(crate) fn write_slot<T: Value>(slot: Option<&T>, out: &mut Vec<u8>) {
     }
 }
 
+#[cfg(test)]
+mod algebra;
 #[cfg(test)]
 mod tests {
     use super::*;

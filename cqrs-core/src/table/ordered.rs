@@ -78,10 +78,6 @@ impl Ordered {
     }
 
     /// Takes out a row, which still has its key.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no form of a projection removes rows yet; the tests do")
-    )]
     pub(crate) fn remove<V, I: Inline>(&mut self, keys: &Keys<V, I>, row: u32) {
         let (at, before) = self.seek(keys, keys.key(row));
         let Some(run) = self.runs.get_mut(at).filter(|run| run.rows.get(before) == Some(&row)) else {
@@ -105,6 +101,18 @@ impl Ordered {
         let rest = self.runs.get(at).map_or(&[][..], |run| &run.rows[before..]);
         let after = self.runs.get(at + 1..).unwrap_or_default();
         rest.iter().chain(after.iter().flat_map(|run| &run.rows)).copied()
+    }
+
+    /// The rows before a key, the last first.
+    pub(super) fn back<'a, V, I: Inline>(
+        &'a self,
+        keys: &Keys<V, I>,
+        key: &[u8],
+    ) -> impl Iterator<Item = u32> + use<'a, V, I> {
+        let (at, before) = self.seek(keys, key);
+        let rest = self.runs.get(at).map_or(&[][..], |run| &run.rows[..before]);
+        let earlier = &self.runs[..at.min(self.runs.len())];
+        rest.iter().rev().chain(earlier.iter().rev().flat_map(|run| run.rows.iter().rev())).copied()
     }
 
     /// The rows whose keys begin with these bytes, in order.
@@ -170,6 +178,8 @@ mod tests {
             }
             let expected: Vec<_> = plain.range(prefix.clone()..).map(|(_, row)| *row).collect();
             prop_assert_eq!(ordered.from(&keys, &prefix).collect::<Vec<_>>(), expected);
+            let expected: Vec<_> = plain.range(..prefix.clone()).rev().map(|(_, row)| *row).collect();
+            prop_assert_eq!(ordered.back(&keys, &prefix).collect::<Vec<_>>(), expected);
             let expected: Vec<_> =
                 plain.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, row)| *row).collect();
             prop_assert_eq!(ordered.under(&keys, &prefix).collect::<Vec<_>>(), expected);
@@ -186,6 +196,8 @@ mod tests {
             }
             let found: Vec<_> =
                 ordered.from(&keys, &1000_u32.to_be_bytes()).map(|row| keys.key(row).to_vec()).collect();
+            let back = ordered.back(&keys, &4000_u32.to_be_bytes()).map(|row| keys.key(row).to_vec());
+            assert!(back.eq((0..4000_u32).rev().map(|n| n.to_be_bytes())));
             assert!(
                 found.iter().map(Vec::as_slice).eq((1000..5000_u32)
                     .map(|n| n.to_be_bytes())
