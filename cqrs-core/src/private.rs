@@ -1,7 +1,8 @@
 //! What generated code names. Not for users: it changes without notice.
 
-pub use crate::aggregate::{ Merge,
-    Appended, Appends, Plain, WindowEnd, Changing, Sign, Live,     Cells, Column, Count, First, Last, Max, MayBeEmpty, Min, Mode, ShownCells, State, Takes,
+pub use crate::aggregate::{
+    All, Any, Appended, Appends, Cells, Changing, Column, Count, First, KeepsOrder, Last, Live, Max, MayBeEmpty, Merge, Min, Mode, Plain,
+    ShownCells, Sign, State, Takes, WindowEnd,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
@@ -36,3 +37,6 @@ pub const fn is_clone<T: Clone>() {}
 
 /// Asks, in one place, whether a type can be a column that shows more than one value.
 pub const fn is_value<C: Value>() {}
+
+/// Asks, in one place, whether all sources keep the order of the log.
+pub const fn keeps_order<M: KeepsOrder>() {}

@@ -1,6 +1,7 @@
 //! `#[avg(..)]`
 
-use super::{Appends, Cell, ColumnFault, Shown, State};
+use super::exact::{Term, Total};
+use super::{Appends, Cell, ColumnFault, Merge, Shown, Sign, State};
 use crate::schema::mix_str;
 use crate::value::Value;
 
@@ -86,6 +87,16 @@ pub struct Avg {
     lost: f64,
 }
 
+/// A float sum with one more number, and what rounding has lost: Neumaier's variant of Kahan summation.
+fn compensated(sum: f64, lost: f64, number: f64) -> (f64, f64) {
+    let next = sum + number;
+    if !next.is_finite() {
+        return (next, lost);
+    }
+    let more = if sum.abs() >= number.abs() { (sum - next) + number } else { (number - next) + sum };
+    (next, lost + more)
+}
+
 impl Avg {
     /// The average with one more number.
     #[inline]
@@ -97,15 +108,7 @@ impl Avg {
                 next.integers = self.integers.checked_add(number).ok_or(ColumnFault::Overflow)?;
             }
             Some(Number::Float(number)) => {
-                // Neumaier's variant of Kahan summation.
-                next.floats = self.floats + number;
-                if next.floats.is_finite() {
-                    next.lost += if self.floats.abs() >= number.abs() {
-                        (self.floats - next.floats) + number
-                    } else {
-                        (number - next.floats) + self.floats
-                    };
-                }
+                (next.floats, next.lost) = compensated(self.floats, self.lost, number);
             }
         }
         next.count += 1;
@@ -138,5 +141,61 @@ impl State for Avg {
             floats: f64::read(input)?,
             lost: f64::read(input)?,
         })
+    }
+}
+
+impl Merge for Avg {
+    fn merge(&mut self, later: &Self, _: &mut Cell<'_>, _: u32) -> Result<(), ColumnFault> {
+        self.integers = self.integers.checked_add(later.integers).ok_or(ColumnFault::Overflow)?;
+        (self.floats, self.lost) = compensated(self.floats, self.lost + later.lost, later.floats);
+        self.count += later.count;
+        Ok(())
+    }
+}
+
+/// The arithmetic mean of what is there now: exact, and rounded once.
+#[derive(Clone, Debug, Default)]
+pub struct ExactAvg(Total);
+
+impl ExactAvg {
+    /// The average with one more number, or one less.
+    pub fn step<I: AvgInput>(&self, sign: impl Into<Sign>, input: &I) -> Result<Option<Self>, ColumnFault> {
+        Ok(input.number().map(|number| Self(self.0.with(sign.into(), number.into()))))
+    }
+    /// Takes the step.
+    pub fn commit(&mut self, step: Option<Self>, _: &mut Cell<'_>) {
+        if let Some(next) = step {
+            *self = next;
+        }
+    }
+    /// The column.
+    pub fn get<C: AvgColumn>(&self, _: &Shown<'_>) -> Option<C> {
+        C::show(self.0.mean())
+    }
+}
+
+impl From<Number> for Term {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Integer(number) => Self::Whole(number),
+            Number::Float(number) => Self::Float(number),
+        }
+    }
+}
+
+impl State for ExactAvg {
+    const SHAPE: u128 = mix_str(4, "exact avg");
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        Total::read(input).map(Self)
+    }
+}
+
+impl Merge for ExactAvg {
+    fn merge(&mut self, later: &Self, _: &mut Cell<'_>, _: u32) -> Result<(), ColumnFault> {
+        self.0 = self.0.plus(&later.0);
+        Ok(())
     }
 }

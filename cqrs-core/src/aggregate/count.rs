@@ -1,6 +1,6 @@
 //! `#[count]`
 
-use super::{Cell, ColumnFault, Shown, Sign, State};
+use super::{Cell, ColumnFault, Merge, Shown, Sign, State};
 use crate::schema::mix_str;
 use crate::value::Value;
 
@@ -51,5 +51,12 @@ impl State for Count {
     }
     fn read(input: &mut &[u8]) -> Option<Self> {
         u64::read(input).map(Self)
+    }
+}
+
+impl Merge for Count {
+    fn merge(&mut self, later: &Self, _: &mut Cell<'_>, _: u32) -> Result<(), ColumnFault> {
+        self.0 += later.0;
+        Ok(())
     }
 }

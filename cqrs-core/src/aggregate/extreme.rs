@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::marker::PhantomData;
 
-use super::{Appends, Cell, Column, ColumnFault, Shown, State, Takes, write_slot};
+use super::{Appends, Cell, Column, ColumnFault, Merge, Shown, State, Takes, write_slot};
 use crate::schema::{mix, mix_str};
 use crate::value::Value;
 
@@ -82,5 +82,16 @@ impl<W: Which, C: Column> State for Extreme<W, C> {
     }
     fn read(input: &mut &[u8]) -> Option<Self> {
         Some(Self { slot: Option::<C::Inner>::read(input)?, which: PhantomData })
+    }
+}
+
+impl<W: Which, C: Column> Merge for Extreme<W, C> {
+    fn merge(&mut self, later: &Self, _: &mut Cell<'_>, _: u32) -> Result<(), ColumnFault> {
+        match (&self.slot, &later.slot) {
+            (_, None) => {}
+            (Some(kept), Some(later)) if later.order(kept) != W::WINS => {}
+            (_, later) => self.slot.clone_from(later),
+        }
+        Ok(())
     }
 }

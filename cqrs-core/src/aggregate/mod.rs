@@ -5,20 +5,38 @@
 //! steps of all columns before it commits any.
 
 mod avg;
+mod back;
+mod collect;
 mod count;
+mod custom;
+mod distinct;
+mod element;
+mod exact;
 mod extreme;
+mod merge;
 mod mode;
 mod order;
 mod plain;
+mod spread;
 mod sum;
+mod truth;
 
-pub use avg::{Avg, AvgColumn, AvgInput};
+pub use avg::{Avg, AvgColumn, AvgInput, ExactAvg};
+pub use back::{ExtremeOf, FirstByOf, LastByOf};
+pub use collect::{Collect, CollectInto, CollectStep, Collected, Top, TopColumn};
 pub use count::{Count, CountColumn};
+pub use custom::{Aggregate, Combine, Custom, CustomBack, Gives, Retract};
+pub use distinct::CountDistinct;
 pub use extreme::{Extreme, Max, Min, Which};
-pub use mode::{Appended, Appends, Changing, Contributions, Live, Mode, Sign, Stays};
+pub use merge::Merge;
+pub use mode::{Appended, Appends, Changing, Contributions, KeepsOrder, Live, Mode, Sign, Stays};
 pub use plain::{Plain, WindowEnd};
 pub use order::{First, FirstBy, Last, LastBy};
-pub use sum::{Addend, Sum};
+pub use spread::{
+    ExactSpread, ExactStddev, ExactVariance, Measure, Rooted, Spread, Squared, Stddev, Variance,
+};
+pub use sum::{Addend, ExactSum, Sum};
+pub use truth::{All, Any, TruthColumn, TruthInput};
 
 pub use crate::table::{Cell, Cells, Shown, ShownCells};
 
@@ -47,12 +65,18 @@ pub trait State: Default + Clone + Send + Sync + 'static {
 }
 
 /// Why an event could not be folded into a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ColumnFault {
     /// The sum does not fit the column's type.
     #[error("the sum does not fit the column's type")]
     Overflow,
+    /// The value is too long to be kept beside others.
+    #[error("the value is longer than the 16 MiB that a row can keep of it")]
+    TooLong,
+    /// A user's aggregate turned the value away.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// The type of a column that holds one value of the events: `T`, or `Option<T>` where there may be none.
@@ -168,20 +192,6 @@ takes_borrowed! {
     Vec<u8>: [u8];
 }
 
-/// TEMP
-pub trait Merge: State {
-    /// TEMP
-    fn merge(&mut self, later: &Self, cell: &mut Cell<'_>, row: u32) -> Result<(), ColumnFault>;
-}
-impl Merge for Count {
-    fn merge(&mut self, later: &Self, cell: &mut Cell<'_>, _: u32) -> Result<(), ColumnFault> {
-        for _ in 0..later.get::<u64>(&crate::table::Elements::default().shown(0).at(0)).unwrap_or(0) {
-            self.commit(Sign::Insert, cell);
-        }
-        Ok(())
-    }
-}
-
 /// The slot of a column that may not have been filled yet.
 pub(crate) fn write_slot<T: Value>(slot: Option<&T>, out: &mut Vec<u8>) {
     out.push(u8::from(slot.is_some()));
@@ -190,6 +200,8 @@ pub(crate) fn write_slot<T: Value>(slot: Option<&T>, out: &mut Vec<u8>) {
     }
 }
 
+#[cfg(test)]
+mod algebra;
 #[cfg(test)]
 mod tests {
     use super::*;

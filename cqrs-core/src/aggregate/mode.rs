@@ -1,7 +1,11 @@
 //! What sources do with what they gave: events stay, rows of another projection can be taken back. It decides, at compile time, what a column
 //! has to keep.
 
-use super::{Avg, Column, Count, Extreme, First, FirstBy, Last, LastBy, State, Sum, Which};
+use super::{
+    Aggregate, Avg, Collect, Column, CountDistinct, Custom, CustomBack, ExactAvg, ExactStddev, ExactSum,
+    ExactVariance, Extreme, ExtremeOf, FirstBy, FirstByOf, LastBy, LastByOf, State, Stddev, Sum, Top, Variance,
+    Which,
+};
 use crate::value::Value;
 
 /// Whether a value comes or goes.
@@ -11,6 +15,16 @@ pub enum Sign {
     Insert,
     /// It is taken back: it has come before, exactly so.
     Remove,
+}
+
+impl Sign {
+    /// What it adds to a count.
+    pub(super) fn by(self) -> i64 {
+        match self {
+            Self::Insert => 1,
+            Self::Remove => -1,
+        }
+    }
 }
 
 /// The sign of a source that takes nothing back: always [`Sign::Insert`].
@@ -44,6 +58,18 @@ pub trait Mode: Send + Sync + 'static {
     type FirstBy<C: Column>: State;
     /// What `#[last(.., by = ..)]` keeps.
     type LastBy<C: Column>: State;
+    /// What `#[variance]` keeps.
+    type Variance: State;
+    /// What `#[stddev]` keeps.
+    type Stddev: State;
+    /// What `#[count_distinct]` keeps.
+    type CountDistinct: State;
+    /// What `#[collect]` keeps.
+    type Collect<C: Value>: State;
+    /// What `#[top]` keeps.
+    type Top<C: Value>: State;
+    /// What a user's aggregate keeps.
+    type Custom<A: Aggregate>: State;
 }
 
 /// What counts whether anything of a row is left.
@@ -94,6 +120,14 @@ impl Live for Contributions {
         self.0 > 0
     }
 }
+/// Modes in which `first` and `last` mean something without a `by`.
+#[diagnostic::on_unimplemented(
+    message = "`first` and `last` go by the log, and a projection is a source here, whose rows come and go",
+    label = "needs an order to go by",
+    note = "write `first(.., by = ..)` or `last(.., by = ..)`"
+)]
+pub trait KeepsOrder: Mode {}
+impl KeepsOrder for Appended {}
 
 /// Sources that take nothing back: events.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +147,12 @@ impl Mode for Appended {
     type Extreme<W: Which, C: Column> = Extreme<W, C>;
     type FirstBy<C: Column> = FirstBy<C>;
     type LastBy<C: Column> = LastBy<C>;
+    type Variance = Variance;
+    type Stddev = Stddev;
+    type CountDistinct = CountDistinct<Self>;
+    type Collect<C: Value> = Collect<Self, C>;
+    type Top<C: Value> = Top<Self, C>;
+    type Custom<A: Aggregate> = Custom<A>;
 }
 
 impl Mode for Changing {
@@ -120,10 +160,15 @@ impl Mode for Changing {
     type Sign = Sign;
     type Or<M: Mode> = Self;
     const RETRACTS: bool = true;
-    // TODO(issue 4): states that take back.
-    type Sum<C: Value> = Sum<C>;
-    type Avg = Avg;
-    type Extreme<W: Which, C: Column> = Extreme<W, C>;
-    type FirstBy<C: Column> = FirstBy<C>;
-    type LastBy<C: Column> = LastBy<C>;
+    type Sum<C: Value> = ExactSum<C>;
+    type Avg = ExactAvg;
+    type Extreme<W: Which, C: Column> = ExtremeOf<W, C>;
+    type FirstBy<C: Column> = FirstByOf<C>;
+    type LastBy<C: Column> = LastByOf<C>;
+    type Variance = ExactVariance;
+    type Stddev = ExactStddev;
+    type CountDistinct = CountDistinct<Self>;
+    type Collect<C: Value> = Collect<Self, C>;
+    type Top<C: Value> = Top<Self, C>;
+    type Custom<A: Aggregate> = CustomBack<A>;
 }

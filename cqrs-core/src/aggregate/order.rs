@@ -1,6 +1,6 @@
 //! `#[first(..)]` and `#[last(..)]`, in log order or `by` an expression.
 
-use super::{Appends, Cell, Column, ColumnFault, Shown, State, Takes, write_slot};
+use super::{Appends, Cell, Column, ColumnFault, Merge, Shown, State, Takes, write_slot};
 use crate::schema::{mix, mix_str};
 use crate::value::{OrderInput, Value};
 
@@ -168,6 +168,18 @@ macro_rules! by_order {
             }
             fn read(input: &mut &[u8]) -> Option<Self> {
                 Ordered::read(input).map(Self)
+            }
+        }
+
+        impl<C: Column> Merge for $name<C> {
+            fn merge(&mut self, later: &Self, _: &mut Cell<'_>, _: u32) -> Result<(), ColumnFault> {
+                let kept_wins: fn(&[u8], &[u8]) -> bool = $kept_wins;
+                match (&self.0.by, &later.0.by) {
+                    (_, None) => {}
+                    (Some(kept), Some(later)) if kept_wins(kept, later) => {}
+                    _ => self.0.clone_from(&later.0),
+                }
+                Ok(())
             }
         }
     )* };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Appends, Cell, ColumnFault, Shown, State};
+use super::exact::{Sums, Term, Total};
+use super::{Appends, Cell, ColumnFault, Merge, Shown, Sign, State};
 use crate::schema::{mix, mix_str};
 use crate::value::Value;
 
@@ -16,12 +17,24 @@ use crate::value::Value;
 pub trait Addend<C> {
     /// The sum with this added to it; `Ok(None)` if there is nothing to add.
     fn add_to(&self, sum: &C) -> Result<Option<C>, ColumnFault>;
+    /// The same, in a form that can be taken back.
+    #[doc(hidden)]
+    fn term(&self) -> Option<Term>;
+    /// The column of a sum.
+    #[doc(hidden)]
+    fn show(total: &Total) -> Result<C, ColumnFault>;
 }
 
 impl<C, I: Addend<C>> Addend<C> for Option<I> {
     #[inline]
     fn add_to(&self, sum: &C) -> Result<Option<C>, ColumnFault> {
         self.as_ref().map_or(Ok(None), |addend| addend.add_to(sum))
+    }
+    fn term(&self) -> Option<Term> {
+        self.as_ref().and_then(I::term)
+    }
+    fn show(total: &Total) -> Result<C, ColumnFault> {
+        I::show(total)
     }
 }
 
@@ -35,6 +48,13 @@ macro_rules! addend {
                 let plus: fn($to, $to) -> Option<$to> = $plus;
                 plus(*sum, widen(*self)).map(Some).ok_or(ColumnFault::Overflow)
             }
+            fn term(&self) -> Option<Term> {
+                let widen: fn($from) -> $to = $widen;
+                Some(Sums::term(widen(*self)))
+            }
+            fn show(total: &Total) -> Result<$to, ColumnFault> {
+                Sums::of(total).ok_or(ColumnFault::Overflow)
+            }
         }
         impl Addend<Option<$to>> for $from {
             #[inline]
@@ -44,6 +64,12 @@ macro_rules! addend {
                     None => Ok(Some(Some(widen(*self)))),
                     Some(sum) => Ok(Addend::<$to>::add_to(self, sum)?.map(Some)),
                 }
+            }
+            fn term(&self) -> Option<Term> {
+                Addend::<$to>::term(self)
+            }
+            fn show(total: &Total) -> Result<Option<$to>, ColumnFault> {
+                (total.count() > 0).then(|| <Self as Addend<$to>>::show(total)).transpose()
             }
         }
     };
@@ -90,7 +116,7 @@ addend! { jiff::SignedDuration, jiff::SignedDuration, |d| d, jiff::SignedDuratio
 addend! { chrono::TimeDelta, chrono::TimeDelta, |d| d, |a, b| a.checked_add(&b) }
 #[cfg(feature = "rust_decimal")]
 mod decimals {
-    use super::{Addend, ColumnFault};
+    use super::{Addend, ColumnFault, Sums, Term, Total};
     use rust_decimal::Decimal;
     checked! {
         Decimal into Decimal;
@@ -136,5 +162,67 @@ impl<C: Value> State for Sum<C> {
     }
     fn read(input: &mut &[u8]) -> Option<Self> {
         C::read(input).map(Self)
+    }
+}
+
+impl<C: Value + Addend<C>> Merge for Sum<C> {
+    fn merge(&mut self, later: &Self, _: &mut Cell<'_>, _: u32) -> Result<(), ColumnFault> {
+        if let Some(sum) = later.0.add_to(&self.0)? {
+            self.0 = sum;
+        }
+        Ok(())
+    }
+}
+
+/// The sum of what is there now: nothing is lost of what was added, so it can be taken back. A float is the exact sum, rounded once.
+///
+/// A sum that does not fit the column's type faults at each step: also one that a later step would have brought back.
+#[derive(Clone, Debug)]
+pub struct ExactSum<C> {
+    total: Total,
+    shown: C,
+}
+
+impl<C: Value> Default for ExactSum<C> {
+    fn default() -> Self {
+        Self { total: Total::default(), shown: Sum::default().0 }
+    }
+}
+
+impl<C: Value> ExactSum<C> {
+    /// The sum with one more addend, or one less; `Ok(None)` if there is nothing to add.
+    pub fn step<I: Addend<C>>(&self, sign: impl Into<Sign>, input: &I) -> Result<Option<Self>, ColumnFault> {
+        let Some(term) = input.term() else { return Ok(None) };
+        let total = self.total.with(sign.into(), term);
+        Ok(Some(Self { shown: I::show(&total)?, total }))
+    }
+    /// Takes the step.
+    pub fn commit(&mut self, step: Option<Self>, _: &mut Cell<'_>) {
+        if let Some(next) = step {
+            *self = next;
+        }
+    }
+    /// The column.
+    pub fn get(&self, _: &Shown<'_>) -> Option<C> {
+        Some(self.shown.clone())
+    }
+}
+
+impl<C: Value> State for ExactSum<C> {
+    const SHAPE: u128 = mix(mix_str(4, "exact sum"), C::SHAPE);
+    fn write(&self, out: &mut Vec<u8>) {
+        self.total.write(out);
+        self.shown.write(out);
+    }
+    fn read(input: &mut &[u8]) -> Option<Self> {
+        Some(Self { total: Total::read(input)?, shown: C::read(input)? })
+    }
+}
+
+impl<C: Value + Addend<C>> Merge for ExactSum<C> {
+    fn merge(&mut self, later: &Self, _: &mut Cell<'_>, _: u32) -> Result<(), ColumnFault> {
+        let total = self.total.plus(&later.total);
+        *self = Self { shown: C::show(&total)?, total };
+        Ok(())
     }
 }

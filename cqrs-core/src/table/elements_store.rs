@@ -79,29 +79,6 @@ impl Elements {
         self.forget_touched();
     }
 
-    /// Puts an element, or takes it out (0), by hand.
-    #[cfg(test)]
-    pub(crate) fn set(&mut self, key: &[u8], count: u64) {
-        let found = self.keys.find(self.keys.hash(key), &Probe::new(key));
-        if found.is_none() && count == 0 {
-            return;
-        }
-        let number = found.unwrap_or_else(|| {
-            let number = self.keys.next();
-            assert!(self.insert_at(number, key, count));
-            number
-        });
-        if self.keys.touch(number) {
-            self.touched.push(number);
-        }
-        if count == 0 {
-            self.ordered.remove(&self.keys, number);
-            self.keys.remove(number);
-        } else {
-            *self.keys.value_mut(number) = count;
-        }
-    }
-
     /// Whether the order has each element once, by its key.
     #[cfg(test)]
     pub(crate) fn is_ordered(&self) -> bool {

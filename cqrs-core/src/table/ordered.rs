@@ -178,6 +178,8 @@ mod tests {
             }
             let expected: Vec<_> = plain.range(prefix.clone()..).map(|(_, row)| *row).collect();
             prop_assert_eq!(ordered.from(&keys, &prefix).collect::<Vec<_>>(), expected);
+            let expected: Vec<_> = plain.range(..prefix.clone()).rev().map(|(_, row)| *row).collect();
+            prop_assert_eq!(ordered.before(&keys, &prefix).collect::<Vec<_>>(), expected);
             let expected: Vec<_> =
                 plain.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, row)| *row).collect();
             prop_assert_eq!(ordered.under(&keys, &prefix).collect::<Vec<_>>(), expected);
@@ -194,6 +196,8 @@ mod tests {
             }
             let found: Vec<_> =
                 ordered.from(&keys, &1000_u32.to_be_bytes()).map(|row| keys.key(row).to_vec()).collect();
+            let back = ordered.before(&keys, &4000_u32.to_be_bytes()).map(|row| keys.key(row).to_vec());
+            assert!(back.eq((0..4000_u32).rev().map(|n| n.to_be_bytes())));
             assert!(
                 found.iter().map(Vec::as_slice).eq((1000..5000_u32)
                     .map(|n| n.to_be_bytes())

@@ -3,10 +3,13 @@
 //! A value has one canonical form in bytes, and bytes order as values do. Keys are compared, hashed and stored in that form, so
 //! the table of rows is code over bytes, compiled once, and not once a projection.
 
+mod collection;
 mod foreign;
 mod scalar;
 #[cfg(test)]
 mod tests;
+
+pub use collection::Item;
 
 use std::cmp::Ordering;
 
@@ -51,6 +54,12 @@ pub trait Value: Clone + Send + Sync + Sized + 'static {
     /// Passes over a value in canonical form, without making it; `false` if the bytes are no value of this type.
     fn skip_key(input: &mut &[u8]) -> bool {
         Self::read_key(input).is_some()
+    }
+
+    /// Appends the canonical form of what is there, the same of `T` and `Option<T>`; `false` if nothing is.
+    fn write_some(&self, out: &mut Vec<u8>) -> bool {
+        self.write_key(out);
+        true
     }
 
     /// The order of `min`, `max` and `by`: total, also for floats.
@@ -156,11 +165,19 @@ impl KeyInput<Vec<u8>> for &[u8] {
 pub trait OrderInput {
     /// Appends bytes that order as the values do.
     fn write_order(&self, out: &mut Vec<u8>);
+    /// Appends the bytes of what is there, the same of `T` and `Option<T>`; `false` if nothing is.
+    fn write_there(&self, out: &mut Vec<u8>) -> bool {
+        self.write_order(out);
+        true
+    }
 }
 
 impl<T: Value> OrderInput for T {
     fn write_order(&self, out: &mut Vec<u8>) {
         self.write_key(out);
+    }
+    fn write_there(&self, out: &mut Vec<u8>) -> bool {
+        self.write_some(out)
     }
 }
 
@@ -173,6 +190,24 @@ impl OrderInput for &str {
 impl OrderInput for Option<&str> {
     fn write_order(&self, out: &mut Vec<u8>) {
         KeyInput::<Option<String>>::write_key(self, out);
+    }
+    fn write_there(&self, out: &mut Vec<u8>) -> bool {
+        self.is_some_and(|text| text.write_there(out))
+    }
+}
+
+impl OrderInput for &[u8] {
+    fn write_order(&self, out: &mut Vec<u8>) {
+        KeyInput::<Vec<u8>>::write_key(self, out);
+    }
+}
+
+impl OrderInput for Option<&[u8]> {
+    fn write_order(&self, out: &mut Vec<u8>) {
+        KeyInput::<Option<Vec<u8>>>::write_key(self, out);
+    }
+    fn write_there(&self, out: &mut Vec<u8>) -> bool {
+        self.is_some_and(|bytes| bytes.write_there(out))
     }
 }
 
@@ -220,6 +255,10 @@ impl<T: Scalar> Value for Option<T> {
         if let Some(value) = self {
             value.write_key(out);
         }
+    }
+
+    fn write_some(&self, out: &mut Vec<u8>) -> bool {
+        self.as_ref().is_some_and(|value| value.write_some(out))
     }
 
     fn read_key(input: &mut &[u8]) -> Option<Self> {

@@ -40,6 +40,7 @@ properties! {
     i8s: i8; i16s: i16; i32s: i32; i64s: i64; i128s: i128; u8s: u8; u16s: u16; u32s: u32; u64s: u64; u128s: u128;
     bools: bool; chars: char; strings: String; bytes: Vec<u8>; maybe: Option<String>; maybe_int: Option<i16>;
     durations: std::time::Duration;
+    lists: Vec<String>; sets: std::collections::BTreeSet<i16>; maps: std::collections::BTreeMap<String, u16>;
 }
 
 fn zeros() -> impl Strategy<Value = Vec<char>> {
