@@ -109,3 +109,7 @@ pub fn generate(n: usize, start: i64) -> impl Iterator<Item = Nexmark> {
 pub fn side_input() -> impl Iterator<Item = SideInput> {
     (0..10_000).map(|key| SideInput { key, value: format!("value-{key}") })
 }
+
+/// 2015-07-15 07:59:50 UTC: after 10,000 events the hour is another.
+#[allow(dead_code)] // only the tests begin there
+pub const BEFORE_EIGHT: i64 = 1_436_947_190_000;

@@ -585,7 +585,7 @@ pub mod q9 {
     );
 }
 
-/// Log to file system: the partition stands first in the key, so that `rows_of((day, minute))` are what would be in its file.
+/// Log to file system: the partition stands first in the key, so that `rows_of("2015-07-15/23:59")` are what would be in its file.
 ///
 /// ```sql
 /// SELECT auction, bidder, price, dateTime, extra, DATE_FORMAT(dateTime, 'yyyy-MM-dd'), DATE_FORMAT(dateTime, 'HH:mm')
@@ -596,11 +596,10 @@ pub mod q10 {
 
     #[projection(
         from = Nexmark { Bid, .. },
-        group_by = (dt = day(date_time), hm = minute(date_time), position = meta.position),
+        group_by = (file = format(date_time, "%Y-%m-%d/%H:%M"), position = meta.position),
     )]
     pub struct LogLine {
-        pub dt: String,
-        pub hm: String,
+        pub file: String,
         pub position: u64,
         #[last]
         pub auction: u64,
@@ -612,6 +611,10 @@ pub mod q10 {
         pub date_time: i64,
         #[last]
         pub extra: String,
+        #[last(day(date_time))]
+        pub dt: String,
+        #[last(minute(date_time))]
+        pub hm: String,
     }
 
     pub const QUERY: Query = query!("q10", LogLine { auction, bidder, price, date_time, extra, dt, hm });
