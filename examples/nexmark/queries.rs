@@ -512,7 +512,7 @@ pub mod q8 {
     pub const QUERY: Query = query!("q8", NewUser { id, name, window_start });
 }
 
-/// Winning bids. The columns of the auction are looked up once, by whoever reads: `auction` is their key in `Auctions`.
+/// Winning bids: of those with the highest price, the first one.
 ///
 /// ```sql
 /// SELECT id, itemName, description, initialBid, reserve, dateTime, expires, seller, category, extra,
@@ -554,13 +554,13 @@ pub mod q9 {
         pub category: u64,
         #[last(listing.extra.as_str())]
         pub extra: String,
-        #[first(bidder, by = (-price, date_time))]
+        #[first(bidder, by = -price)]
         pub bidder: u64,
         #[max(price)]
         pub price: i64,
-        #[first(date_time, by = (-price, date_time))]
+        #[first(date_time, by = -price)]
         pub bid_date_time: i64,
-        #[first(extra, by = (-price, date_time))]
+        #[first(extra, by = -price)]
         pub bid_extra: String,
     }
 
@@ -1074,19 +1074,19 @@ pub mod q18 {
 /// SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC) AS rank_number FROM bid)
 /// WHERE rank_number <= 10
 /// ```
-#[cfg(any())] // needs `top`
+#[cfg(any())] // needs `top`, which gives the earlier one of equals first
 pub mod q19 {
     use super::*;
 
-    /// Of bids at the same price, the earlier one is first.
+    /// Of bids at the same price, the earlier one is to be first.
     #[projection(from = Nexmark { Bid, .. }, group_by = auction)]
     pub struct TopBids {
         pub auction: u64,
-        #[top(10, price, by = (price, -date_time))]
+        #[top(10, price, by = price)]
         pub prices: Vec<i64>,
-        #[top(10, bidder, by = (price, -date_time))]
+        #[top(10, bidder, by = price)]
         pub bidders: Vec<u64>,
-        #[top(10, date_time, by = (price, -date_time))]
+        #[top(10, date_time, by = price)]
         pub date_times: Vec<i64>,
     }
 

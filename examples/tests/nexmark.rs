@@ -206,6 +206,27 @@ fn every_query_answers_as_sqlite_does_when_the_hour_changes() {
     compare(20_000, BEFORE_EIGHT);
 }
 
+/// Where `NOT_SAYABLE` says that a look-up is less than an inner join, and where it need not say so.
+#[test]
+fn look_ups_are_inner_joins_but_for_those_who_come_later() {
+    let engine = Engine::in_memory().event::<Nexmark>().start().unwrap();
+    engine.append_all(generate(100_000, BEFORE_MIDNIGHT)).wait().unwrap();
+    let db = database(&engine, 100_000, BEFORE_MIDNIGHT);
+    let count = |sql: &str| select(&db, sql).len();
+    let sql = |name: &str| SQL.iter().find(|(of, _)| *of == name).unwrap().1;
+    for (name, as_of, rows, missed) in
+        [("q3", " AND p.position < a.position", 669, 2), ("q20", " AND a.position < b.position", 14_106, 787)]
+    {
+        assert!(sql(name).contains(as_of));
+        let found = count(sql(name));
+        assert_eq!((name, found, count(&sql(name).replace(as_of, "")) - found), (name, rows, missed));
+    }
+    // q4, q6 and q9 want a bid that is not older than its auction, and the generator's times are in the order of the log.
+    let late = "SELECT 1 FROM auction a, bid b WHERE a.id = b.auction AND b.date_time >= a.date_time AND b.position < a.position";
+    assert_eq!(count(late), 0);
+    engine.close().wait().unwrap();
+}
+
 #[test]
 fn a_difference_is_found() {
     let row = |number: i64, text: &str| vec![Cell::from(number), Cell::from(text.to_owned())];
@@ -219,6 +240,33 @@ fn a_difference_is_found() {
         vec![],
     ] {
         assert!(difference(rows(), other).is_some());
+    }
+}
+
+/// As its user runs it. Cargo builds the examples of a package before it runs the package's tests, next to where the tests are.
+#[test]
+fn the_example_tells_the_size_of_each_answer_and_what_cannot_be_said() {
+    let mut folder = std::env::current_exe().unwrap();
+    folder.pop();
+    folder.pop();
+    let parent = tempfile::tempdir().unwrap();
+    let run = || {
+        let mut command = std::process::Command::new(folder.join("examples").join("nexmark"));
+        let output = command.arg("5000").arg(parent.path().join("house")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (first, second) = (run(), run());
+    assert!(first.contains("5000 events through") && second.contains("The events of an earlier run."));
+    let answers = |text: &str| text.lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(answers(&first), answers(&second));
+    let has = |name: &str, end: &str| first.lines().any(|line| line.starts_with(name) && line.ends_with(end));
+    for query in queries::all() {
+        assert!(has(query.name, " rows"), "{first}");
+    }
+    assert!(has("q0 ", " 4600 rows"), "46 of 50 events are bids: {first}");
+    for (name, why) in queries::NOT_SAYABLE {
+        assert!(has(name, why), "{first}");
     }
 }
 
