@@ -33,7 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             engine.append_all(events.by_ref().take(1_000)).durable().wait()?;
         }
         engine.append_all(Vec::<Nexmark>::new()).wait()?;
-        println!("{n} events through {} queries in {:.1} s.\n", queries.len(), started.elapsed().as_secs_f64());
+        println!(
+            "{n} events through {} queries in {:.1} s.\n",
+            queries.len(),
+            started.elapsed().as_secs_f64()
+        );
     } else {
         println!("The events of an earlier run.\n");
     }

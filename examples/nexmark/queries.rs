@@ -80,10 +80,7 @@ pub const NOT_SAYABLE: [(&str, &str); 5] = [
         "said for the last ten auctions as they are now: AVG(..) OVER (ROWS ..) would be a row for each auction, as it was after that \
          auction",
     ),
-    (
-        "q10",
-        "the rows, by partition; a view is no writer of files",
-    ),
+    ("q10", "the rows, by partition; a view is no writer of files"),
     (
         "q12",
         "said over the time at which a bid was recorded, which is the same in each replay: PROCTIME() is the time at which an operator \
@@ -96,9 +93,7 @@ macro_rules! queries {
     ($($(#[$attribute:meta])* $name:ident,)*) => {
         /// Every query that is turned on, in order.
         pub fn all() -> Vec<Query> {
-            let mut queries = Vec::new();
-            $($(#[$attribute])* queries.push($name::QUERY);)*
-            queries
+            Vec::from([$($(#[$attribute])* $name::QUERY,)*])
         }
     };
 }
@@ -691,11 +686,7 @@ pub mod q12 {
             let rows = engine.view::<RecordedBids>().rows()?;
             Ok(rows
                 .map(|row| {
-                    vec![
-                        row.bidder.into(),
-                        row.bid_count.into(),
-                        Cell::from(row.window_start.as_micros()),
-                    ]
+                    vec![row.bidder.into(), row.bid_count.into(), Cell::from(row.window_start.as_micros())]
                 })
                 .collect())
         },
@@ -740,7 +731,8 @@ pub mod q13 {
         pub value: String,
     }
 
-    pub const QUERY: Query = query!("q13", BidWithSide { auction, bidder, price, date_time, value } over Side);
+    pub const QUERY: Query =
+        query!("q13", BidWithSide { auction, bidder, price, date_time, value } over Side);
 }
 
 /// Calculation.
@@ -793,10 +785,8 @@ pub mod q14 {
         text.chars().filter(|c| *c == character).count() as u64
     }
 
-    pub const QUERY: Query = query!(
-        "q14",
-        Calculation { auction, bidder, price, bid_time_type, date_time, extra, c_counts }
-    );
+    pub const QUERY: Query =
+        query!("q14", Calculation { auction, bidder, price, bid_time_type, date_time, extra, c_counts });
 }
 
 /// Bidding statistics.
@@ -1270,5 +1260,6 @@ pub mod q22 {
         text.split(separator).nth(index)
     }
 
-    pub const QUERY: Query = query!("q22", BidDirectories { auction, bidder, price, channel, dir1, dir2, dir3 });
+    pub const QUERY: Query =
+        query!("q22", BidDirectories { auction, bidder, price, channel, dir1, dir2, dir3 });
 }

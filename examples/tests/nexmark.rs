@@ -231,7 +231,11 @@ fn look_ups_are_inner_joins_but_for_those_who_come_later() {
 fn a_difference_is_found() {
     let row = |number: i64, text: &str| vec![Cell::from(number), Cell::from(text.to_owned())];
     let rows = || vec![row(1, "a"), row(2, "b"), row(2, "b")];
-    assert_eq!(difference(rows(), vec![row(2, "b"), row(1, "a"), row(2, "b")]), None, "the order does not count");
+    assert_eq!(
+        difference(rows(), vec![row(2, "b"), row(1, "a"), row(2, "b")]),
+        None,
+        "the order does not count"
+    );
     for other in [
         vec![row(1, "a"), row(2, "b")],
         vec![row(1, "a"), row(1, "a"), row(2, "b")],
@@ -302,8 +306,8 @@ fn compare(n: usize, start: i64) {
 
 /// What the two have not in common, if anything: sorted, so that rows which are there twice count twice.
 fn difference(mut view: Rows, mut sqlite: Rows) -> Option<String> {
-    view.sort_by(compare_rows);
-    sqlite.sort_by(compare_rows);
+    view.sort_by(|a, b| compare_rows(a, b));
+    sqlite.sort_by(|a, b| compare_rows(a, b));
     if view == sqlite {
         return None;
     }
@@ -317,7 +321,7 @@ fn difference(mut view: Rows, mut sqlite: Rows) -> Option<String> {
     ))
 }
 
-fn compare_rows(a: &Vec<Cell>, b: &Vec<Cell>) -> Ordering {
+fn compare_rows(a: &[Cell], b: &[Cell]) -> Ordering {
     let rank = |cell: &Cell| match cell {
         Cell::Null => 0,
         Cell::Integer(_) => 1,
