@@ -77,8 +77,7 @@ pub const NOT_SAYABLE: [(&str, &str); 5] = [
     ),
     (
         "q6",
-        "said for the last ten auctions as they are now: AVG(..) OVER (ROWS ..) would be a row for each auction, as it was after that \
-         auction",
+        "said as it is after a seller's last auction: AVG(..) OVER (ROWS ..) would be a row for each auction, as it was after that one",
     ),
     ("q10", "the rows, by partition; a view is no writer of files"),
     (
