@@ -1,1 +1,1 @@
-//! Examples: run them with `cargo run --release --example purchases`, `cart` or `cdnow`.
+//! Examples: run them with `cargo run --release --example purchases`, `cart`, `cdnow` or `nexmark`.
