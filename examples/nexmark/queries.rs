@@ -97,44 +97,29 @@ macro_rules! queries {
     };
 }
 
-// To turn on a query that is pending, delete `#[cfg(any())]` here and at its module, which says what it needs.
 queries! {
     q0,
     q1,
     q2,
-    #[cfg(any())]
     q3,
-    #[cfg(any())]
     q4,
-    #[cfg(any())]
     q5,
-    #[cfg(any())]
     q6,
-    #[cfg(any())]
     q7,
-    #[cfg(any())]
     q8,
-    #[cfg(any())]
     q9,
     q10,
-    #[cfg(any())]
     q11,
-    #[cfg(any())]
     q12,
-    #[cfg(any())]
     q13,
     q14,
-    #[cfg(any())]
     q15,
     q15_counts, // until q15 is on
-    #[cfg(any())]
     q16,
     q16_counts, // until q16 is on
     q17,
     q18,
-    #[cfg(any())]
     q19,
-    #[cfg(any())]
     q20,
     q21,
     q22,
@@ -266,7 +251,6 @@ pub mod q2 {
 /// FROM auction AS A INNER JOIN person AS P ON A.seller = P.id
 /// WHERE A.category = 10 AND (P.state = 'OR' OR P.state = 'ID' OR P.state = 'CA')
 /// ```
-#[cfg(any())] // needs `join`, and joined rows in guards
 pub mod q3 {
     use super::*;
 
@@ -300,7 +284,6 @@ pub mod q3 {
 /// ) Q
 /// GROUP BY Q.category
 /// ```
-#[cfg(any())] // needs `join`, joined rows in guards, a projection as source
 pub mod q4 {
     use super::*;
 
@@ -347,7 +330,6 @@ pub mod q4 {
 /// ) AS MaxBids
 /// ON AuctionBids.starttime = MaxBids.starttime AND AuctionBids.endtime = MaxBids.endtime AND AuctionBids.num >= MaxBids.maxn
 /// ```
-#[cfg(any())] // needs hopping windows, a projection as source, `collect` of what may be taken back
 pub mod q5 {
     use std::collections::BTreeMap;
 
@@ -407,7 +389,6 @@ pub mod q5 {
 /// ```
 ///
 /// Here: what that is after the seller's last auction, one row a seller. `10 PRECEDING AND CURRENT ROW` are eleven.
-#[cfg(any())] // needs q9, a projection as source, `top` of what may be taken back
 pub mod q6 {
     use super::q9::WinningBid;
     use super::*;
@@ -440,7 +421,6 @@ pub mod q6 {
 /// ON B.price = B1.maxprice
 /// WHERE B.dateTime BETWEEN B1.dateTime - INTERVAL '10' SECOND AND B1.dateTime
 /// ```
-#[cfg(any())] // needs tumbling windows
 pub mod q7 {
     use super::*;
 
@@ -483,7 +463,6 @@ pub mod q7 {
 /// ) A
 /// ON P.id = A.seller AND P.starttime = A.starttime AND P.endtime = A.endtime
 /// ```
-#[cfg(any())] // needs tumbling windows
 pub mod q8 {
     use super::*;
 
@@ -519,7 +498,6 @@ pub mod q8 {
 /// )
 /// WHERE rownum <= 1
 /// ```
-#[cfg(any())] // needs `join`, joined rows in guards
 pub mod q9 {
     use super::*;
 
@@ -634,7 +612,6 @@ fn format(millis: i64, form: &str) -> String {
 /// FROM bid B
 /// GROUP BY B.bidder, SESSION(B.dateTime, INTERVAL '10' SECOND)
 /// ```
-#[cfg(any())] // needs session windows
 pub mod q11 {
     use super::*;
 
@@ -662,7 +639,6 @@ pub mod q11 {
 /// FROM TABLE(TUMBLE(TABLE (SELECT *, PROCTIME() AS p_time FROM bid), DESCRIPTOR(p_time), INTERVAL '10' SECOND)) B
 /// GROUP BY B.bidder, window_start, window_end
 /// ```
-#[cfg(any())] // needs tumbling windows, over `meta.recorded_at`
 pub mod q12 {
     use super::*;
 
@@ -700,7 +676,6 @@ pub mod q12 {
 /// JOIN side_input FOR SYSTEM_TIME AS OF B.p_time AS S
 /// ON MOD(B.auction, 10000) = S.key
 /// ```
-#[cfg(any())] // needs `join`
 pub mod q13 {
     use super::*;
 
@@ -807,7 +782,6 @@ pub mod q14 {
 /// FROM bid
 /// GROUP BY DATE_FORMAT(dateTime, 'yyyy-MM-dd')
 /// ```
-#[cfg(any())] // needs `count_distinct`
 pub mod q15 {
     use super::*;
 
@@ -889,7 +863,6 @@ pub mod q15_counts {
 /// FROM bid
 /// GROUP BY channel, DATE_FORMAT(dateTime, 'yyyy-MM-dd')
 /// ```
-#[cfg(any())] // needs `count_distinct`
 pub mod q16 {
     use super::*;
 
@@ -1063,7 +1036,6 @@ pub mod q18 {
 /// SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC) AS rank_number FROM bid)
 /// WHERE rank_number <= 10
 /// ```
-#[cfg(any())] // needs `top`, which gives the earlier one of equals first
 pub mod q19 {
     use super::*;
 
@@ -1110,7 +1082,6 @@ pub mod q19 {
 /// FROM bid AS B INNER JOIN auction AS A ON B.auction = A.id
 /// WHERE A.category = 10
 /// ```
-#[cfg(any())] // needs `join`, joined rows in guards
 pub mod q20 {
     use super::*;
 
