@@ -129,16 +129,14 @@ tuples! {
     8 48: A B C D E F G H;
 }
 
-/// Keys under one prefix: what [`View::rows_of`](crate::View::rows_of) takes. Implemented by `#[projection]` for the borrowed
+/// Keys under one prefix of `N` columns: what [`View::rows_of`](crate::View::rows_of) takes. Implemented by `#[projection]` for the borrowed
 /// forms of the first key columns, one or several.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no key prefix of `{P}`",
     label = "not the first columns of its key",
     note = "`rows_of` takes the first key column, or a tuple of the first few: fewer than the whole key"
 )]
-pub trait PrefixOf<P> {
-    /// How many key columns it fixes.
-    const PARTS: usize;
+pub trait PrefixOf<P, const N: usize> {
     /// Appends the canonical bytes.
     fn write_prefix(&self, out: &mut Vec<u8>);
 }

@@ -74,7 +74,10 @@ impl<'e> Snapshot<'e> {
     ///
     /// As [`get`](Self::get).
     #[track_caller]
-    pub fn rows_of<P: Projection>(&self, prefix: impl PrefixOf<P>) -> Result<ViewRows<P>, ReadError> {
+    pub fn rows_of<P: Projection, const N: usize>(
+        &self,
+        prefix: impl PrefixOf<P, N>,
+    ) -> Result<ViewRows<P>, ReadError> {
         let view = self.number::<P>();
         Ok(ViewRows::under(self.core.shared_rows(&self.published, view)?, self.position(), &prefix))
     }

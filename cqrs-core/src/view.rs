@@ -238,7 +238,7 @@ impl<P: Projection> View<P> {
     /// # Errors
     ///
     /// As [`get`](Self::get).
-    pub fn rows_of<Q: PrefixOf<P>>(&self, prefix: Q) -> Result<ViewRows<P>, ReadError> {
+    pub fn rows_of<const N: usize>(&self, prefix: impl PrefixOf<P, N>) -> Result<ViewRows<P>, ReadError> {
         let (rows, position) = self.shared()?;
         Ok(ViewRows::under(rows, position, &prefix))
     }
@@ -341,7 +341,11 @@ impl<P: Projection> ViewRows<P> {
         Self { rows, position, left }
     }
 
-    pub(crate) fn under<Q: PrefixOf<P>>(rows: Arc<Rows<P>>, position: u64, prefix: &Q) -> Self {
+    pub(crate) fn under<const N: usize>(
+        rows: Arc<Rows<P>>,
+        position: u64,
+        prefix: &impl PrefixOf<P, N>,
+    ) -> Self {
         let these = rows.under(prefix);
         Self::these(rows, position, these)
     }

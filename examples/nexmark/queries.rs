@@ -89,10 +89,10 @@ pub const NOT_SAYABLE: [(&str, &str); 5] = [
 ];
 
 macro_rules! queries {
-    ($($(#[$attribute:meta])* $name:ident,)*) => {
-        /// Every query that is turned on, in order.
+    ($($name:ident,)*) => {
+        /// Every query, in order.
         pub fn all() -> Vec<Query> {
-            Vec::from([$($(#[$attribute])* $name::QUERY,)*])
+            Vec::from([$($name::QUERY,)*])
         }
     };
 }
@@ -114,9 +114,7 @@ queries! {
     q13,
     q14,
     q15,
-    q15_counts, // until q15 is on
     q16,
-    q16_counts, // until q16 is on
     q17,
     q18,
     q19,
@@ -834,27 +832,6 @@ pub mod q15 {
     );
 }
 
-/// The part of q15 that needs no `count_distinct`: delete it when q15 is on.
-pub mod q15_counts {
-    use super::*;
-
-    #[projection(from = Nexmark { Bid, .. }, group_by = (day = day(date_time)))]
-    pub struct BiddingCounts {
-        pub day: String,
-        #[count]
-        pub total_bids: u64,
-        #[count(if price < 10_000)]
-        pub rank1_bids: u64,
-        #[count(if price >= 10_000 && price < 1_000_000)]
-        pub rank2_bids: u64,
-        #[count(if price >= 1_000_000)]
-        pub rank3_bids: u64,
-    }
-
-    pub const QUERY: Query =
-        query!("q15_counts", BiddingCounts { day, total_bids, rank1_bids, rank2_bids, rank3_bids });
-}
-
 /// Channel statistics report.
 ///
 /// ```sql
@@ -917,32 +894,6 @@ pub mod q16 {
             rank2_auctions,
             rank3_auctions,
         }
-    );
-}
-
-/// The part of q16 that needs no `count_distinct`: delete it when q16 is on.
-pub mod q16_counts {
-    use super::*;
-
-    #[projection(from = Nexmark { Bid, .. }, group_by = (channel, day = day(date_time)))]
-    pub struct ChannelCounts {
-        pub channel: String,
-        pub day: String,
-        #[max(minute(date_time))]
-        pub minute: String,
-        #[count]
-        pub total_bids: u64,
-        #[count(if price < 10_000)]
-        pub rank1_bids: u64,
-        #[count(if price >= 10_000 && price < 1_000_000)]
-        pub rank2_bids: u64,
-        #[count(if price >= 1_000_000)]
-        pub rank3_bids: u64,
-    }
-
-    pub const QUERY: Query = query!(
-        "q16_counts",
-        ChannelCounts { channel, day, minute, total_bids, rank1_bids, rank2_bids, rank3_bids }
     );
 }
 

@@ -16,9 +16,8 @@ use crate::queries::Cell;
 
 type Rows = Vec<Vec<Cell>>;
 
-/// Each query in SQLite's SQL: windows are integer division and `lag`, `SPLIT_INDEX` and `DATE_FORMAT` are what SQLite has for them. Those
-/// of queries that are pending run, too.
-const SQL: [(&str, &str); 25] = [
+/// Each query in SQLite's SQL: windows are integer division and `lag`, `SPLIT_INDEX` and `DATE_FORMAT` are what SQLite has for them.
+const SQL: [(&str, &str); 23] = [
     ("q0", "SELECT auction, bidder, price, date_time, extra FROM bid"),
     ("q1", "SELECT auction, bidder, 0.908 * price, date_time, extra FROM bid"),
     ("q2", "SELECT auction, price FROM bid WHERE auction % 123 = 0"),
@@ -128,12 +127,6 @@ const SQL: [(&str, &str); 25] = [
          FROM bid GROUP BY day",
     ),
     (
-        "q15_counts",
-        "SELECT strftime('%Y-%m-%d', date_time / 1000, 'unixepoch') AS day, count(*), count(*) FILTER (WHERE price < 10000),
-           count(*) FILTER (WHERE price >= 10000 AND price < 1000000), count(*) FILTER (WHERE price >= 1000000)
-         FROM bid GROUP BY day",
-    ),
-    (
         "q16",
         "SELECT channel, strftime('%Y-%m-%d', date_time / 1000, 'unixepoch') AS day,
            max(strftime('%H:%M', date_time / 1000, 'unixepoch')), count(*), count(*) FILTER (WHERE price < 10000),
@@ -144,13 +137,6 @@ const SQL: [(&str, &str); 25] = [
            count(DISTINCT auction), count(DISTINCT auction) FILTER (WHERE price < 10000),
            count(DISTINCT auction) FILTER (WHERE price >= 10000 AND price < 1000000),
            count(DISTINCT auction) FILTER (WHERE price >= 1000000)
-         FROM bid GROUP BY channel, day",
-    ),
-    (
-        "q16_counts",
-        "SELECT channel, strftime('%Y-%m-%d', date_time / 1000, 'unixepoch') AS day,
-           max(strftime('%H:%M', date_time / 1000, 'unixepoch')), count(*), count(*) FILTER (WHERE price < 10000),
-           count(*) FILTER (WHERE price >= 10000 AND price < 1000000), count(*) FILTER (WHERE price >= 1000000)
          FROM bid GROUP BY channel, day",
     ),
     (

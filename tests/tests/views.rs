@@ -46,3 +46,23 @@ fn a_view_over_a_view_is_what_its_rows_say_now() {
     assert_eq!(view.get(("hats", 2)).unwrap(), None);
     assert_eq!(view.len().unwrap(), 1);
 }
+
+#[projection(from = Purchased, group_by = (customer, item, large = qty > 5))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThreeKeys {
+    pub customer: String,
+    pub item: String,
+    pub large: bool,
+    #[count]
+    pub times: u64,
+}
+
+#[test]
+fn a_key_of_three_columns_has_two_prefixes() {
+    let mut table = Table::<ThreeKeys>::new();
+    for (item, qty) in [("hats", 1), ("hats", 9), ("pants", 1)] {
+        table.apply(&Purchased { customer: "ann".into(), item: item.into(), qty }).unwrap();
+    }
+    assert_eq!(table.rows_of("ann").count(), 3);
+    assert_eq!(table.rows_of(("ann", "hats")).count(), 2);
+}

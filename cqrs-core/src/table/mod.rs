@@ -252,7 +252,7 @@ impl<P: Projection> Table<P> {
     }
 
     /// The rows whose key begins with these columns, in the order of their keys.
-    pub fn rows_of<Q: PrefixOf<P>>(&self, prefix: Q) -> impl Iterator<Item = P> {
+    pub fn rows_of<const N: usize>(&self, prefix: impl PrefixOf<P, N>) -> impl Iterator<Item = P> {
         self.rows.under(&prefix).into_iter().filter_map(|row| self.rows.show(row))
     }
 

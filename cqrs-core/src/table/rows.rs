@@ -147,7 +147,7 @@ impl<P: Projection> Rows<P> {
     }
 
     /// The numbers of the rows under a prefix, in the order of their keys.
-    pub(crate) fn under<Q: PrefixOf<P>>(&self, prefix: &Q) -> Vec<u32> {
+    pub(crate) fn under<const N: usize>(&self, prefix: &impl PrefixOf<P, N>) -> Vec<u32> {
         let mut bytes = Vec::with_capacity(64);
         prefix.write_prefix(&mut bytes);
         self.under_bytes(&bytes)

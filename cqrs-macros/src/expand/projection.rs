@@ -810,8 +810,7 @@ fn prefixes(model: &Projection<'_>) -> TokenStream {
             (quote!((#(#refs),*)), quote!((#(#locals),*)))
         };
         implementations.extend(quote! {
-            impl<'a> __cqrs::PrefixOf<#name> for #prefix {
-                const PARTS: usize = #parts;
+            impl<'a> __cqrs::PrefixOf<#name, #parts> for #prefix {
                 fn write_prefix(&self, out: &mut ::std::vec::Vec<u8>) {
                     let #pattern = self;
                     #( <#types as __cqrs::KeyPart>::write_ref(#locals, out); )*
