@@ -379,7 +379,12 @@ impl<M, C> Default for Top<M, C> {
 
 impl<M: Mode, C: Value> Top<M, C> {
     /// One value more, or one less.
-    pub fn step<I>(&self, sign: impl Into<Sign>, input: &I, n: usize) -> Result<Option<CollectStep>, ColumnFault>
+    pub fn step<I>(
+        &self,
+        sign: impl Into<Sign>,
+        input: &I,
+        n: usize,
+    ) -> Result<Option<CollectStep>, ColumnFault>
     where
         C: TopColumn + CollectInto<I>,
     {

@@ -3,8 +3,8 @@
 
 use super::{
     Aggregate, Avg, Collect, Column, CountDistinct, Custom, CustomBack, ExactAvg, ExactStddev, ExactSum,
-    ExactVariance, Extreme, ExtremeOf, FirstBy, FirstByOf, LastBy, LastByOf, State, Stddev, Sum, Top, Variance,
-    Which,
+    ExactVariance, Extreme, ExtremeOf, FirstBy, FirstByOf, LastBy, LastByOf, State, Stddev, Sum, Top,
+    Variance, Which,
 };
 use crate::value::Value;
 
