@@ -1,7 +1,8 @@
 //! What generated code names. Not for users: it changes without notice.
 
 pub use crate::aggregate::{
-    Appended, Cells, Column, Count, First, KeepsOrder, Last, Max, MayBeEmpty, Merge, Min, Mode, Retract, ShownCells, State, Takes,
+    Aggregate, All, Any, Appended, Cells, Collected, Column, Count, First, KeepsOrder, Last, Max, MayBeEmpty,
+    Merge, Min, Mode, Retract, ShownCells, State, Takes, TopColumn,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
@@ -36,3 +37,12 @@ pub const fn can_merge<S: Merge>() {}
 
 /// Asks, in one place, whether a user's aggregate takes values back.
 pub const fn can_retract<A: Retract>() {}
+
+/// Asks, in one place, whether a column can collect.
+pub const fn is_collected<C: Collected>() {}
+
+/// Asks, in one place, whether a column can show the greatest.
+pub const fn is_top<C: TopColumn>() {}
+
+/// Asks, in one place, whether a type is a user's aggregate.
+pub const fn is_aggregate<A: Aggregate>() {}
