@@ -1,8 +1,8 @@
 //! What generated code names. Not for users: it changes without notice.
 
 pub use crate::aggregate::{
-    All, Any, Appended, Appends, Cells, Changing, Column, Count, First, KeepsOrder, Last, Live, Max, MayBeEmpty, Merge, Min, Mode, Plain,
-    ShownCells, Sign, State, Takes, WindowEnd,
+    Aggregate, All, Any, Appended, Appends, Cells, Changing, Collected, Column, Count, First, KeepsOrder, Last, Live, Max,
+    MayBeEmpty, Merge, Min, Mode, Plain, ShownCells, Sign, State, Takes, TopColumn, WindowEnd,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
@@ -40,3 +40,15 @@ pub const fn is_value<C: Value>() {}
 
 /// Asks, in one place, whether all sources keep the order of the log.
 pub const fn keeps_order<M: KeepsOrder>() {}
+
+/// Asks, in one place, whether two states can become one.
+pub const fn can_merge<S: Merge>() {}
+
+/// Asks, in one place, whether a column can collect.
+pub const fn is_collected<C: Collected>() {}
+
+/// Asks, in one place, whether a column can show the greatest.
+pub const fn is_top<C: TopColumn>() {}
+
+/// Asks, in one place, whether a type is a user's aggregate.
+pub const fn is_aggregate<A: Aggregate>() {}

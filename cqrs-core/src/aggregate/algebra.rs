@@ -128,7 +128,19 @@ fn floats() -> impl Strategy<Value = f64> {
     prop_oneof![
         prop::num::f64::ANY,
         -1e3..1e3,
-        prop::sample::select(vec![1e300, -1e300, f64::MAX, f64::MIN, 1.0, 1e-300, -0.0, 0.1, f64::INFINITY, f64::NEG_INFINITY, f64::NAN]),
+        prop::sample::select(vec![
+            1e300,
+            -1e300,
+            f64::MAX,
+            f64::MIN,
+            1.0,
+            1e-300,
+            -0.0,
+            0.1,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN
+        ]),
     ]
 }
 
@@ -396,9 +408,13 @@ fn a_users_aggregate_turns_a_value_away() {
 fn an_exact_sum_does_not_lose_what_is_small() {
     let case = case!(ExactSum<f64>, f64 => f64: |s, sign, v| s.step(sign, v));
     let (mut elements, mut state) = (Elements::default(), ExactSum::default());
-    for (sign, value) in
-        [(Sign::Insert, 0.1), (Sign::Insert, 1e300), (Sign::Insert, f64::NAN), (Sign::Remove, 1e300), (Sign::Remove, f64::NAN)]
-    {
+    for (sign, value) in [
+        (Sign::Insert, 0.1),
+        (Sign::Insert, 1e300),
+        (Sign::Insert, f64::NAN),
+        (Sign::Remove, 1e300),
+        (Sign::Remove, f64::NAN),
+    ] {
         case.one(&mut state, &mut elements, 0, sign, &value);
     }
     assert_eq!(case.get(&state, &elements, 0), 0.1);

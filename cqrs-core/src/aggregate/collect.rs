@@ -196,7 +196,7 @@ impl<M, C> Default for Collect<M, C> {
     }
 }
 
-impl<M: Mode, C: Value> Collect<M, C> {
+impl<M: Mode, C: Collected> Collect<M, C> {
     /// One value more, or one less.
     pub fn step<I>(&self, sign: impl Into<Sign>, input: &I) -> Result<Option<CollectStep>, ColumnFault>
     where
@@ -239,17 +239,11 @@ impl<M: Mode, C: Value> Collect<M, C> {
         }
         Ok(Some(CollectStep { sign, element: checked(element)?, limit }))
     }
-    fn in_log_order() -> bool
-    where
-        C: Collected,
-    {
+    fn in_log_order() -> bool {
         !M::RETRACTS && C::SHAPE_OF == Shape::List
     }
     /// Takes the step.
-    pub fn commit(&mut self, step: Option<CollectStep>, cell: &mut Cell<'_>)
-    where
-        C: Collected,
-    {
+    pub fn commit(&mut self, step: Option<CollectStep>, cell: &mut Cell<'_>) {
         let Some(CollectStep { sign, element, limit }) = step else { return };
         self.limit = limit;
         if M::RETRACTS {
@@ -259,10 +253,7 @@ impl<M: Mode, C: Value> Collect<M, C> {
         }
     }
     /// Over events only.
-    fn take_in(&mut self, mut element: Vec<u8>, cell: &mut Cell<'_>)
-    where
-        C: Collected,
-    {
+    fn take_in(&mut self, mut element: Vec<u8>, cell: &mut Cell<'_>) {
         if C::SHAPE_OF == Shape::List {
             if self.held < self.limit
                 && let Some(number) = element.first_chunk_mut()
@@ -298,10 +289,7 @@ impl<M: Mode, C: Value> Collect<M, C> {
         }
     }
     /// The column.
-    pub fn get(&self, shown: &Shown<'_>) -> Option<C>
-    where
-        C: Collected,
-    {
+    pub fn get(&self, shown: &Shown<'_>) -> Option<C> {
         let one = |mut element: &[u8]| {
             if Self::in_log_order() {
                 element = element.get(8..)?;
@@ -318,7 +306,7 @@ impl<M: Mode, C: Value> Collect<M, C> {
     }
 }
 
-impl<M: Mode, C: Value> State for Collect<M, C> {
+impl<M: Mode, C: Collected> State for Collect<M, C> {
     const SHAPE: u128 = mix(mix_str(4, if M::RETRACTS { "collect of" } else { "collect" }), C::SHAPE);
     fn write(&self, out: &mut Vec<u8>) {
         self.held.write(out);
@@ -377,11 +365,16 @@ impl<M, C> Default for Top<M, C> {
     }
 }
 
-impl<M: Mode, C: Value> Top<M, C> {
+impl<M: Mode, C: TopColumn> Top<M, C> {
     /// One value more, or one less.
-    pub fn step<I>(&self, sign: impl Into<Sign>, input: &I, n: usize) -> Result<Option<CollectStep>, ColumnFault>
+    pub fn step<I>(
+        &self,
+        sign: impl Into<Sign>,
+        input: &I,
+        n: usize,
+    ) -> Result<Option<CollectStep>, ColumnFault>
     where
-        C: TopColumn + CollectInto<I>,
+        C: CollectInto<I>,
     {
         let Some(one) = C::own(input) else { return Ok(None) };
         let mut element = Vec::with_capacity(48);
@@ -397,7 +390,7 @@ impl<M: Mode, C: Value> Top<M, C> {
         n: usize,
     ) -> Result<Option<CollectStep>, ColumnFault>
     where
-        C: TopColumn + CollectInto<I>,
+        C: CollectInto<I>,
     {
         let Some(one) = C::own(input) else { return Ok(None) };
         let mut element = Vec::with_capacity(48);
@@ -413,10 +406,7 @@ impl<M: Mode, C: Value> Top<M, C> {
         one: C::One,
         mut element: Vec<u8>,
         n: usize,
-    ) -> Result<Option<CollectStep>, ColumnFault>
-    where
-        C: TopColumn,
-    {
+    ) -> Result<Option<CollectStep>, ColumnFault> {
         if !M::RETRACTS {
             // The earliest is the greatest of equals.
             element.extend_from_slice(&(!self.come).to_be_bytes());
@@ -451,10 +441,7 @@ impl<M: Mode, C: Value> Top<M, C> {
         self.held += 1;
     }
     /// The column.
-    pub fn get(&self, shown: &Shown<'_>) -> Option<C>
-    where
-        C: TopColumn,
-    {
+    pub fn get(&self, shown: &Shown<'_>) -> Option<C> {
         let one = |element: &[u8]| {
             let mut exact = &element[tail_at(element)?..element.len() - 4];
             C::read_one(&mut exact).filter(|_| exact.is_empty())
@@ -464,7 +451,7 @@ impl<M: Mode, C: Value> Top<M, C> {
     }
 }
 
-impl<M: Mode, C: Value> State for Top<M, C> {
+impl<M: Mode, C: TopColumn> State for Top<M, C> {
     const SHAPE: u128 = mix(mix_str(4, if M::RETRACTS { "top of" } else { "top" }), C::SHAPE);
     fn write(&self, out: &mut Vec<u8>) {
         self.come.write(out);

@@ -155,9 +155,10 @@ impl Number {
             Wide::Small(small) => {
                 (round(small.unsigned_abs(), i64::from(self.exponent), false, format), *small < 0)
             }
-            Wide::Big(big) => {
-                (round_big(big.magnitude(), i64::from(self.exponent), false, format), big.sign() == Signum::Minus)
-            }
+            Wide::Big(big) => (
+                round_big(big.magnitude(), i64::from(self.exponent), false, format),
+                big.sign() == Signum::Minus,
+            ),
         };
         if negative { -size } else { size }
     }
@@ -290,7 +291,8 @@ impl Total {
             Term::Float(float) if float.is_finite() => Number::float(float),
             Term::Float(float) => {
                 next.odd(|odd| {
-                    let of = if float.is_nan() { &mut odd.nans } else { &mut odd.ends[usize::from(float < 0.0)] };
+                    let of =
+                        if float.is_nan() { &mut odd.nans } else { &mut odd.ends[usize::from(float < 0.0)] };
                     *of = counted(*of, sign);
                 });
                 return next;
@@ -327,7 +329,10 @@ impl Total {
                 odd.nans += other.nans;
                 odd.ends[0] += other.ends[0];
                 odd.ends[1] += other.ends[1];
-                other.scales.iter().for_each(|(scale, count)| *odd.scales.entry(*scale).or_default() += count);
+                other
+                    .scales
+                    .iter()
+                    .for_each(|(scale, count)| *odd.scales.entry(*scale).or_default() += count);
             });
         }
         both

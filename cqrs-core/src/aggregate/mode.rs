@@ -2,9 +2,9 @@
 //! has to keep.
 
 use super::{
-    Aggregate, Avg, Collect, Column, CountDistinct, Custom, CustomBack, ExactAvg, ExactStddev, ExactSum,
-    ExactVariance, Extreme, ExtremeOf, FirstBy, FirstByOf, LastBy, LastByOf, State, Stddev, Sum, Top, Variance,
-    Which,
+    Aggregate, Avg, Collect, Collected, Column, CountDistinct, Custom, CustomBack, ExactAvg, ExactStddev,
+    ExactSum, ExactVariance, Extreme, ExtremeOf, FirstBy, FirstByOf, LastBy, LastByOf, State, Stddev, Sum,
+    Top, TopColumn, Variance, Which,
 };
 use crate::value::Value;
 
@@ -65,9 +65,9 @@ pub trait Mode: Send + Sync + 'static {
     /// What `#[count_distinct]` keeps.
     type CountDistinct: State;
     /// What `#[collect]` keeps.
-    type Collect<C: Value>: State;
+    type Collect<C: Collected>: State;
     /// What `#[top]` keeps.
-    type Top<C: Value>: State;
+    type Top<C: TopColumn>: State;
     /// What a user's aggregate keeps.
     type Custom<A: Aggregate>: State;
 }
@@ -150,8 +150,8 @@ impl Mode for Appended {
     type Variance = Variance;
     type Stddev = Stddev;
     type CountDistinct = CountDistinct<Self>;
-    type Collect<C: Value> = Collect<Self, C>;
-    type Top<C: Value> = Top<Self, C>;
+    type Collect<C: Collected> = Collect<Self, C>;
+    type Top<C: TopColumn> = Top<Self, C>;
     type Custom<A: Aggregate> = Custom<A>;
 }
 
@@ -168,7 +168,7 @@ impl Mode for Changing {
     type Variance = ExactVariance;
     type Stddev = ExactStddev;
     type CountDistinct = CountDistinct<Self>;
-    type Collect<C: Value> = Collect<Self, C>;
-    type Top<C: Value> = Top<Self, C>;
+    type Collect<C: Collected> = Collect<Self, C>;
+    type Top<C: TopColumn> = Top<Self, C>;
     type Custom<A: Aggregate> = CustomBack<A>;
 }

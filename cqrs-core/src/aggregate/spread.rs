@@ -194,7 +194,8 @@ impl<K: Measure> State for Spread<K> {
     }
     fn read(input: &mut &[u8]) -> Option<Self> {
         let integers = Moments::read(input)?;
-        let floats = Running { count: u64::read(input)?, mean: f64::read(input)?, squares: f64::read(input)? };
+        let floats =
+            Running { count: u64::read(input)?, mean: f64::read(input)?, squares: f64::read(input)? };
         Some(Self { parts: (integers, floats), measure: PhantomData })
     }
 }

@@ -38,7 +38,11 @@ items! {
 }
 
 /// Each value behind a 1, a 0 at the end: the bytes order as the values do, one after the other.
-fn write_each<'v, T: Value>(values: impl IntoIterator<Item = &'v T>, out: &mut Vec<u8>, one: fn(&T, &mut Vec<u8>)) {
+fn write_each<'v, T: Value>(
+    values: impl IntoIterator<Item = &'v T>,
+    out: &mut Vec<u8>,
+    one: fn(&T, &mut Vec<u8>),
+) {
     for value in values {
         out.push(1);
         one(value, out);
@@ -197,7 +201,10 @@ mod tests {
         };
         assert_eq!(shown(vec!["a\"\\\n".to_owned(), "é".into()].sql()), r#"["a\"\\\u000a","é"]"#);
         assert_eq!(shown(BTreeSet::from([2_i64, 1]).sql()), "[1,2]");
-        assert_eq!(shown(BTreeMap::from([(1_u32, vec![0_u8, 255]), (2, vec![])]).sql()), r#"{"1":"00ff","2":""}"#);
+        assert_eq!(
+            shown(BTreeMap::from([(1_u32, vec![0_u8, 255]), (2, vec![])]).sql()),
+            r#"{"1":"00ff","2":""}"#
+        );
         assert_eq!(shown(vec![1.0, f64::NAN, 1e300].sql()), "[1.0,null,1e300]");
         assert_eq!(shown(Vec::<bool>::new().sql()), "[]");
     }

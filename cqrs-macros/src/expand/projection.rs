@@ -81,6 +81,20 @@ fn is_value(field: &RowField<'_>) -> bool {
     }
 }
 
+/// What is asked of the type of such a column, and the bound that it stands for.
+fn value_question(field: &RowField<'_>) -> (Ident, Ident) {
+    let kind = match &field.column {
+        Column::Aggregate(aggregate) => Some(aggregate.kind),
+        _ => None,
+    };
+    let (question, bound) = match kind {
+        Some(Kind::Collect) => ("is_collected", "Collected"),
+        Some(Kind::Top | Kind::TopBy) => ("is_top", "TopColumn"),
+        _ => ("is_value", "Value"),
+    };
+    (Ident::new(question, field.ty.span()), format_ident!("{bound}"))
+}
+
 /// One question about each type, at the type.
 fn checks(model: &Projection<'_>) -> TokenStream {
     let questions = unknown_types(model).into_iter().map(|(ty, is_key)| {
@@ -93,7 +107,15 @@ fn checks(model: &Projection<'_>) -> TokenStream {
     });
     let values = model.fields.iter().filter(|field| is_value(field)).map(|field| {
         let ty = field.ty;
-        quote_spanned!(ty.span()=> const _: () = __cqrs::is_value::<#ty>();)
+        let (question, _) = value_question(field);
+        let custom = match &field.column {
+            Column::Aggregate(Aggregate { custom: Some(custom), .. }) => {
+                quote_spanned!(custom.span()=> const _: () = __cqrs::is_aggregate::<#custom>();)
+            }
+            _ => TokenStream::new(),
+        };
+        let question = quote_spanned!(ty.span()=> const _: () = __cqrs::#question::<#ty>(););
+        quote!(#custom #question)
     });
     quote!(#(#questions)* #(#values)*)
 }
@@ -109,8 +131,8 @@ fn assumptions(model: &Projection<'_>) -> TokenStream {
         }
     });
     let values = model.fields.iter().filter(|field| is_value(field)).map(|field| {
-        let ty = field.ty;
-        quote!(for<'__k> #ty: __cqrs::Value)
+        let (ty, (_, bound)) = (field.ty, value_question(field));
+        quote!(for<'__k> #ty: __cqrs::#bound)
     });
     quote!(#(#bounds,)* #(#values,)*)
 }
