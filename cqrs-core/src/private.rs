@@ -35,7 +35,7 @@ pub const fn is_column<C: Column>() {}
 pub const fn is_clone<T: Clone>() {}
 
 /// Asks, in one place, whether a column that is folded by hand has a value to start from. Its name is part of what is said.
-pub const fn folded_by_hand_from_its_default<C: Default>() {}
+pub const fn a_column_folded_by_hand_starts_from_its_default<C: Default>() {}
 
 /// Asks, in one place, whether an index can go by a type.
 pub const fn an_index_goes_by_what_can_be_a_key<C: KeyPart>() {}

@@ -98,7 +98,7 @@ fn indexed_types<'m>(model: &'m Projection<'_>) -> Vec<(&'m Ident, &'m syn::Type
 /// One question about each type, at the type.
 fn checks(model: &Projection<'_>) -> TokenStream {
     let plain = plain_types(model).into_iter().map(|ty| {
-        quote_spanned!(ty.span()=> const _: () = __cqrs::folded_by_hand_from_its_default::<#ty>();)
+        quote_spanned!(ty.span()=> const _: () = __cqrs::a_column_folded_by_hand_starts_from_its_default::<#ty>();)
     });
     let indexed = indexed_types(model).into_iter().map(|(column, ty)| {
         let ask = quote_spanned!(column.span()=> __cqrs::an_index_goes_by_what_can_be_a_key::<#ty>());

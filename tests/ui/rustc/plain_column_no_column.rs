@@ -1,5 +1,6 @@
 use cqrs_core::prelude::*;
 
+#[derive(Clone, Default)]
 pub struct Status;
 
 #[event]

@@ -20,8 +20,8 @@ pub struct PerAuction {
 
 #[projection(from = PerAuction, group_by = ())]
 pub struct Row {
-    #[avg(totl)]
-    pub mean: f64,
+    #[count(if totl > 1)]
+    pub large: u64,
 }
 
 fn main() {}
