@@ -286,7 +286,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `left_join(listing = Auctions[auction])` | the same as an `Option` |
 /// | `join(a = As[x], b = Bs[(a.y, z)])` | several, four at most; a key may use the rows before it, and is a tuple where it has several columns |
 ///
-/// The row is as of the event's own position, whenever the event is folded: what becomes of it later changes nothing. A row that `having` hides is missing. The view that is looked
+/// The row is as of the event's own position, whenever the event is folded: what becomes of it later changes nothing. Where the view that is looked up folds the same event, it has done so. A row that `having` hides is missing. The view that is looked
 /// up runs in the same engine, which adds it where it was not named.
 ///
 /// ```
@@ -336,6 +336,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | option | meaning |
 /// | --- | --- |
 /// | `from = PerCustomer` | the source is another projection; names in expressions are its columns. Guards, computed keys and `having` are as over events |
+/// | `from(PerCustomer, Noted)` | beside events, or other projections |
 ///
 /// What is above sees the rows that readers see: one that `having` hides, or `emit = "final"` does not show yet, is not there. Where a row changes, what it gave is taken back and given anew, so a row is always
 /// what a fold of the current rows would give; one whose last contribution is taken back is gone. `meta` is of no event there: `meta.position` is 0. Windows, `remove` and `by_hand` go with events, and
@@ -383,7 +384,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | --- | --- |
 /// | `by_hand(Noted)`, `by_hand = Cart { Noted, .. }` | this event is a source, and folded by `impl Fold<Noted> for Row`; fields without an attribute are then allowed, and are the fold's own. They begin as their type's `Default` |
 ///
-/// The fold is given the row of the event's key, made if it was not there. What it does to other columns is forgotten. An `Err` is a fault, and the row is as it was. Its body is not seen by the macro: bump
+/// The fold is given the row of the event's key, made if it was not there; under a window there is no such row, and it does not compile. What it does to other columns is forgotten. An `Err` is a fault, and the row is as it was. Its body is not seen by the macro: bump
 /// `version` when it changes.
 ///
 /// ```
