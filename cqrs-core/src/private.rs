@@ -52,3 +52,9 @@ pub const fn is_top<C: TopColumn>() {}
 
 /// Asks, in one place, whether a type is a user's aggregate.
 pub const fn is_aggregate<A: Aggregate>() {}
+
+/// Asks, in one place, whether a column that is folded by hand has a value to start from. Its name is part of what is said.
+pub const fn a_column_folded_by_hand_starts_from_its_default<C: Default>() {}
+
+/// Asks, in one place, whether an index can go by a type.
+pub const fn an_index_goes_by_what_can_be_a_key<C: KeyPart>() {}

@@ -339,10 +339,10 @@ fn at(column: &Option<&'static str>) -> String {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not fold `{E}` by hand",
-    label = "no `impl Fold<{E}>`",
-    note = "what stands in `by_hand` is folded by an `impl Fold<{E}> for {Self}`"
+    label = "no `impl Fold<{E}> for {Self}`",
+    note = "write it: `impl Fold<{E}> for {Self} {{ fn fold(&mut self, event: &<{E} as Event>::Ref<'_>, meta: &Meta) -> Result<(), String> {{ .. }} }}`"
 )]
-pub trait Fold<E: Event>: Projection {
+pub trait Fold<E: Event> {
     /// Folds an event into the columns that have no attribute; what is done to the others is forgotten.
     ///
     /// # Errors

@@ -90,6 +90,20 @@ pub(crate) fn does_one_thing(earlier: &Source, source: &Source, errors: &mut Err
     }
 }
 
+/// A fold by hand is of a key's one row, and a window makes many of it.
+pub(crate) fn no_window_by_hand(sources: &[Source], windowed: bool, errors: &mut Errors) {
+    let events = sources.iter().flat_map(|source| &source.events);
+    for event in events.filter(|event| windowed && event.action == Action::ByHand) {
+        errors.at(
+            &event.name,
+            format!(
+                "`{}` is folded by hand, and a window has many rows of one key: take it out of `by_hand`, or take the window off",
+                event.name
+            ),
+        );
+    }
+}
+
 /// Of an enum, at least one variant is taken.
 pub(crate) fn variants_are_named(option: &str, sources: &[Source], errors: &mut Errors) {
     for source in sources.iter().filter(|source| source.events.is_empty()) {

@@ -74,25 +74,428 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a struct the row of a read model: the fold of events into one row a key.
 ///
-/// # Options
+/// Every option with an example: [sources and keys](#sources-and-keys), [elements of a collection](#elements-of-a-collection),
+/// [rows that go](#rows-that-go), [windows](#windows), [look-ups](#look-ups-in-other-views), [views over views](#views-over-views),
+/// [folds by hand](#folds-by-hand), [indexes](#indexes), [what is shown, and under which name](#what-is-shown-and-under-which-name). Then the
+/// [columns](#columns) and what [names](#names-in-expressions) mean in expressions.
+///
+/// An event that goes to several rows counts whole or not at all: where one of its elements, windows or removals faults, it has changed nothing.
+///
+/// # Sources and keys
 ///
 /// | option | meaning |
 /// | --- | --- |
 /// | `from = Purchased` | one source |
 /// | `from(Added, Removed)` | several; each has the fields of the key |
-/// | `from = Cart { Added, Removed, .. }` | variants of an event enum. Without `..` every variant has to be named, so that a new one breaks each projection that has not decided about it |
+/// | `from = Cart { Added, Removed, .. }` | variants of an event enum. Without `..` every variant has to be named, here or in `remove` or `by_hand`, so that a new one breaks each projection that has not decided about it |
 /// | `from(Added if qty > 0)` | a guard: events that fail it are not seen, and make no row |
 /// | `from(Placed, Paid { order_id: order_ref })` | in `Paid`, the key column `order_id` is the expression `order_ref` |
+/// | `from = PerCustomer` | a projection: [a view over a view](#views-over-views) |
 /// | `group_by = customer`, `group_by = (customer, item)` | the key: fields of the row, taken from the event's fields of these names and types |
 /// | `group_by = (auction, day = at / DAY)` | a computed key column |
 /// | `group_by = ()` | one row for everything |
-/// | `having = total != 0` | rows that fail it are not shown to readers, nor in SQL, nor to subscribers |
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Placed { pub order_id: u64, pub cents: i64 }
+///
+/// #[event]
+/// pub struct Paid { pub order_ref: u64, pub cents: i64 }
+///
+/// #[projection(from(Placed, Paid { order_id: order_ref } if cents > 0), group_by = order_id)]
+/// pub struct Due {
+///     pub order_id: u64,
+///     #[sum(Placed => cents, Paid => -cents)]
+///     pub cents: i64,
+/// }
+///
+/// let mut table = Table::<Due>::new();
+/// table.apply(&Placed { order_id: 7, cents: 50 })?;
+/// table.apply(&Paid { order_ref: 7, cents: 20 })?;
+/// table.apply(&Paid { order_ref: 8, cents: 0 })?; // the guard: no row
+/// assert_eq!(table.get(7).unwrap().cents, 30);
+/// assert_eq!(table.len(), 1);
+/// # Ok::<(), Fault>(())
+/// ```
+///
+/// # Elements of a collection
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `each(line in lines)` | the event counts once for each element of its collection `lines`; `line` is usable in guards, keys and columns. An event without elements makes no row |
+/// | `each((item, qty) in lines)` | any pattern that always matches |
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[value]
+/// #[derive(Clone)]
+/// pub struct Line { pub item: String, pub qty: i32 }
+///
+/// #[event]
+/// pub struct Ordered { pub customer: String, pub lines: Vec<Line> }
+///
+/// #[projection(from = Ordered, each(line in lines), group_by = (item = line.item))]
+/// pub struct Demand {
+///     pub item: String,
+///     #[sum(line.qty)]
+///     pub qty: i32,
+/// }
+///
+/// let line = |item: &str, qty| Line { item: item.into(), qty };
+/// let order = |lines| Ordered { customer: "ann".into(), lines };
+/// let mut table = Table::<Demand>::new();
+/// table.apply(&order(vec![line("hats", 1), line("pants", 2), line("hats", 3)]))?;
+/// assert_eq!(table.get("hats").unwrap().qty, 4);
+/// // Its last element overflows, so its first does not count either.
+/// assert!(table.apply(&order(vec![line("socks", 1), line("hats", i32::MAX)])).is_err());
+/// assert!(table.get("socks").is_none());
+/// # Ok::<(), Fault>(())
+/// ```
+///
+/// # Rows that go
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `remove = Dropped`, `remove(Dropped, Ended)` | the event removes the row of its key, if there is one; a later event makes it anew. It is a source by this, and does not stand in `from` too |
+/// | `remove(Dropped if for_good)`, `remove(Dropped { item: sku })` | guards and renamed keys, as in `from` |
+/// | `remove = Cart { Dropped, Cleared, .. }` | variants of an event enum, as in `from` |
+/// | `remove(Cleared { customer, .. })` | the event removes every row whose key begins with these columns: the first of the key, in its order. The `..` is never inferred: a field that was renamed must not become the removal of many |
+///
+/// Under a window, a removal takes the rows of all windows of its key. `each` and joins do not apply to removals. A row over a projection goes by itself, so
+/// `remove` goes with events only.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub enum Cart {
+///     Added { customer: String, item: String, qty: i64 },
+///     Dropped { customer: String, item: String },
+///     Cleared { customer: String },
+/// }
+///
+/// #[projection(
+///     from = Cart { Added },
+///     remove = Cart { Dropped, Cleared { customer, .. } },
+///     group_by = (customer, item),
+/// )]
+/// pub struct InCart {
+///     pub customer: String,
+///     pub item: String,
+///     #[sum(qty)]
+///     pub qty: i64,
+/// }
+///
+/// let ann = || "ann".to_owned();
+/// let mut table = Table::<InCart>::new();
+/// for item in ["hats", "pants", "socks"] {
+///     table.apply(&Cart::Added { customer: ann(), item: item.into(), qty: 1 })?;
+/// }
+/// table.apply(&Cart::Dropped { customer: ann(), item: "hats".into() })?;
+/// assert!(table.get(("ann", "hats")).is_none());
+/// table.apply(&Cart::Cleared { customer: ann() })?;
+/// assert_eq!(table.len(), 0);
+/// # Ok::<(), Fault>(())
+/// ```
+///
+/// # Windows
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `window = tumbling(at, "1h")` | one row for each hour of the event time `at`, an expression over the event |
+/// | `window = hopping(at, "1h", every = "5m")` | windows of an hour, one beginning every five minutes: an event counts in each that has its time in it |
+/// | `window = session(at, gap = "30m")` | events less than the gap apart are one session: it ends a gap after its last event. An event between two makes one row of them; every column has to be able to merge |
+/// | `unit = "ms"` | what an integer time counts, since the Unix epoch: `"s"`, `"ms"` or `"us"`. A `Timestamp`, a `jiff::Timestamp` and a `chrono::DateTime<Utc>` know theirs, and take no `unit` |
+/// | `lateness = "5m"` | how long after its end a window still takes events; otherwise not at all |
+/// | `max_ahead = "1d"` | how far one event may move the clock, so that one that is dated wrong does not close every window; otherwise as far as it likes. The first event sets it |
+/// | `keep = "7d"` | how long after its end a window's row is kept, by the same clock as the rest (less the `lateness`); otherwise for ever |
+/// | `emit = "final"` | only windows that have closed are shown; otherwise open ones are, too |
+///
+/// The row has the fields `window_start`, `window_end` or both, integers or points in time; a session has `window_start`. They stand in no `group_by` and bear no attribute: the
+/// last column of the key is `window_start` if the row has it, and `window_end` otherwise. A window has its start in it, and not its end. Windows begin at whole multiples of their length (of `every`) since the
+/// epoch. Durations are whole numbers with units, `us`, `ms`, `s`, `m`, `h` or `d`: `"90s"`, `"1h30m"`.
+///
+/// **The clock** of a view is the greatest event time that it has seen; nothing else moves it, save [`Engine::tick`](../cqrs_core/struct.Engine.html#method.tick), which moves those of all views, to
+/// where it says, whatever `max_ahead` is. A window is closed once its end is no later than the clock less the `lateness`. An event that falls into a closed window is late: it is not folded there, and
+/// [`view.late()`](../cqrs_core/struct.View.html#method.late) counts it, once for each such window. Events that a guard turns away, and those that remove rows, do not move the clock.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Bid { pub auction: u64, pub at: i64 }
+///
+/// #[projection(from = Bid, group_by = auction, window = tumbling(at, "10s"), unit = "s", lateness = "5s", keep = "1h", emit = "final")]
+/// pub struct PerTenSeconds {
+///     pub auction: u64,
+///     pub window_start: i64,
+///     pub window_end: i64,
+///     #[count]
+///     pub bids: u64,
+/// }
+///
+/// #[projection(from = Bid, group_by = auction, window = hopping(at, "10s", every = "5s"), unit = "s", max_ahead = "1m")]
+/// pub struct Overlapping {
+///     pub auction: u64,
+///     pub window_end: i64,
+///     #[count]
+///     pub bids: u64,
+/// }
+///
+/// #[projection(from = Bid, group_by = auction, window = session(at, gap = "10s"), unit = "s", lateness = "1m")]
+/// pub struct Sessions {
+///     pub auction: u64,
+///     pub window_start: i64,
+///     pub window_end: i64,
+///     #[count]
+///     pub bids: u64,
+/// }
+///
+/// let bid = |at| Bid { auction: 1, at };
+/// let mut table = Table::<PerTenSeconds>::new();
+/// table.apply_all(&[bid(1), bid(9), bid(14)])?;
+/// assert!(table.get((1, 0)).is_none()); // its end, 10, is later than 14 - 5: it is open
+/// table.apply_all(&[bid(3), bid(15), bid(4)])?;
+/// let row = table.get((1, 0)).unwrap();
+/// assert_eq!((row.window_start, row.window_end, row.bids), (0, 10, 3));
+/// assert_eq!(table.late(), 1); // the bid at 4
+/// table.apply(&Tick { at: 3_615_000_000 })?; // in microseconds
+/// assert!(table.get((1, 0)).is_none()); // `keep`
+///
+/// let mut table = Table::<Overlapping>::new();
+/// table.apply_all(&[bid(7), bid(i64::MAX)])?; // the second moves the clock to 67, and counts in its own windows only
+/// assert_eq!((table.get((1, 10)).unwrap().bids, table.get((1, 15)).unwrap().bids), (1, 1));
+///
+/// let mut table = Table::<Sessions>::new();
+/// table.apply_all(&[bid(100), bid(105), bid(120)])?;
+/// assert_eq!(table.rows_of(1).count(), 2); // from 100 to 115, and from 120 to 130
+/// table.apply(&bid(112))?;
+/// let row = table.get((1, 100)).unwrap();
+/// assert_eq!((row.window_end, row.bids, table.len()), (130, 4, 1));
+/// # Ok::<(), Fault>(())
+/// ```
+///
+/// # Look-ups in other views
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `join(listing = Auctions[auction])` | `listing` is the row of the view `Auctions` under this key, usable in guards, keys and columns; an event without one is passed over |
+/// | `left_join(listing = Auctions[auction])` | the same as an `Option` |
+/// | `join(a = As[x], b = Bs[(a.y, z)])` | several, four at most; a key may use the rows before it, and is a tuple where it has several columns |
+///
+/// The row is as of the event's own position, whenever the event is folded: what becomes of it later changes nothing. Where the view that is looked up folds the same event, it has done so. A row that `having` hides is missing. The view that is looked
+/// up runs in the same engine, which adds it where it was not named.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Listed { pub auction: u64, pub category: String }
+///
+/// #[event]
+/// pub struct Bid { pub auction: u64, pub price: i64 }
+///
+/// #[projection(from = Listed, group_by = auction)]
+/// pub struct Auctions {
+///     pub auction: u64,
+///     #[last]
+///     pub category: String,
+/// }
+///
+/// #[projection(from = Bid, join(listing = Auctions[auction]), group_by = (category = listing.category))]
+/// pub struct Bids {
+///     pub category: String,
+///     #[count]
+///     pub bids: u64,
+/// }
+///
+/// #[projection(from = Bid, left_join(listing = Auctions[auction]), group_by = (listed = listing.is_some()))]
+/// pub struct Strays {
+///     pub listed: bool,
+///     #[count]
+///     pub bids: u64,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::in_memory().view::<Bids>().view::<Strays>().start()?;
+/// let bid = || NewEvent::from(Bid { auction: 1, price: 5 });
+/// let listed = |category: &str| NewEvent::from(Listed { auction: 1, category: category.into() });
+/// engine.append_all([bid(), listed("old"), bid(), listed("new"), bid()]).wait()?;
+/// let bids = engine.view::<Bids>();
+/// assert_eq!((bids.get("old")?.unwrap().bids, bids.get("new")?.unwrap().bids), (1, 1));
+/// assert_eq!(engine.view::<Strays>().get(false)?.unwrap().bids, 1); // the first
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Views over views
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `from = PerCustomer` | the source is another projection; names in expressions are its columns. Guards, computed keys and `having` are as over events |
+/// | `from(PerCustomer, Noted)` | beside events, or other projections |
+///
+/// What is above sees the rows that readers see: one that `having` hides, or `emit = "final"` does not show yet, is not there. Where a row changes, what it gave is taken back and given anew, so a row is always
+/// what a fold of the current rows would give; one whose last contribution is taken back is gone. `meta` is of no event there: `meta.position` is 0. Windows, `remove` and `by_hand` go with events, and
+/// projections that are each other's sources do not compile.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Purchased { pub customer: String, pub qty: i64 }
+///
+/// #[projection(from = Purchased, group_by = customer, having = total != 0)]
+/// pub struct PerCustomer {
+///     pub customer: String,
+///     #[sum(qty)]
+///     pub total: i64,
+/// }
+///
+/// /// How many customers have bought how much.
+/// #[projection(from = PerCustomer, group_by = total)]
+/// pub struct Spread {
+///     pub total: i64,
+///     #[count]
+///     pub customers: u64,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::in_memory().view::<Spread>().start()?;
+/// let buy = |customer: &str, qty| engine.append(Purchased { customer: customer.into(), qty }).wait();
+/// buy("ann", 2)?;
+/// buy("bob", 2)?;
+/// let spread = engine.view::<Spread>();
+/// assert_eq!(spread.get(2)?.unwrap().customers, 2);
+/// buy("bob", 1)?;
+/// assert_eq!((spread.get(2)?.unwrap().customers, spread.get(3)?.unwrap().customers), (1, 1));
+/// buy("ann", -2)?; // `having` hides what she has
+/// assert!(spread.get(2)?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Folds by hand
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `by_hand(Noted)`, `by_hand = Cart { Noted, .. }` | this event is a source, and folded by `impl Fold<Noted> for Row`; fields without an attribute are then allowed, and are the fold's own. They begin as their type's `Default` |
+///
+/// The fold is given the row of the event's key, made if it was not there; under a window there is no such row, and it does not compile. What it does to other columns is forgotten. An `Err` is a fault, and the row is as it was. Its body is not seen by the macro: bump
+/// `version` when it changes.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Noted { pub customer: String, pub text: String }
+///
+/// #[event]
+/// pub struct Visited { pub customer: String }
+///
+/// #[projection(from = Visited, by_hand(Noted), group_by = customer)]
+/// pub struct Customer {
+///     pub customer: String,
+///     pub longest: String,
+///     #[count]
+///     pub visits: u64,
+/// }
+///
+/// impl Fold<Noted> for Customer {
+///     fn fold(&mut self, event: &<Noted as Event>::Ref<'_>, _meta: &Meta) -> Result<(), String> {
+///         if event.text.is_empty() {
+///             return Err("an empty note".into());
+///         }
+///         if event.text.len() > self.longest.len() {
+///             self.longest = event.text.to_owned();
+///         }
+///         self.visits = 99; // not the fold's own: forgotten
+///         Ok(())
+///     }
+/// }
+///
+/// let note = |text: &str| Noted { customer: "ann".into(), text: text.into() };
+/// let mut table = Table::<Customer>::new();
+/// table.apply_all(&[note("likes hats"), note("pays")])?;
+/// table.apply(&Visited { customer: "ann".into() })?;
+/// assert_eq!(table.apply(&note("")).unwrap_err().reason, "an empty note");
+/// let ann = table.get("ann").unwrap();
+/// assert_eq!((ann.longest.as_str(), ann.visits), ("likes hats", 1));
+/// # Ok::<(), Fault>(())
+/// ```
+///
+/// # Indexes
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `index(category)` | rows are found by this column, of a type that could be a key: `view.by_category("hats")`, and in a range `view.by_category_in("a".."c")`, in its order |
+/// | `index(category, price)` | the two together: `view.by_category_price("hats", 5)`, `view.by_category_price_in("hats", 1..)`; and by the first of them, `view.by_category` |
+///
+/// The option may stand several times. The look-ups are methods of the view, kept in step with it; keys are borrowed as in `get`, and rows that `having` hides are not found. An index is
+/// made when it is first asked, and kept up from then on.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Listed { pub auction: u64, pub category: String, pub price: i64 }
+///
+/// #[projection(from = Listed, group_by = auction, index(category, price), index(price))]
+/// pub struct Auctions {
+///     pub auction: u64,
+///     #[last]
+///     pub category: String,
+///     #[last]
+///     pub price: i64,
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::in_memory().view::<Auctions>().start()?;
+/// let listed = |auction, category: &str, price| Listed { auction, category: category.into(), price };
+/// engine.append_all([listed(1, "hats", 7), listed(2, "hats", 5), listed(3, "pants", 6)]).wait()?;
+/// let view = engine.view::<Auctions>();
+/// let numbers = |rows: Result<_, ReadError>| Ok::<_, ReadError>(Iterator::map(rows?, |row: Auctions| row.auction).collect::<Vec<_>>());
+/// assert_eq!(numbers(view.by_category("hats"))?, [2, 1]); // in the order of the index
+/// assert_eq!(numbers(view.by_category_price("hats", 7))?, [1]);
+/// assert_eq!(numbers(view.by_price_in(6..))?, [3, 1]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What is shown, and under which name
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `having = total != 0` | rows that fail it are not shown to readers, nor in SQL, nor to subscribers, nor to views over this one |
 /// | `name = ".."` | the stored name and the name in SQL; the struct's name in snake case otherwise |
-/// | `version = N` | bump it to force a rebuild where something changed that the macro cannot see: the body of a called function, the value of a constant |
+/// | `version = N` | bump it to force a rebuild where something changed that the macro cannot see: the body of a called function or of a fold by hand, the value of a constant |
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Moved { pub item: String, pub qty: i64 }
+///
+/// #[projection(from = Moved, group_by = item, having = qty != 0, name = "in_stock", version = 2)]
+/// pub struct Stock {
+///     pub item: String,
+///     #[sum]
+///     pub qty: i64,
+/// }
+///
+/// let mut table = Table::<Stock>::new();
+/// table.apply_all(&[Moved { item: "hats".into(), qty: 3 }, Moved { item: "hats".into(), qty: -3 }])?;
+/// assert!(table.get("hats").is_none());
+/// assert_eq!(Stock::NAME, "in_stock");
+/// # Ok::<(), Fault>(())
+/// ```
 ///
 /// # Columns
 ///
-/// Every field of the row is a key (it stands in `group_by`) or carries one of these:
+/// Every field of the row is a key (it stands in `group_by`), a window's bound, a fold by hand's own, or carries one of these:
 ///
 /// | attribute | column type | meaning |
 /// | --- | --- | --- |
@@ -103,6 +506,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[first(at)]`, `#[last(status)]` | `T`, `Option<T>` | the value of the first or last event, in log order |
 /// | `#[first(status, by = at)]`, `#[last(status, by = at)]` | `T`, `Option<T>` | the same in the order of an expression; of equals, the earliest or the latest in the log |
 /// | `#[computed(revenue / orders as f64)]` | any column type | from the row's other columns, after folding |
+// The rows of `variance`, `stddev`, `count_distinct`, `collect`, `top`, `any`, `all` and `fold` go here.
 ///
 /// Every aggregate takes the same shapes of argument:
 ///
@@ -117,7 +521,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Names in expressions
 ///
-/// A lower-case single name in value position is a field of the event, unless a `let`, a pattern or a closure binds it; in `having` and `computed` it
+/// A lower-case single name in value position is a field of the event, unless a `let`, a pattern, a closure, `each` or a join binds it; in `having` and `computed` it
 /// is a column of the row. `meta.position` and `meta.recorded_at` are the event's. Called functions, paths with `::`, fields, methods and upper-case constants are
 /// ordinary Rust; a lower-case constant or a function as a value is written `self::parse`. `matches!` is the only macro. `?`, `return`, `.await`, loops,
 /// assignments and items are refused: call a function. A bare literal has the column's type. A panic in an expression is a fault of the view.

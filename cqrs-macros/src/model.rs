@@ -271,6 +271,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         merge(&mut sources, own, errors);
     }
     check::renames_are_keys(&sources, &groups, errors);
+    check::no_window_by_hand(&sources, windowed, errors);
     check::key_has_room(&groups, &names, windowed, errors);
     let each = options.each.map(each);
     check::bound_names(each.as_ref(), &options.joins, errors);

@@ -95,8 +95,41 @@ fn value_question(field: &RowField<'_>) -> (Ident, Ident) {
     (Ident::new(question, field.ty.span()), format_ident!("{bound}"))
 }
 
+/// The types of the columns that are folded by hand which have to have a default, and are not known to by their spelling.
+fn plain_types<'m>(model: &'m Projection<'_>) -> Vec<&'m syn::Type> {
+    let mut types: Vec<&syn::Type> = Vec::new();
+    for field in model.fields.iter().filter(|field| matches!(field.column, Column::Plain)) {
+        if option_of(field.ty).is_none() && !column::is_known(field.ty, false) && !types.contains(&field.ty) {
+            types.push(field.ty);
+        }
+    }
+    types
+}
+
+/// The columns of indexes whose types are not known to be ordered as keys are, each once by its type: the keys are asked about already.
+fn indexed_types<'m>(model: &'m Projection<'_>) -> Vec<(&'m Ident, &'m syn::Type)> {
+    let mut types: Vec<(&Ident, &syn::Type)> = Vec::new();
+    for column in model.indexes.iter().flat_map(|index| &index.columns) {
+        let Some(field) = model.fields.iter().find(|field| field.ident.unraw() == column.unraw()) else { continue };
+        let ty = option_of(field.ty).unwrap_or(field.ty);
+        let is_key = matches!(field.column, Column::Key(_));
+        if !is_key && !column::is_known(ty, true) && types.iter().all(|(_, seen)| *seen != ty) {
+            types.push((column, ty));
+        }
+    }
+    types
+}
+
 /// One question about each type, at the type.
 fn checks(model: &Projection<'_>) -> TokenStream {
+    let plain = plain_types(model).into_iter().map(|ty| {
+        quote_spanned!(ty.span()=> const _: () = __cqrs::a_column_folded_by_hand_starts_from_its_default::<#ty>();)
+    });
+    let indexed = indexed_types(model).into_iter().map(|(column, ty)| {
+        let ask = quote_spanned!(column.span()=> __cqrs::an_index_goes_by_what_can_be_a_key::<#ty>());
+        let ask = respanned(ask, column.span());
+        quote!(const _: () = #ask;)
+    });
     let questions = unknown_types(model).into_iter().map(|(ty, is_key)| {
         let span = ty.span();
         if is_key {
@@ -117,7 +150,21 @@ fn checks(model: &Projection<'_>) -> TokenStream {
         let question = quote_spanned!(ty.span()=> const _: () = __cqrs::#question::<#ty>(););
         quote!(#custom #question)
     });
-    quote!(#(#questions)* #(#values)*)
+    quote!(#(#questions)* #(#plain)* #(#indexed)* #(#values)*)
+}
+
+/// Tokens that all bear one span: what is asked of a type at another word than the type.
+fn respanned(tokens: TokenStream, span: Span) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|mut token| {
+            if let proc_macro2::TokenTree::Group(group) = &token {
+                token = proc_macro2::Group::new(group.delimiter(), respanned(group.stream(), span)).into();
+            }
+            token.set_span(span.resolved_at(token.span()));
+            token
+        })
+        .collect()
 }
 
 /// The bounds that [`checks`] asks about, for all the other items to take for granted: a bound behind a `for` is not itself
@@ -134,7 +181,8 @@ fn assumptions(model: &Projection<'_>) -> TokenStream {
         let (ty, (_, bound)) = (field.ty, value_question(field));
         quote!(for<'__k> #ty: __cqrs::#bound)
     });
-    quote!(#(#bounds,)* #(#values,)*)
+    let plain = plain_types(model).into_iter().map(|ty| quote!(for<'__k> #ty: ::core::default::Default));
+    quote!(#(#bounds,)* #(#values,)* #(#plain,)*)
 }
 
 fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowField<'m>, &'m Aggregate)> {
@@ -751,6 +799,7 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
         }
     }
     let doc = format!("The look-ups of [`{row}`]'s indexes.");
+    let assumed = indexed_types(model).into_iter().map(|(_, ty)| quote!(for<'__k> #ty: __cqrs::KeyPart));
     quote! {
         #[doc = #doc]
         pub struct #name(__cqrs::Indexed<#row>);
@@ -759,7 +808,7 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
                 Self(indexed)
             }
         }
-        impl #name { #methods }
+        impl #name where #(#assumed,)* { #methods }
     }
 }
 

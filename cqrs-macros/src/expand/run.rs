@@ -47,7 +47,7 @@ pub(super) fn event(
         let pat = &each.pat;
         let place = matches!(each.over, Expr::Path(_) | Expr::Field(_));
         let over = if place { quote_spanned!(each.over.span()=> &(#over)) } else { over };
-        (quote!(#pat), quote!(#lets #over))
+        (quote!(#pat), quote!(#lets #over), each.over.span())
     });
     let joins = joins(model, removes, &mut bound, uses, words, errors);
     let guard = event.guard.as_ref().map(|guard| {
@@ -65,9 +65,11 @@ pub(super) fn event(
     let once = quote!('__event: { #joins #guard #doing });
     match each {
         None => once,
-        Some((pat, over)) => {
+        Some((pat, over, span)) => {
             // One iteration an element; the collection is the event's own.
-            quote!(for #pat in { #over } { #once })
+            // What is no collection is said so at the user's word.
+            let over = quote_spanned!(span=> { #over });
+            quote!(for #pat in #over { #once })
         }
     }
 }
@@ -147,7 +149,10 @@ fn by_hand(
     let (name, path) = (model.name, &model.sources[source].path);
     let key = key(model, event, model.groups.len(), bound, uses, words, errors);
     let plain = plain_fields(model);
-    let fold = quote_spanned!(event.name.span()=> <#name as __cqrs::Fold<#path>>::fold);
+    // That there is no such fold is said at the event.
+    let mut row = name.clone();
+    row.set_span(event.name.span());
+    let fold = quote_spanned!(event.name.span()=> <#row as __cqrs::Fold<#path>>::fold);
     quote! {
         #key
         __sink.fold_by_hand(

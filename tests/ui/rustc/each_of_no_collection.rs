@@ -1,0 +1,22 @@
+use cqrs_core::prelude::*;
+
+#[value]
+#[derive(Clone)]
+pub struct Line {
+    pub item: String,
+    pub qty: i32,
+}
+
+#[event]
+pub struct Ordered {
+    pub customer: String,
+    pub lines: Vec<Line>,
+}
+
+#[projection(from = Ordered, each(line in customer), group_by = ())]
+pub struct Row {
+    #[count]
+    pub n: u64,
+}
+
+fn main() {}

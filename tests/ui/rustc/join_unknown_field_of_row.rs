@@ -1,0 +1,32 @@
+use cqrs_core::prelude::*;
+
+#[event]
+pub struct Listed {
+    pub auction: u64,
+    pub category: String,
+}
+
+#[event]
+pub struct Bid {
+    pub auction: u64,
+    pub price: i64,
+    pub score: f64,
+    pub at: i64,
+    pub time: Timestamp,
+}
+
+#[projection(from = Listed, group_by = auction)]
+pub struct Auctions {
+    pub auction: u64,
+    #[last(category)]
+    pub category: String,
+}
+
+#[projection(from = Bid, join(listing = Auctions[auction]), group_by = auction)]
+pub struct Row {
+    pub auction: u64,
+    #[last(listing.categry)]
+    pub category: String,
+}
+
+fn main() {}

@@ -1,0 +1,27 @@
+use cqrs_core::prelude::*;
+
+#[derive(Clone, Default)]
+pub struct Status;
+
+#[event]
+pub struct Bid {
+    pub auction: u64,
+    pub price: i64,
+    pub score: f64,
+    pub at: i64,
+    pub time: Timestamp,
+}
+
+#[projection(by_hand(Bid), group_by = auction)]
+pub struct Row {
+    pub auction: u64,
+    pub status: Status,
+}
+
+impl Fold<Bid> for Row {
+    fn fold(&mut self, _: &<Bid as Event>::Ref<'_>, _: &Meta) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,27 @@
+use cqrs_core::prelude::*;
+
+#[event]
+pub struct Bid {
+    pub auction: u64,
+    pub price: i64,
+    pub score: f64,
+    pub at: i64,
+    pub time: Timestamp,
+}
+
+#[projection(from = Bid, group_by = auction)]
+pub struct PerAuction {
+    pub auction: u64,
+    #[count]
+    pub bids: u64,
+    #[sum(price)]
+    pub total: i64,
+}
+
+#[projection(from(PerAuction if bds > 1), group_by = ())]
+pub struct Row {
+    #[count]
+    pub n: u64,
+}
+
+fn main() {}
