@@ -751,6 +751,9 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
             model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| field.ty)
         }).collect();
         let names: Vec<_> = index.columns.iter().map(|column| column.unraw().to_string()).collect();
+        if types.len() < names.len() {
+            continue; // A column that is not there has been reported.
+        }
         for length in (1..=names.len()).rev() {
             let (types, columns) = (&types[..length], &index.columns[..length]);
             let method = format!("by_{}", names[..length].join("_"));

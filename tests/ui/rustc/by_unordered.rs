@@ -7,7 +7,7 @@ pub struct Purchased {
     pub qty: i32,
     pub price: f64,
     pub note: Option<String>,
-    pub tags: Vec<String>,
+    pub tags: Vec<Vec<String>>,
 }
 
 #[projection(from = Purchased, group_by = customer)]

@@ -14,7 +14,7 @@ pub struct Purchased {
 pub struct Row {
     pub customer: String,
     #[computed(Vec::new())]
-    pub b: Vec<String>,
+    pub b: Vec<Vec<String>>,
 }
 
 fn main() {}
