@@ -104,16 +104,27 @@ impl Elements {
 
     /// Gives an element this count; 0 takes it out.
     pub(crate) fn set(&mut self, full: &[u8], count: u64) {
+        self.change(full, |_| count);
+    }
+
+    /// Gives an element another count; 0 takes it out.
+    fn change(&mut self, full: &[u8], count: impl FnOnce(u64) -> u64) {
         self.keys.reserve(1);
         let (hash, probe) = (self.keys.hash(full), Probe::new(full));
-        let (number, before) = match self.keys.seek(hash, &probe) {
-            Ok(number) => (number, *self.keys.value(number)),
-            Err(_) if count == 0 => return,
+        let (number, before, count) = match self.keys.seek(hash, &probe) {
+            Ok(number) => {
+                let before = *self.keys.value(number);
+                (number, before, count(before))
+            }
             Err(place) => {
+                let count = count(0);
+                if count == 0 {
+                    return;
+                }
                 // Steps turn away keys that are too long; and the memory is full before the numbers are used up.
                 let number = self.keys.put_at(place, &probe, 0).expect("room for an element");
                 self.ordered.insert(&self.keys, number);
-                (number, 0)
+                (number, 0, count)
             }
         };
         if count == before {
@@ -231,9 +242,10 @@ impl Cell<'_> {
     /// Adds so many of an element, or takes so many out; one of which none is left is gone.
     pub fn add(&mut self, key: &[u8], n: i64) {
         let full = full(self.row, self.column, key);
-        let before = self.elements.count_of(&full);
-        debug_assert!(before.checked_add_signed(n).is_some(), "more taken back than came");
-        self.elements.set(&full, before.saturating_add_signed(n));
+        self.elements.change(&full, |before| {
+            debug_assert!(before.checked_add_signed(n).is_some(), "more taken back than came");
+            before.saturating_add_signed(n)
+        });
     }
 
     /// Takes out all.
@@ -256,8 +268,7 @@ impl Cell<'_> {
     /// Adds so many of an element.
     pub(crate) fn plus(&mut self, key: &[u8], count: u64) {
         let full = full(self.row, self.column, key);
-        let before = self.elements.count_of(&full);
-        self.elements.set(&full, before.saturating_add(count));
+        self.elements.change(&full, |before| before.saturating_add(count));
     }
 
     /// Takes the elements of the same column out of another row, in order.

@@ -166,6 +166,10 @@ fn fold_one<E: Event, P: Reads<E>>(
             Ok(row)
         }
         Err(place) => {
+            // What is folded may leave elements behind: there has to be room for their row.
+            if !rows.keys().has_room(probe) {
+                return Err(FoldError::full());
+            }
             let mut state = <P as Projection>::State::default();
             let row = rows.keys_mut().next();
             P::fold(&mut state, rows.elements.cells(row), &recorded.event, &recorded.meta, Appends)?;

@@ -110,6 +110,12 @@ impl<V, I: Inline> Keys<V, I> {
         self.entries.len() - self.gone
     }
 
+    /// Whether a key could be added.
+    #[inline]
+    pub(crate) fn has_room(&self, probe: &Probe<'_, I>) -> bool {
+        probe.bytes.len() < LENGTH_LIMIT && (self.entries.len() < u32::MAX as usize || self.gone > 0)
+    }
+
     /// The number that the next key gets.
     #[inline]
     pub(crate) fn next(&mut self) -> u32 {

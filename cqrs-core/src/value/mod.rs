@@ -20,7 +20,8 @@ use crate::sql::{SqlType, SqlValue};
 ///
 /// Implemented for integers, floats, `bool`, `char`, `String`, `Vec<u8>`, durations, [`Timestamp`](crate::Timestamp), `Option` of these,
 /// `uuid`, `jiff`, `chrono` and `rust_decimal` types behind the features of these names, and for a user's own
-/// unit-only enums and newtypes by [`#[value]`](macro@crate::value).
+/// unit-only enums and newtypes by [`#[value]`](macro@crate::value). Of what `#[collect]` and `#[top]` make, `Vec`, `BTreeSet` and `BTreeMap`,
+/// for columns only.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key or a column",
     label = "not a type that a row can hold",

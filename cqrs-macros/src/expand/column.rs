@@ -116,7 +116,14 @@ fn one_step(
         _ => ("step", TokenStream::new()),
     };
     let step = Ident::new(method, at);
-    quote!({ #lets __state.#ident.#step(__sign #value #by #more).map_err(__cqrs::FoldError::column(#name))? })
+    let call = if aggregate.kind == Kind::Fold {
+        // What is wrong with a user's aggregate is said of its name.
+        let at = proc_macro2::Span::call_site().located_at(aggregate.custom.span());
+        quote_spanned!(at=> __state.#ident.#step(__sign #value #by #more))
+    } else {
+        quote!(__state.#ident.#step(__sign #value #by #more))
+    };
+    quote!({ #lets #call.map_err(__cqrs::FoldError::column(#name))? })
 }
 
 /// An expression over the event, and the `let`s that it needs before it.

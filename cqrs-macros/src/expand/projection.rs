@@ -182,7 +182,9 @@ fn assumptions(model: &Projection<'_>) -> TokenStream {
         quote!(for<'__k> #ty: __cqrs::#bound)
     });
     let plain = plain_types(model).into_iter().map(|ty| quote!(for<'__k> #ty: ::core::default::Default));
-    quote!(#(#bounds,)* #(#values,)* #(#plain,)*)
+    let customs = aggregates(model).filter_map(|(_, aggregate)| aggregate.custom.as_ref());
+    let customs = customs.map(|custom| quote!(for<'__k> #custom: __cqrs::Aggregate));
+    quote!(#(#bounds,)* #(#values,)* #(#plain,)* #(#customs,)*)
 }
 
 fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowField<'m>, &'m Aggregate)> {
@@ -354,7 +356,13 @@ fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
             }
             Column::Aggregate(_) => {
                 let get = quote_spanned!(ty.span()=> get);
-                lets.extend(quote!(let #value: #ty = __state.#ident.#get(&__shown.at(#number))?;));
+                if let Column::Aggregate(Aggregate { kind: Kind::Fold, .. }) = &field.column {
+                    let at = Span::call_site().located_at(ty.span());
+                    let shown = quote_spanned!(at=> __state.#ident.get(&__shown.at(#number))?);
+                    lets.extend(quote!(let #value: #ty = #shown;));
+                } else {
+                    lets.extend(quote!(let #value: #ty = __state.#ident.#get(&__shown.at(#number))?;));
+                }
                 number += 1;
             }
             Column::WindowStart | Column::WindowEnd => {
@@ -699,11 +707,11 @@ fn merge(model: &Projection<'_>) -> Option<TokenStream> {
     let merges = aggregates(model).enumerate().map(|(number, (field, aggregate))| {
         let (ident, number) = (field.ident, number as u8);
         let name = field.ident.unraw().to_string();
-        let merge = Ident::new("merge", aggregate.span);
-        quote! {
-            __cqrs::Merge::#merge(&mut __into.#ident, &__later.#ident, &mut __cells.at(#number), __row)
-                .map_err(__cqrs::FoldError::column(#name))?;
-        }
+        let at = Span::call_site().located_at(aggregate.span);
+        let merged = quote_spanned! {at=>
+            __cqrs::Merge::merge(&mut __into.#ident, &__later.#ident, &mut __cells.at(#number), __row)
+        };
+        quote!(#merged.map_err(__cqrs::FoldError::column(#name))?;)
     });
     Some(quote! {
         fn merge(

@@ -69,6 +69,7 @@ fn unit_enum(item: &DeriveInput, data: &syn::DataEnum) -> TokenStream {
             }
         }
         impl __cqrs::Scalar for #name where for<'k> #name: ::core::clone::Clone {}
+        impl __cqrs::Item for #name where for<'k> #name: ::core::clone::Clone {}
         impl __cqrs::KeyPart for #name where for<'k> #name: ::core::clone::Clone {
             type Ref<'a> = Self;
             fn write_ref(key: &Self, out: &mut ::std::vec::Vec<u8>) {
@@ -114,6 +115,7 @@ fn newtype(item: &DeriveInput, inner: &syn::Type) -> TokenStream {
             }
         }
         impl __cqrs::Scalar for #name where #column {}
+        impl __cqrs::Item for #name where #column {}
         impl __cqrs::KeyPart for #name where #column, #key {
             type Ref<'a> = &'a Self;
             fn write_ref(key: &&Self, out: &mut ::std::vec::Vec<u8>) {
