@@ -1,7 +1,7 @@
 //! What generated code names. Not for users: it changes without notice.
 
 pub use crate::aggregate::{
-    Aggregate, All, Any, Appended, Appends, Cells, Changing, Collected, Column, Count, First, KeepsOrder, Last, Live, Max,
+    All, Any, Appended, Appends, Cells, Changing, Collected, Column, Count, First, KeepsOrder, Last, Live, Max,
     MayBeEmpty, Merge, Min, Mode, Plain, ShownCells, Sign, State, Takes, TopColumn, WindowEnd,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
@@ -11,7 +11,7 @@ pub use crate::projection::{FoldError, JoinSet, Joined, Pass, Projection, Reads,
 pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape};
 pub use crate::table::{Sink, WindowSpec, starts};
 pub use crate::sql::{SqlType, SqlValue};
-pub use crate::value::{KeyInput, KeyPart, Scalar, Value};
+pub use crate::value::{Item, KeyInput, KeyPart, Scalar, Value};
 pub use crate::Tick;
 pub use crate::time::{EventTime, IntegerTime, WindowBound};
 pub use crate::projection::{Fold, by_hand, removes_rows, windowed};
@@ -41,17 +41,12 @@ pub const fn is_value<C: Value>() {}
 /// Asks, in one place, whether all sources keep the order of the log.
 pub const fn keeps_order<M: KeepsOrder>() {}
 
-/// Asks, in one place, whether two states can become one.
-pub const fn can_merge<S: Merge>() {}
-
 /// Asks, in one place, whether a column can collect.
 pub const fn is_collected<C: Collected>() {}
 
 /// Asks, in one place, whether a column can show the greatest.
 pub const fn is_top<C: TopColumn>() {}
 
-/// Asks, in one place, whether a type is a user's aggregate.
-pub const fn is_aggregate<A: Aggregate>() {}
 
 /// Asks, in one place, whether a column that is folded by hand has a value to start from. Its name is part of what is said.
 pub const fn a_column_folded_by_hand_starts_from_its_default<C: Default>() {}

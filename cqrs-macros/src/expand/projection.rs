@@ -141,14 +141,7 @@ fn checks(model: &Projection<'_>) -> TokenStream {
     let values = model.fields.iter().filter(|field| is_value(field)).map(|field| {
         let ty = field.ty;
         let (question, _) = value_question(field);
-        let custom = match &field.column {
-            Column::Aggregate(Aggregate { custom: Some(custom), .. }) => {
-                quote_spanned!(custom.span()=> const _: () = __cqrs::is_aggregate::<#custom>();)
-            }
-            _ => TokenStream::new(),
-        };
-        let question = quote_spanned!(ty.span()=> const _: () = __cqrs::#question::<#ty>(););
-        quote!(#custom #question)
+        quote_spanned!(ty.span()=> const _: () = __cqrs::#question::<#ty>();)
     });
     quote!(#(#questions)* #(#plain)* #(#indexed)* #(#values)*)
 }
@@ -182,9 +175,7 @@ fn assumptions(model: &Projection<'_>) -> TokenStream {
         quote!(for<'__k> #ty: __cqrs::#bound)
     });
     let plain = plain_types(model).into_iter().map(|ty| quote!(for<'__k> #ty: ::core::default::Default));
-    let customs = aggregates(model).filter_map(|(_, aggregate)| aggregate.custom.as_ref());
-    let customs = customs.map(|custom| quote!(for<'__k> #custom: __cqrs::Aggregate));
-    quote!(#(#bounds,)* #(#values,)* #(#plain,)* #(#customs,)*)
+    quote!(#(#bounds,)* #(#values,)* #(#plain,)*)
 }
 
 fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowField<'m>, &'m Aggregate)> {
