@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
+use std::time::Duration;
 
 use cqrs_core::prelude::*;
 use cqrs_core::{Builder, ReadError, Tick};
@@ -807,6 +808,7 @@ struct Follower<P: Projection> {
     rows: Vec<P>,
     expected: fn(&World) -> Vec<P>,
     last: Vec<Change<P>>,
+    told: Option<u64>,
 }
 
 trait Follow {
@@ -817,8 +819,8 @@ trait Follow {
 impl<P: Projection + Debug + PartialEq + Clone> Follow for Follower<P> {
     fn follow(&mut self, worlds: &[World]) {
         let to = worlds.last().unwrap().position;
-        loop {
-            let change = self.changes.next().wait().unwrap().unwrap();
+        while self.told != Some(to) {
+            let change = self.changes.next_timeout(Duration::from_secs(20)).wait().expect("it is told").unwrap();
             let mut take = |row: &P| {
                 let at = self.rows.iter().position(|known| known == row);
                 self.rows.swap_remove(at.unwrap_or_else(|| panic!("not there: {row:?}, {:?}", self.last)));
@@ -838,9 +840,7 @@ impl<P: Projection + Debug + PartialEq + Clone> Follow for Follower<P> {
                     let expected = (self.expected)(&worlds[*position as usize]);
                     assert_eq!(sorted(&self.rows), sorted(expected), "{} at {position}: {:?}", P::RUST_NAME, self.last);
                     self.last.clear();
-                    if *position == to {
-                        return;
-                    }
+                    self.told = Some(*position);
                     continue;
                 }
             }
@@ -855,7 +855,7 @@ fn followers(engine: &Engine) -> Vec<Box<dyn Follow>> {
         ($($view:ident $expected:ident),*) => { $(
             if let Ok(view) = engine.try_view::<$view>() {
                 let (changes, rows, last) = (view.subscribe(), Vec::new(), Vec::new());
-                followers.push(Box::new(Follower { changes, rows, expected: World::$expected, last }));
+                followers.push(Box::new(Follower { changes, rows, expected: World::$expected, last, told: None }));
             }
         )* };
     }
