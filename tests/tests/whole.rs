@@ -637,7 +637,8 @@ enum Set {
 fn event() -> impl Strategy<Value = Ev> {
     let name = || prop::sample::select(vec!["ann", "bob", "b\u{0}b"]).prop_map(str::to_owned);
     let item = || prop::sample::select(vec!["hats", "pants", "socks"]).prop_map(str::to_owned);
-    let time = || prop_oneof![8 => 0..60_i64, 1 => 60..400_i64, 1 => -30..0_i64];
+    // From where time has come to.
+    let time = || prop_oneof![40 => -12..6_i64, 1 => 6..100_i64, 1 => -40..-12_i64];
     let line = (item(), -6..30_i8, time()).prop_map(|(item, qty, at)| Line { item, qty, at });
     let bought = (name(), item(), -4..6_i64, time(), prop::collection::vec(line, 0..5));
     prop_oneof![
@@ -650,8 +651,22 @@ fn event() -> impl Strategy<Value = Ev> {
         2 => (item(), name()).prop_map(|(item, category)| Ev::Shop(Shop::Listed { item, category })),
         2 => (name(), item()).prop_map(|(customer, text)| Ev::Shop(Shop::Noted { customer, text })),
         1 => Just(Ev::Noise),
-        1 => (0..120_i64).prop_map(|at| Ev::Tick(at * 1_000_000)),
+        1 => (-10..10_i64).prop_map(|at| Ev::Tick(at * 1_000_000)),
     ]
+}
+
+impl Ev {
+    fn shifted(mut self, now: i64) -> Self {
+        match &mut self {
+            Ev::Bought(bought) => {
+                bought.at += now;
+                bought.lines.iter_mut().for_each(|line| line.at += now);
+            }
+            Ev::Tick(at) => *at += now * 1_000_000,
+            _ => {}
+        }
+        self
+    }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -960,12 +975,15 @@ proptest! {
         for step in steps {
             let reopen = match step {
                 Step::Append(events) => {
+                    let shift = |(n, event): (usize, Ev)| event.shifted(((history.len() + n) / 2) as i64);
+                    let events: Vec<Ev> = events.into_iter().enumerate().map(shift).collect();
                     engine.append_all(events.clone()).wait().unwrap();
                     history.extend(events);
                     None
                 }
                 Step::Singly(events) => {
                     for event in events {
+                        let event = event.shifted((history.len() / 2) as i64);
                         engine.append(event.clone()).wait().unwrap();
                         history.push(event);
                     }
@@ -1005,4 +1023,18 @@ proptest! {
         prop_assert!(verified.is_whole(), "{}", verified);
         otherwise(&history, &worlds);
     }
+}
+
+fn lines(at: &[i64]) -> Bought {
+    let lines = at.iter().map(|at| Line { item: "hats".into(), qty: 1, at: *at }).collect();
+    Bought { customer: "ann".into(), item: "hats".into(), qty: 1, at: 0, lines }
+}
+
+/// The second line bridges the first one's session, the third comes into what is left.
+#[test]
+fn sessions_that_one_event_bridges_are_passed_over() {
+    let mut table = Table::<Sessions>::new();
+    table.apply(&lines(&[-1, -2, -2])).unwrap();
+    let rows: Vec<_> = table.rows().map(|row| (row.window_start, row.window_end, row.lines)).collect();
+    assert_eq!(rows, [(-2, 5, 3)]);
 }
