@@ -13,7 +13,7 @@ pub use crate::sql::{SqlType, SqlValue};
 pub use crate::value::{KeyInput, KeyPart, Scalar, Value};
 pub use crate::Tick;
 pub use crate::time::{EventTime, IntegerTime, WindowBound};
-pub use crate::projection::{Fold, by_hand, removes_rows, windowed};
+pub use crate::projection::{Fold, by_hand, looks_up, removes_rows, windowed};
 pub use crate::view::{Indexed, NoLookups, ViewRows};
 pub use crate::ReadError;
 pub use serde;

@@ -378,9 +378,20 @@ impl Windowed for crate::aggregate::Appended {}
 pub trait ByHand {}
 impl ByHand for crate::aggregate::Appended {}
 
+/// Sources beside which another view's rows can be looked up.
+#[diagnostic::on_unimplemented(
+    message = "`join` looks a row up as of an event, and a source here is a projection",
+    label = "when one of its rows is taken back, another row may be found than was when it came",
+    note = "join in the projection that is the source, or take the other view in as a source"
+)]
+pub trait LooksUp {}
+impl LooksUp for crate::aggregate::Appended {}
+
 #[doc(hidden)]
 pub const fn removes_rows<M: RemovesRows>() {}
 #[doc(hidden)]
 pub const fn windowed<M: Windowed>() {}
 #[doc(hidden)]
 pub const fn by_hand<M: ByHand>() {}
+#[doc(hidden)]
+pub const fn looks_up<M: LooksUp>() {}

@@ -729,6 +729,9 @@ fn questions(model: &Projection<'_>) -> TokenStream {
     if let Some(window) = &model.window {
         ask(window.span, "windowed");
     }
+    if let Some(join) = model.joins.first() {
+        ask(join.name.span(), "looks_up");
+    }
     for event in model.sources.iter().flat_map(|source| &source.events) {
         match event.action {
             crate::model::Action::Fold => {}
