@@ -44,7 +44,11 @@ pub struct Carts {
 pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     let (ours, theirs) = both(3, || windows(events), || windows_by_hand(events));
     report.speed(
-        ("", "tumbling windows, late events counted, old rows dropped", "`HashMap` by item and window, swept"),
+        (
+            "",
+            "tumbling windows, late events counted, old rows dropped",
+            "`HashMap` by item and window, swept",
+        ),
         events.len(),
         ours,
         theirs,

@@ -1,22 +1,24 @@
 //! What generated code names. Not for users: it changes without notice.
 
+pub use crate::ReadError;
+pub use crate::Tick;
 pub use crate::aggregate::{
-    All, Any, Appended, Appends, Cells, Changing, Collected, Column, Count, First, KeepsOrder, Last, Live, Max,
-    MayBeEmpty, Merge, Min, Mode, Plain, ShownCells, Sign, State, Takes, TopColumn, WindowEnd,
+    All, Any, Appended, Appends, Cells, Changing, Collected, Column, Count, First, KeepsOrder, Last, Live,
+    Max, MayBeEmpty, Merge, Min, Mode, Plain, ShownCells, Sign, State, Takes, TopColumn, WindowEnd,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
 pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
-pub use crate::projection::{FoldError, JoinSet, Joined, Pass, Projection, Reads, RowSource, SignOf, Source, SourceVisitor};
+pub use crate::projection::{Fold, by_hand, looks_up, removes_rows, windowed};
+pub use crate::projection::{
+    FoldError, JoinSet, Joined, Pass, Projection, Reads, RowSource, SignOf, Source, SourceVisitor,
+};
 pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape};
-pub use crate::table::{Sink, WindowSpec, starts};
 pub use crate::sql::{SqlType, SqlValue};
-pub use crate::value::{Item, KeyInput, KeyPart, Scalar, Value};
-pub use crate::Tick;
+pub use crate::table::{Sink, WindowSpec, starts};
 pub use crate::time::{EventTime, IntegerTime, WindowBound};
-pub use crate::projection::{Fold, by_hand, removes_rows, windowed};
+pub use crate::value::{Item, KeyInput, KeyPart, Scalar, Value};
 pub use crate::view::{Indexed, NoLookups, ViewRows};
-pub use crate::ReadError;
 pub use serde;
 
 #[cfg(feature = "macros")]
@@ -46,7 +48,6 @@ pub const fn is_collected<C: Collected>() {}
 
 /// Asks, in one place, whether a column can show the greatest.
 pub const fn is_top<C: TopColumn>() {}
-
 
 /// Asks, in one place, whether a column that is folded by hand has a value to start from. Its name is part of what is said.
 pub const fn a_column_folded_by_hand_starts_from_its_default<C: Default>() {}

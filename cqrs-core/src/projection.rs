@@ -4,11 +4,11 @@ use std::any::{Any, TypeId};
 
 use crate::aggregate::{Cells, ColumnFault, Mode, ShownCells, Sign, State};
 use crate::event::{Event, Meta};
-use crate::schema::Schema;
 use crate::key::{Key, KeyWriter};
-use crate::view::Indexed;
-use crate::table::{Rows, Sink, WindowSpec};
+use crate::schema::Schema;
 use crate::sql::{SqlType, SqlValue};
+use crate::table::{Rows, Sink, WindowSpec};
+use crate::view::Indexed;
 
 /// A read model, written as the struct of its row.
 ///
@@ -378,9 +378,20 @@ impl Windowed for crate::aggregate::Appended {}
 pub trait ByHand {}
 impl ByHand for crate::aggregate::Appended {}
 
+/// Sources beside which another view's rows can be looked up.
+#[diagnostic::on_unimplemented(
+    message = "`join` looks a row up as of an event, and a source here is a projection",
+    label = "when one of its rows is taken back, another row may be found than was when it came",
+    note = "join in the projection that is the source, or take the other view in as a source"
+)]
+pub trait LooksUp {}
+impl LooksUp for crate::aggregate::Appended {}
+
 #[doc(hidden)]
 pub const fn removes_rows<M: RemovesRows>() {}
 #[doc(hidden)]
 pub const fn windowed<M: Windowed>() {}
 #[doc(hidden)]
 pub const fn by_hand<M: ByHand>() {}
+#[doc(hidden)]
+pub const fn looks_up<M: LooksUp>() {}

@@ -147,7 +147,8 @@ fn check_events(engine: &Engine, paid: &[Paid]) {
         near(row.variance, variance(&cents.iter().map(|cents| *cents as f64).collect::<Vec<_>>()));
         near(row.stddev, variance(&of.iter().map(|paid| paid.weight).collect::<Vec<_>>()).sqrt());
         let set: BTreeSet<u32> = of.iter().map(|paid| paid.customer).collect();
-        let paying: BTreeSet<u32> = of.iter().filter(|paid| paid.cents > 0).map(|paid| paid.customer).collect();
+        let paying: BTreeSet<u32> =
+            of.iter().filter(|paid| paid.cents > 0).map(|paid| paid.customer).collect();
         assert_eq!((row.customers, row.paying), (set.len() as u64, paying.len() as u64));
         assert_eq!(row.set, set);
         assert_eq!(row.first_two, cents.iter().copied().take(2).collect::<Vec<_>>());

@@ -9,12 +9,14 @@ pub struct Line {
 }
 
 #[event]
+#[derive(Debug)]
 pub struct Ordered {
     pub customer: String,
     pub lines: Vec<Line>,
 }
 
 #[event]
+#[derive(Debug)]
 pub enum Cart {
     Added { customer: String, item: String, qty: i64 },
     Dropped { customer: String, item: String, for_good: bool },
@@ -44,7 +46,8 @@ fn each_element_goes_to_its_row_and_an_event_counts_whole_or_not_at_all() {
     table.apply(&order(vec![])).unwrap();
     assert_eq!(table.get("hats"), Some(Demand { item: "hats".into(), qty: 4, lines: 2 }));
     let before: Vec<_> = table.rows().collect();
-    let fault = table.apply(&order(vec![line("hats", 1), line("socks", 1), line("hats", i32::MAX)])).unwrap_err();
+    let fault =
+        table.apply(&order(vec![line("hats", 1), line("socks", 1), line("hats", i32::MAX)])).unwrap_err();
     assert_eq!(fault.column, Some("qty"));
     assert_eq!(table.rows().collect::<Vec<_>>(), before);
     assert_eq!(table.len(), 2);
@@ -110,13 +113,14 @@ fn rows_go() {
 }
 
 #[event]
+#[derive(Debug)]
 pub struct Listed {
     pub auction: u64,
     pub category: String,
 }
 
 #[event]
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Bid {
     pub auction: u64,
     pub price: i64,
@@ -198,7 +202,9 @@ fn bid_at(at: i64) -> Bid {
 #[test]
 fn windows_close_show_and_go() {
     let mut table = Table::<Tumbling>::new();
-    let starts = |table: &Table<Tumbling>| table.rows().map(|row| (row.window_start, row.window_end, row.bids)).collect::<Vec<_>>();
+    let starts = |table: &Table<Tumbling>| {
+        table.rows().map(|row| (row.window_start, row.window_end, row.bids)).collect::<Vec<_>>()
+    };
     for at in [1, 9, 10, 14] {
         table.apply(&bid_at(at)).unwrap();
     }
@@ -255,7 +261,8 @@ fn indexes_are_kept_in_step() {
     let engine = Engine::in_memory().view::<ByCategory>().start().unwrap();
     let view = engine.view::<ByCategory>();
     let list = |auction, category: &str| Listed { auction, category: category.into() };
-    let auctions = |category: &str| view.by_category(category).unwrap().map(|row| row.auction).collect::<Vec<_>>();
+    let auctions =
+        |category: &str| view.by_category(category).unwrap().map(|row| row.auction).collect::<Vec<_>>();
     engine.append_all([list(3, "b"), list(1, "a"), list(2, "b")]).wait().unwrap();
     assert_eq!(auctions("b"), [3, 2]);
     for n in 0..10 {

@@ -2,6 +2,7 @@
 use cqrs_core::prelude::*;
 
 #[event]
+#[derive(Debug)]
 pub struct Purchased {
     pub customer: String,
     pub item: String,

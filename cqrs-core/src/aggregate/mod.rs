@@ -30,8 +30,8 @@ pub use distinct::CountDistinct;
 pub use extreme::{Extreme, Max, Min, Which};
 pub use merge::Merge;
 pub use mode::{Appended, Appends, Changing, Contributions, KeepsOrder, Live, Mode, Sign, Stays};
-pub use plain::{Plain, WindowEnd};
 pub use order::{First, FirstBy, Last, LastBy};
+pub use plain::{Plain, WindowEnd};
 pub use spread::{
     ExactSpread, ExactStddev, ExactVariance, Measure, Rooted, Spread, Squared, Stddev, Variance,
 };
@@ -263,7 +263,10 @@ mod tests {
         for input in [Some(-0.0), None, Some(0.0), Some(f64::NAN), Some(1.0)] {
             max.commit(max.step(Appends, &input).unwrap(), &mut Elements::default().cells(0).at(0));
         }
-        assert!(round_trip(&max).get(&Elements::default().shown(0).at(0)).unwrap().unwrap().is_nan(), "floats by total order");
+        assert!(
+            round_trip(&max).get(&Elements::default().shown(0).at(0)).unwrap().unwrap().is_nan(),
+            "floats by total order"
+        );
         let mut min = Extreme::<Min, String>::default();
         min.commit(min.step(Appends, &"pants").unwrap(), &mut Elements::default().cells(0).at(0));
         min.commit(min.step(Appends, &"hats").unwrap(), &mut Elements::default().cells(0).at(0));
@@ -278,7 +281,13 @@ mod tests {
             first.commit(first.step(Appends, &value, &by).unwrap(), &mut Elements::default().cells(0).at(0));
             last.commit(last.step(Appends, &value, &by).unwrap(), &mut Elements::default().cells(0).at(0));
         }
-        assert_eq!((round_trip(&first).get(&Elements::default().shown(0).at(0)), round_trip(&last).get(&Elements::default().shown(0).at(0))), (Some(2), Some(4)));
+        assert_eq!(
+            (
+                round_trip(&first).get(&Elements::default().shown(0).at(0)),
+                round_trip(&last).get(&Elements::default().shown(0).at(0))
+            ),
+            (Some(2), Some(4))
+        );
     }
 
     #[test]
@@ -292,6 +301,10 @@ mod tests {
         for input in [None, Some("a")] {
             first.commit(first.step(Appends, &input).unwrap(), &mut Elements::default().cells(0).at(0));
         }
-        assert_eq!(round_trip(&first).get(&Elements::default().shown(0).at(0)), Some(None), "the first event had none");
+        assert_eq!(
+            round_trip(&first).get(&Elements::default().shown(0).at(0)),
+            Some(None),
+            "the first event had none"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! `#[first(..)]` and `#[last(..)]`, in log order or `by` an expression.
 
-use super::{Appends, Sign, Cell, Column, ColumnFault, Merge, Shown, State, Takes, write_slot};
+use super::{Appends, Cell, Column, ColumnFault, Merge, Shown, Sign, State, Takes, write_slot};
 use crate::schema::{mix, mix_str};
 use crate::value::{OrderInput, Value};
 
@@ -20,11 +20,7 @@ impl<C: Column> Default for First<C> {
 impl<C: Column> First<C> {
     /// The value, if it is the first.
     #[inline]
-    pub fn step<I>(
-        &self,
-        _: impl Into<Sign>,
-        input: &I,
-    ) -> Result<Option<Option<C::Inner>>, ColumnFault>
+    pub fn step<I>(&self, _: impl Into<Sign>, input: &I) -> Result<Option<Option<C::Inner>>, ColumnFault>
     where
         C: Takes<I>,
     {

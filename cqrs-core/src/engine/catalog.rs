@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 use super::cluster::{Cluster, Input, Member, needs_turns};
 use super::route::{Route, TypedRoute, decode};
 use super::slot::{TypedView, ViewType};
+use crate::Tick;
 use crate::codec::DecodeError;
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
-use crate::Tick;
 use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor};
 use crate::schema::Schema;
 use crate::store::StoredType;
@@ -318,8 +318,7 @@ impl Catalog {
         let course = self.course(a);
         // Where types share several routes, a view may read one type through one and another through the other: then a run is of one type, since
         // each route folds the whole run before the next; or of one event, where views that read each other use several.
-        course == self.course(b)
-            && (self.courses[course].len() < 2 || (a == b && !self.singly[course]))
+        course == self.course(b) && (self.courses[course].len() < 2 || (a == b && !self.singly[course]))
     }
 
     pub(crate) fn course(&self, kind: Kind) -> usize {

@@ -53,10 +53,13 @@ fn take<U: RowSource, P: Reads<U>>(
     sign: Sign,
     find: Find<'_>,
 ) -> Result<(), FoldError> {
-    let (Some(down), Some(up)) = (down.downcast_mut::<ViewRows<P>>(), up.downcast_ref::<ViewRows<U>>()) else {
+    let (Some(down), Some(up)) = (down.downcast_mut::<ViewRows<P>>(), up.downcast_ref::<ViewRows<U>>())
+    else {
         unreachable!("a slot holds the view that was registered under its number")
     };
-    let Some(joined) = P::Joins::find(find) else { unreachable!("what is looked up is there, or the view has stopped") };
+    let Some(joined) = P::Joins::find(find) else {
+        unreachable!("what is looked up is there, or the view has stopped")
+    };
     for (before, after) in up.changes_of_turn() {
         let row = match sign {
             Sign::Remove => before,
@@ -97,7 +100,8 @@ impl Cluster {
         for member in &self.members {
             let stopped = member.upstream().filter_map(|up| Some((up, slots[up].fault.clone()?))).next();
             let Some((up, fault)) = stopped.filter(|_| slots[member.view].folds()) else { continue };
-            let reason = format!("`{}`, whose rows it reads, has stopped: {}", slots[up].rust_name, fault.reason);
+            let reason =
+                format!("`{}`, whose rows it reads, has stopped: {}", slots[up].rust_name, fault.reason);
             slots[member.view].fault(fault.position, &fault.event, FoldError { column: "", reason });
         }
     }
@@ -110,7 +114,12 @@ impl Member {
     }
 
     /// Whether there was anything to fold.
-    fn fold(&self, view: &mut dyn super::slot::AnyView, slots: &[Slot], own: &Own<'_>) -> Result<bool, FoldError> {
+    fn fold(
+        &self,
+        view: &mut dyn super::slot::AnyView,
+        slots: &[Slot],
+        own: &Own<'_>,
+    ) -> Result<bool, FoldError> {
         let rows = |number: usize| slots[number].view.as_deref().map(|view| view.as_any_ref());
         let find = |row: TypeId| {
             let (_, number) = self.joins.iter().find(|(ty, _)| *ty == row)?;

@@ -15,18 +15,18 @@ mod window;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use clock::Clock;
 pub use elements::{Cell, Cells, Elements, Shown, ShownCells};
 use fold::AHEAD;
 pub(crate) use fold::Folder;
 pub(crate) use rows::Rows;
-pub use clock::Clock;
 pub use sink::Sink;
-pub use window::{WindowSpec, starts};
 pub(crate) use sink::Turn;
+pub use window::{WindowSpec, starts};
 
+use crate::Timestamp;
 use crate::aggregate::{Appends, Sign};
 use crate::change::Change;
-use crate::Timestamp;
 use crate::event::{Event, Meta, Recorded};
 use crate::key::{Key, PrefixOf};
 use crate::projection::{Fault, FoldError, Projection, Reads, RowSource, SignOf, Source};

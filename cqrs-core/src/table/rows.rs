@@ -278,7 +278,9 @@ impl<P: Projection> Rows<P> {
 
     /// Bytes in memory, without what the states themselves have on the heap.
     pub(crate) fn memory(&self) -> usize {
-        self.keys.memory() + self.ordered.get().map_or(0, Ordered::memory) + self.elements.memory()
+        self.keys.memory()
+            + self.ordered.get().map_or(0, Ordered::memory)
+            + self.elements.memory()
             + self.indexes.iter().filter_map(OnceLock::get).map(Index::memory).sum::<usize>()
     }
 }

@@ -99,7 +99,8 @@ impl<P: Projection> Turn<P> {
         }
         if self.watched {
             let shown = catch_unwind(AssertUnwindSafe(|| {
-                let after = |touched: &Touched<P>| (!touched.doomed).then(|| rows.show(touched.row)).flatten();
+                let after =
+                    |touched: &Touched<P>| (!touched.doomed).then(|| rows.show(touched.row)).flatten();
                 self.touched.iter().map(after).collect::<Vec<_>>()
             }));
             let after = shown.map_err(|panic| panicked(&*panic))?;
@@ -220,10 +221,14 @@ impl<P: Projection> Sink<'_, P> {
         sign: impl Into<Sign>,
         fold: impl FnOnce(&mut P::State, Cells<'_>) -> Result<(), FoldError>,
     ) -> Result<(), FoldError> {
-        let row = self.row()?;
+        let sign = sign.into();
+        let row = match sign {
+            Sign::Insert => self.row()?,
+            Sign::Remove => self.given_row()?,
+        };
         let (state, cells) = self.rows.parts_mut(row);
         fold(state, cells)?;
-        let lives = state.turn(sign.into());
+        let lives = state.turn(sign);
         self.turn.touched(row).doomed = !lives;
         Ok(())
     }
@@ -247,6 +252,16 @@ impl<P: Projection> Sink<'_, P> {
         fold(&mut row).map_err(|reason| FoldError { column: "", reason })?;
         keep(self.rows.keys_mut().value_mut(number), row);
         Ok(())
+    }
+
+    /// The number of the row of the key that was written, out of which something is taken back: it is there.
+    fn given_row(&mut self) -> Result<u32, FoldError> {
+        let Some(row) = self.rows.find(&self.turn.key).filter(|row| !self.is_doomed(*row)) else {
+            let reason = "a row is taken back whose key was never given: an expression that gives another value each time?";
+            return Err(FoldError { column: "", reason: reason.into() });
+        };
+        self.touch(row);
+        Ok(row)
     }
 
     /// The number of the row of the key that was written, which is made if it is not there.

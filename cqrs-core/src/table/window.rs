@@ -179,13 +179,15 @@ impl<P: Projection> Sink<'_, P> {
         // Those that begin before this one would end, the latest first; they do not overlap, so the first that ended before is the last to look at.
         let mut met = Vec::new();
         for row in self.rows.before(&group, &key_at(own_end)) {
+            // One that another element of the same event has bridged stands there until the event is done.
+            if self.is_doomed(row) {
+                continue;
+            }
             let end = self.rows.keys().value(row).end().unwrap_or(i64::MIN);
             if end <= time || spec.has_closed(end, self.rows.clock) {
                 break;
             }
-            if !self.is_doomed(row) {
-                met.push((row, end));
-            }
+            met.push((row, end));
         }
         met.reverse();
         let own = key_at(time);

@@ -9,13 +9,13 @@ use syn::spanned::Spanned;
 
 use super::column;
 use super::event::{is_string, option_of};
+use super::run::{self, is_many};
 use crate::check::computed_order;
 use crate::errors::Errors;
 use crate::expr::{Local, Names, canonical, resolve};
-use super::run::{self, is_many};
 use crate::model::{Aggregate, Column, Group, Kind, Projection, RowField, SourceEvent};
-use crate::window::{Shape, Unit};
 use crate::prepend::core_path;
+use crate::window::{Shape, Unit};
 
 pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
     let core = core_path();
@@ -110,7 +110,9 @@ fn plain_types<'m>(model: &'m Projection<'_>) -> Vec<&'m syn::Type> {
 fn indexed_types<'m>(model: &'m Projection<'_>) -> Vec<(&'m Ident, &'m syn::Type)> {
     let mut types: Vec<(&Ident, &syn::Type)> = Vec::new();
     for column in model.indexes.iter().flat_map(|index| &index.columns) {
-        let Some(field) = model.fields.iter().find(|field| field.ident.unraw() == column.unraw()) else { continue };
+        let Some(field) = model.fields.iter().find(|field| field.ident.unraw() == column.unraw()) else {
+            continue;
+        };
         let ty = option_of(field.ty).unwrap_or(field.ty);
         let is_key = matches!(field.column, Column::Key(_));
         if !is_key && !column::is_known(ty, true) && types.iter().all(|(_, seen)| *seen != ty) {
@@ -195,15 +197,17 @@ fn state(model: &Projection<'_>) -> TokenStream {
         idents.push(ident);
         types.push(quote_spanned!(ty.span()=> __cqrs::Plain<#ty>));
     }
-    let windowed = model.window.as_ref().map(|_| (
-        quote!(__end: __cqrs::WindowEnd,),
-        quote!(__cqrs::State::write(&self.__end, out);),
-        quote!(__end: __cqrs::State::read(input)?,),
-        quote! {
-            fn end(&self) -> ::core::option::Option<i64> { self.__end.0 }
-            fn set_end(&mut self, end: i64) { self.__end.0 = ::core::option::Option::Some(end); }
-        },
-    ));
+    let windowed = model.window.as_ref().map(|_| {
+        (
+            quote!(__end: __cqrs::WindowEnd,),
+            quote!(__cqrs::State::write(&self.__end, out);),
+            quote!(__end: __cqrs::State::read(input)?,),
+            quote! {
+                fn end(&self) -> ::core::option::Option<i64> { self.__end.0 }
+                fn set_end(&mut self, end: i64) { self.__end.0 = ::core::option::Option::Some(end); }
+            },
+        )
+    });
     let (end_field, end_write, end_read, end_fns) = windowed.unwrap_or_default();
     let assumed = assumptions(model);
     let may_be_empty = aggregates(model).filter(|(_, aggregate)| aggregate.may_be_empty).map(|(field, _)| {
@@ -444,8 +448,7 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
         Some(open) => {
             let variants: Vec<_> = source.events.iter().map(|event| &event.name).collect();
             let names = variants.iter().map(|variant| variant.unraw().to_string());
-            let rest =
-                open.then(|| quote!(#[allow(unreachable_patterns)] _ => #passed,));
+            let rest = open.then(|| quote!(#[allow(unreachable_patterns)] _ => #passed,));
             // rustc names the variants that are left out under what is matched on: the enum, in the user's words.
             let matched = Ident::new("__matched", source.path.span());
             (
@@ -746,9 +749,13 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
     let mut methods = TokenStream::new();
     let mut made: BTreeSet<String> = BTreeSet::new();
     for (at, index) in model.indexes.iter().enumerate() {
-        let types: Vec<_> = index.columns.iter().filter_map(|column| {
-            model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| field.ty)
-        }).collect();
+        let types: Vec<_> = index
+            .columns
+            .iter()
+            .filter_map(|column| {
+                model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| field.ty)
+            })
+            .collect();
         let names: Vec<_> = index.columns.iter().map(|column| column.unraw().to_string()).collect();
         if types.len() < names.len() {
             continue; // A column that is not there has been reported.
@@ -764,8 +771,14 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
             let (last_ty, first_tys) = (types[length - 1], &types[..length - 1]);
             let (last, first) = (&columns[length - 1], &columns[..length - 1]);
             let list = names[..length].join("`, `");
-            let doc = format!("The rows with these values of `{list}`, in the order of the index `({})`.", names.join(", "));
-            let doc_in = format!("The rows with a value of `{last}` in this range, in its order{}.", if first.is_empty() { "" } else { ", and these of the columns before it" });
+            let doc = format!(
+                "The rows with these values of `{list}`, in the order of the index `({})`.",
+                names.join(", ")
+            );
+            let doc_in = format!(
+                "The rows with a value of `{last}` in this range, in its order{}.",
+                if first.is_empty() { "" } else { ", and these of the columns before it" }
+            );
             methods.extend(quote! {
                 #[doc = #doc]
                 ///
@@ -829,6 +842,9 @@ fn questions(model: &Projection<'_>) -> TokenStream {
         if matches!(aggregate.kind, Kind::First | Kind::Last) {
             ask(aggregate.span, "keeps_order");
         }
+    }
+    if let Some(join) = model.joins.first() {
+        ask(join.name.span(), "looks_up");
     }
     for event in model.sources.iter().flat_map(|source| &source.events) {
         match event.action {

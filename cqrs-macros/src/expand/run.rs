@@ -112,8 +112,7 @@ fn key(
     errors: &mut Errors,
 ) -> TokenStream {
     let groups = model.groups.iter().take(columns);
-    let parts: Vec<_> =
-        groups.map(|group| key_part(group, event, bound, uses, words, errors)).collect();
+    let parts: Vec<_> = groups.map(|group| key_part(group, event, bound, uses, words, errors)).collect();
     quote!(let mut __key = __sink.key(); let __writer = &mut __key; #(#parts)*)
 }
 
