@@ -9,6 +9,7 @@ use std::time::Duration;
 use cqrs_core::prelude::*;
 use cqrs_core::{Builder, ReadError, Tick};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 #[value]
 #[derive(Debug, Clone, PartialEq)]
@@ -213,7 +214,7 @@ pub struct Looked {
 
 #[projection(
     from = Bought, group_by = item, window = tumbling(at, "10s"), unit = "s",
-    lateness = "5s", max_ahead = "60s", keep = "80s", emit = "final",
+    lateness = "5s", max_ahead = "60s", keep = "80s", emit = "final", index(events),
 )]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tumbling {
@@ -340,11 +341,11 @@ fn into_session(
     let meets = |session: &Session| {
         session.0 < at + gap && at < session.1 && !clock.closed(session.1, lateness)
     };
-    let met: Vec<Session> = sessions.iter().filter(|session| meets(session)).cloned().collect();
-    if met.is_empty() && clock.closed(at + gap, lateness) {
+    if clock.closed(at + gap, lateness) {
         clock.late += 1;
         return;
     }
+    let met: Vec<Session> = sessions.iter().filter(|session| meets(session)).cloned().collect();
     sessions.retain(|session| !met.contains(session));
     for Session(start, end, count, big) in met {
         merged = Session(merged.0.min(start), merged.1.max(end), merged.2 + count, merged.3 + big);
@@ -795,6 +796,11 @@ fn look_up(engine: &Engine, world: &World) {
             assert_eq!(sorted(view.by_items(items).unwrap()), sorted(wanted));
         }
     }
+    // Of windows, too: no one that is open is found under `emit = "final"`.
+    for events in 1..4 {
+        let wanted = world.tumbling().into_iter().filter(|row| row.events == events);
+        assert_eq!(sorted(engine.view::<Tumbling>().by_events(events).unwrap()), sorted(wanted));
+    }
     // By pages of two.
     let mut paged: Vec<Basket> = Vec::new();
     let mut last = (String::new(), String::new());
@@ -889,9 +895,25 @@ fn otherwise(history: &[Ev], worlds: &[World]) {
     at_once.append_all(history.to_vec()).wait().unwrap();
     check(&at_once, world);
     follow.iter_mut().for_each(|follower| follower.follow(worlds));
-    let changes = at_once.view::<Basket>().subscribe();
-    drop((changes, follow));
     tables(history, world);
+    // A table below a view, and one below that.
+    let singly = few(Engine::in_memory()).view::<Spread>().start().unwrap();
+    let mut changes = singly.view::<Basket>().subscribe();
+    let (mut spread, mut holders) = (Table::<Spread>::new(), Table::<Holders>::new());
+    for event in history {
+        singly.append(event.clone()).wait().unwrap();
+    }
+    check(&singly, world);
+    while world.position > 0 {
+        let change = changes.next_timeout(Duration::from_secs(20)).wait().unwrap().unwrap();
+        spread.apply_change(&change).unwrap();
+        holders.apply_change(&change).unwrap();
+        if change == (Change::Progress { position: world.position }) {
+            break;
+        }
+    }
+    assert_eq!(sorted(spread.rows()), sorted(world.spread()));
+    assert_eq!(sorted(holders.rows()), sorted(world.holders()));
 }
 
 fn tables(history: &[Ev], world: &World) {
@@ -1037,4 +1059,106 @@ fn sessions_that_one_event_bridges_are_passed_over() {
     table.apply(&lines(&[-1, -2, -2])).unwrap();
     let rows: Vec<_> = table.rows().map(|row| (row.window_start, row.window_end, row.lines)).collect();
     assert_eq!(rows, [(-2, 5, 3)]);
+}
+
+/// One that is late does not draw a session over another that has closed; what comes then still finds the open one.
+#[test]
+fn an_open_session_begins_after_those_that_have_closed() {
+    let mut table = Table::<Sessions>::new();
+    for at in [0, 16, 4, -1, 9] {
+        table.apply(&lines(&[at])).unwrap();
+    }
+    let mut rows: Vec<_> = table.rows().map(|row| (row.window_start, row.window_end, row.lines)).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, [(0, 6, 1), (4, 15, 2), (16, 22, 1)]);
+    assert_eq!(table.late(), 1);
+}
+
+/// Any events, but always the same.
+fn many(count: usize) -> (Vec<Ev>, World) {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let events = prop::collection::vec(event(), count).new_tree(&mut runner).unwrap().current();
+    let events: Vec<Ev> = events.into_iter().enumerate().map(|(n, event)| event.shifted(n as i64 / 2)).collect();
+    let mut world = World::default();
+    events.iter().for_each(|event| world.step(event));
+    (events, world)
+}
+
+#[test]
+fn abreast_and_one_after_the_other() {
+    let (events, world) = many(9000);
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let engine = open(&folder, Set::All, 2);
+    engine.append_all(events).wait().unwrap();
+    check(&engine, &world);
+    engine.close().wait().unwrap();
+    drop(engine);
+    for threads in [1, 2, 4] {
+        forget(&folder);
+        let engine = open(&folder, Set::All, threads);
+        check(&engine, &world);
+        engine.close().wait().unwrap();
+    }
+    let verified = all(Engine::open(&folder).unwrap()).verify().unwrap();
+    assert!(verified.is_whole(), "{verified}");
+}
+
+#[test]
+fn a_view_that_comes_later_is_built_while_what_it_reads_goes_on() {
+    let (events, _) = many(6000);
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let (mut world, mut rest) = (World::default(), events.chunks(1000));
+    let mut append = |engine: &Engine, world: &mut World| {
+        let events = rest.next().unwrap();
+        engine.append_all(events.to_vec()).wait().unwrap();
+        events.iter().for_each(|event| world.step(event));
+    };
+    let engine = open(&folder, Set::Few, 1);
+    append(&engine, &mut world);
+    append(&engine, &mut world);
+    engine.close().wait().unwrap();
+    drop(engine);
+    let engine = all(Engine::open(&folder).unwrap()).start().unwrap();
+    let mut changes = engine.view::<Basket>().subscribe();
+    assert_eq!(sorted(engine.view::<Basket>().rows().unwrap()), sorted(world.basket()));
+    append(&engine, &mut world);
+    assert_eq!(sorted(engine.view::<Basket>().rows().unwrap()), sorted(world.basket()));
+    append(&engine, &mut world);
+    let _ = engine.wait_ready().wait();
+    check(&engine, &world);
+    append(&engine, &mut world);
+    check(&engine, &world);
+    let progress = Change::Progress { position: world.position };
+    while changes.next_timeout(Duration::from_secs(20)).wait().unwrap().unwrap() != progress {}
+    drop(engine);
+    check(&open(&folder, Set::All, 2), &world);
+}
+
+static FICKLE: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+
+fn fickle(total: i64) -> i64 {
+    total + FICKLE.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[projection(from = Basket, group_by = (total = self::fickle(total)))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fickle {
+    pub total: i64,
+    #[count]
+    pub rows: u64,
+}
+
+/// A key that is another each time is a fault, and not a count below nought.
+#[test]
+fn what_was_never_given_is_not_taken_back() {
+    let engine = Engine::in_memory().view::<Fickle>().start().unwrap();
+    engine.append(lines(&[])).wait().unwrap();
+    assert_eq!(engine.view::<Fickle>().len(), Ok(1));
+    FICKLE.store(7, std::sync::atomic::Ordering::Relaxed);
+    engine.append(lines(&[])).wait().unwrap();
+    let Err(ReadError::Faulted(fault)) = engine.view::<Fickle>().rows() else { panic!("it goes on") };
+    assert!(fault.position == 2 && fault.reason.contains("never given"), "{fault}");
+    assert_eq!(engine.view::<Basket>().len(), Ok(1));
 }
