@@ -623,6 +623,8 @@ enum Step {
     Drop(Set),
     /// Closed, and its checkpoints deleted.
     Forget(Set),
+    /// Closed, and its checkpoints put back to what they were after an earlier `Close`: what came since is folded out of the log.
+    Rewind(Set),
 }
 
 /// Which views are registered.
@@ -680,6 +682,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => set().prop_map(Step::Close),
         1 => set().prop_map(Step::Drop),
         1 => set().prop_map(Step::Forget),
+        2 => set().prop_map(Step::Rewind),
     ];
     prop::collection::vec(step, 1..12)
 }
@@ -989,7 +992,7 @@ proptest! {
     #[test]
     fn everything_is_what_plain_loops_say(steps in steps(), threads in 1..3_usize) {
         let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("store");
+        let (folder, kept) = (parent.path().join("store"), parent.path().join("kept.db"));
         let mut engine = open(&folder, Set::Few, threads);
         let mut following = followers(&engine);
         let mut history: Vec<Ev> = Vec::new();
@@ -1017,12 +1020,21 @@ proptest! {
                 }
                 Step::Close(set) => {
                     engine.close().wait().unwrap();
+                    std::fs::copy(folder.join("views.db"), &kept).unwrap();
                     Some(set)
                 }
                 Step::Drop(set) => Some(set),
                 Step::Forget(set) => {
                     engine.close().wait().unwrap();
                     forget(&folder);
+                    Some(set)
+                }
+                Step::Rewind(set) => {
+                    engine.close().wait().unwrap();
+                    if kept.exists() {
+                        forget(&folder);
+                        std::fs::copy(&kept, folder.join("views.db")).unwrap();
+                    }
                     Some(set)
                 }
             };
@@ -1121,6 +1133,7 @@ fn a_view_that_comes_later_is_built_while_what_it_reads_goes_on() {
     engine.close().wait().unwrap();
     drop(engine);
     let engine = all(Engine::open(&folder).unwrap()).start().unwrap();
+    let reader = all(Engine::open_read_only(&folder).unwrap()).start().unwrap();
     let mut changes = engine.view::<Basket>().subscribe();
     assert_eq!(sorted(engine.view::<Basket>().rows().unwrap()), sorted(world.basket()));
     append(&engine, &mut world);
@@ -1132,7 +1145,12 @@ fn a_view_that_comes_later_is_built_while_what_it_reads_goes_on() {
     check(&engine, &world);
     let progress = Change::Progress { position: world.position };
     while changes.next_timeout(Duration::from_secs(20)).wait().unwrap().unwrap() != progress {}
-    drop(engine);
+    let _ = reader.wait_ready().wait();
+    while reader.view::<Basket>().position().unwrap() < world.position {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    check(&reader, &world);
+    drop((engine, reader));
     check(&open(&folder, Set::All, 2), &world);
 }
 
