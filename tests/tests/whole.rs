@@ -263,6 +263,28 @@ pub struct Visits {
     pub events: u64,
 }
 
+/// Sessions that go, also before they have closed.
+#[projection(
+    from = Bought, remove = Shop { Cleared { customer }, Dropped if for_good, .. }, group_by = customer, index(events),
+    window = session(at, gap = "4s"), unit = "s", lateness = "6s", keep = "9s", emit = "final",
+)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stays {
+    pub customer: String,
+    pub window_start: i64,
+    pub window_end: i64,
+    #[count]
+    pub events: u64,
+}
+
+#[projection(from = Stays, group_by = customer)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverStays {
+    pub customer: String,
+    #[count]
+    pub stays: u64,
+}
+
 #[projection(from = Tumbling, group_by = events)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct OverFinal {
@@ -375,6 +397,8 @@ struct World {
     sessions_clock: Clocked,
     visits: Vec<Session>,
     visits_clock: Clocked,
+    stays: BTreeMap<String, Vec<Session>>,
+    stays_clock: Clocked,
     notes: BTreeMap<String, (String, u64)>,
 }
 
@@ -384,11 +408,13 @@ impl World {
         match event {
             Ev::Bought(bought) => self.bought(bought),
             Ev::Shop(Shop::Dropped { customer, item, for_good: true }) => {
+                self.stays.remove(customer);
                 self.basket.remove(&(customer.clone(), item.clone()));
             }
             Ev::Shop(Shop::Dropped { .. }) | Ev::Noise => {}
             Ev::Shop(Shop::Cleared { customer }) => {
                 self.basket.retain(|key, _| key.0 != *customer);
+                self.stays.remove(customer);
                 self.hopping.retain(|key, _| key.0 != *customer);
             }
             Ev::Shop(Shop::Listed { item, category }) => {
@@ -406,6 +432,7 @@ impl World {
                     &mut self.hopping_clock,
                     &mut self.sessions_clock,
                     &mut self.visits_clock,
+                    &mut self.stays_clock,
                 ];
                 clocks.into_iter().for_each(|clock| clock.tick(*at / 1_000_000));
             }
@@ -415,6 +442,9 @@ impl World {
         self.hopping.retain(|key, _| !gone(&self.hopping_clock, key.1, 3, 20));
         for sessions in self.sessions.values_mut() {
             sessions.retain(|session| !gone(&self.sessions_clock, session.1, 10, 30));
+        }
+        for sessions in self.stays.values_mut() {
+            sessions.retain(|session| !gone(&self.stays_clock, session.1, 6, 9));
         }
         if self.unlucky.is_none() && self.spread().iter().any(|row| row.total == 13) {
             self.unlucky = Some(self.position);
@@ -473,6 +503,8 @@ impl World {
             into_session(sessions, &mut self.sessions_clock, (6, 10, Some(30)), line.at, u64::from(line.qty > 3));
         }
         into_session(&mut self.visits, &mut self.visits_clock, (3, 8, None), *at, 0);
+        let stays = self.stays.entry(customer.clone()).or_default();
+        into_session(stays, &mut self.stays_clock, (4, 6, None), *at, 0);
         self.notes.entry(customer.clone()).or_default().1 += 1;
     }
 }
@@ -590,6 +622,20 @@ impl World {
         };
         self.visits.iter().map(row).filter(|row| self.visits_clock.closed(row.window_end, 8)).collect()
     }
+    fn stays(&self) -> Vec<Stays> {
+        let row = |customer: &String, Session(start, end, events, _): &Session| Stays {
+            customer: customer.clone(),
+            window_start: *start,
+            window_end: *end,
+            events: *events,
+        };
+        let rows = self.stays.iter().flat_map(|(of, list)| list.iter().map(move |session| row(of, session)));
+        rows.filter(|row| self.stays_clock.closed(row.window_end, 6)).collect()
+    }
+    fn over_stays(&self) -> Vec<OverStays> {
+        let rows = counts(self.stays(), |row| row.customer.clone()).into_iter();
+        rows.map(|(customer, stays)| OverStays { customer, stays }).collect()
+    }
     fn over_final(&self) -> Vec<OverFinal> {
         let rows = counts(self.tumbling(), |row| row.events).into_iter();
         rows.map(|(events, windows)| OverFinal { events, windows }).collect()
@@ -688,11 +734,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn few(builder: Builder) -> Builder {
-    builder.view::<Tight>().view::<Basket>().view::<Listing>().view::<Tumbling>().view::<Sessions>().event::<Shop>().event::<Wide>()
+    builder.view::<Tight>().view::<Basket>().view::<Listing>().view::<Tumbling>().view::<Sessions>().view::<Stays>().event::<Shop>().event::<Wide>()
 }
 
 fn more(builder: Builder) -> Builder {
-    few(builder).view::<Demand>().view::<Spread>().view::<Levels>().view::<Looked>().view::<OverFinal>().view::<Notes>()
+    few(builder).view::<Demand>().view::<Spread>().view::<Levels>().view::<Looked>().view::<OverFinal>().view::<Notes>().view::<OverStays>()
 }
 
 fn all(builder: Builder) -> Builder {
@@ -760,6 +806,8 @@ fn check(engine: &Engine, world: &World) {
     same(engine, world.sessions(), None);
     same(engine, world.visits(), None);
     same(engine, world.over_final(), None);
+    same(engine, world.stays(), None);
+    same(engine, world.over_stays(), None);
     same(engine, world.over_sessions(), None);
     same(engine, world.notes(), None);
     let late = |found: Result<u64, ReadError>, clock: &Clocked| assert_eq!(found.unwrap(), clock.late);
@@ -803,6 +851,10 @@ fn look_up(engine: &Engine, world: &World) {
     for events in 1..4 {
         let wanted = world.tumbling().into_iter().filter(|row| row.events == events);
         assert_eq!(sorted(engine.view::<Tumbling>().by_events(events).unwrap()), sorted(wanted));
+    }
+    for events in 1..4 {
+        let wanted = world.stays().into_iter().filter(|row| row.events == events);
+        assert_eq!(sorted(engine.view::<Stays>().by_events(events).unwrap()), sorted(wanted));
     }
     // By pages of two.
     let mut paged: Vec<Basket> = Vec::new();
@@ -885,7 +937,8 @@ fn followers(engine: &Engine) -> Vec<Box<dyn Follow>> {
     }
     follow!(
         Demand demand, Basket basket, Spread spread, Holders holders, Levels levels, Diamond diamond, Tumbling tumbling,
-        Sessions sessions, Visits visits, Hopping hopping, OverFinal over_final, OverSessions over_sessions, Notes notes
+        Sessions sessions, Visits visits, Hopping hopping, OverFinal over_final, OverSessions over_sessions, Notes notes,
+        Stays stays, OverStays over_stays
     );
     followers
 }
