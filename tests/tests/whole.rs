@@ -9,6 +9,7 @@ use std::time::Duration;
 use cqrs_core::prelude::*;
 use cqrs_core::{Builder, ReadError, Tick};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 #[value]
 #[derive(Debug, Clone, PartialEq)]
@@ -213,7 +214,7 @@ pub struct Looked {
 
 #[projection(
     from = Bought, group_by = item, window = tumbling(at, "10s"), unit = "s",
-    lateness = "5s", max_ahead = "60s", keep = "80s", emit = "final",
+    lateness = "5s", max_ahead = "60s", keep = "80s", emit = "final", index(events),
 )]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tumbling {
@@ -260,6 +261,28 @@ pub struct Visits {
     pub window_end: i64,
     #[count]
     pub events: u64,
+}
+
+/// Sessions that go, also before they have closed.
+#[projection(
+    from = Bought, remove = Shop { Cleared { customer }, Dropped if for_good, .. }, group_by = customer, index(events),
+    window = session(at, gap = "4s"), unit = "s", lateness = "6s", keep = "9s", emit = "final",
+)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stays {
+    pub customer: String,
+    pub window_start: i64,
+    pub window_end: i64,
+    #[count]
+    pub events: u64,
+}
+
+#[projection(from = Stays, group_by = customer)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverStays {
+    pub customer: String,
+    #[count]
+    pub stays: u64,
 }
 
 #[projection(from = Tumbling, group_by = events)]
@@ -339,11 +362,11 @@ fn into_session(
     let mut merged = Session(at, at + gap, 1, big);
     let meets =
         |session: &Session| session.0 < at + gap && at < session.1 && !clock.closed(session.1, lateness);
-    let met: Vec<Session> = sessions.iter().filter(|session| meets(session)).cloned().collect();
-    if met.is_empty() && clock.closed(at + gap, lateness) {
+    if clock.closed(at + gap, lateness) {
         clock.late += 1;
         return;
     }
+    let met: Vec<Session> = sessions.iter().filter(|session| meets(session)).cloned().collect();
     sessions.retain(|session| !met.contains(session));
     for Session(start, end, count, big) in met {
         merged = Session(merged.0.min(start), merged.1.max(end), merged.2 + count, merged.3 + big);
@@ -373,6 +396,8 @@ struct World {
     sessions_clock: Clocked,
     visits: Vec<Session>,
     visits_clock: Clocked,
+    stays: BTreeMap<String, Vec<Session>>,
+    stays_clock: Clocked,
     notes: BTreeMap<String, (String, u64)>,
 }
 
@@ -382,11 +407,13 @@ impl World {
         match event {
             Ev::Bought(bought) => self.bought(bought),
             Ev::Shop(Shop::Dropped { customer, item, for_good: true }) => {
+                self.stays.remove(customer);
                 self.basket.remove(&(customer.clone(), item.clone()));
             }
             Ev::Shop(Shop::Dropped { .. }) | Ev::Noise => {}
             Ev::Shop(Shop::Cleared { customer }) => {
                 self.basket.retain(|key, _| key.0 != *customer);
+                self.stays.remove(customer);
                 self.hopping.retain(|key, _| key.0 != *customer);
             }
             Ev::Shop(Shop::Listed { item, category }) => {
@@ -404,6 +431,7 @@ impl World {
                     &mut self.hopping_clock,
                     &mut self.sessions_clock,
                     &mut self.visits_clock,
+                    &mut self.stays_clock,
                 ];
                 clocks.into_iter().for_each(|clock| clock.tick(*at / 1_000_000));
             }
@@ -413,6 +441,9 @@ impl World {
         self.hopping.retain(|key, _| !gone(&self.hopping_clock, key.1, 3, 20));
         for sessions in self.sessions.values_mut() {
             sessions.retain(|session| !gone(&self.sessions_clock, session.1, 10, 30));
+        }
+        for sessions in self.stays.values_mut() {
+            sessions.retain(|session| !gone(&self.stays_clock, session.1, 6, 9));
         }
         if self.unlucky.is_none() && self.spread().iter().any(|row| row.total == 13) {
             self.unlucky = Some(self.position);
@@ -477,6 +508,8 @@ impl World {
             );
         }
         into_session(&mut self.visits, &mut self.visits_clock, (3, 8, None), *at, 0);
+        let stays = self.stays.entry(customer.clone()).or_default();
+        into_session(stays, &mut self.stays_clock, (4, 6, None), *at, 0);
         self.notes.entry(customer.clone()).or_default().1 += 1;
     }
 }
@@ -610,6 +643,20 @@ impl World {
         };
         self.visits.iter().map(row).filter(|row| self.visits_clock.closed(row.window_end, 8)).collect()
     }
+    fn stays(&self) -> Vec<Stays> {
+        let row = |customer: &String, Session(start, end, events, _): &Session| Stays {
+            customer: customer.clone(),
+            window_start: *start,
+            window_end: *end,
+            events: *events,
+        };
+        let rows = self.stays.iter().flat_map(|(of, list)| list.iter().map(move |session| row(of, session)));
+        rows.filter(|row| self.stays_clock.closed(row.window_end, 6)).collect()
+    }
+    fn over_stays(&self) -> Vec<OverStays> {
+        let rows = counts(self.stays(), |row| row.customer.clone()).into_iter();
+        rows.map(|(customer, stays)| OverStays { customer, stays }).collect()
+    }
     fn over_final(&self) -> Vec<OverFinal> {
         let rows = counts(self.tumbling(), |row| row.events).into_iter();
         rows.map(|(events, windows)| OverFinal { events, windows }).collect()
@@ -646,6 +693,8 @@ enum Step {
     Drop(Set),
     /// Closed, and its checkpoints deleted.
     Forget(Set),
+    /// Closed, and its checkpoints put back to what they were after an earlier `Close`: what came since is folded out of the log.
+    Rewind(Set),
 }
 
 /// Which views are registered.
@@ -703,6 +752,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => set().prop_map(Step::Close),
         1 => set().prop_map(Step::Drop),
         1 => set().prop_map(Step::Forget),
+        2 => set().prop_map(Step::Rewind),
     ];
     prop::collection::vec(step, 1..12)
 }
@@ -714,6 +764,7 @@ fn few(builder: Builder) -> Builder {
         .view::<Listing>()
         .view::<Tumbling>()
         .view::<Sessions>()
+        .view::<Stays>()
         .event::<Shop>()
         .event::<Wide>()
 }
@@ -726,6 +777,7 @@ fn more(builder: Builder) -> Builder {
         .view::<Looked>()
         .view::<OverFinal>()
         .view::<Notes>()
+        .view::<OverStays>()
 }
 
 fn all(builder: Builder) -> Builder {
@@ -802,6 +854,8 @@ fn check(engine: &Engine, world: &World) {
     same(engine, world.sessions(), None);
     same(engine, world.visits(), None);
     same(engine, world.over_final(), None);
+    same(engine, world.stays(), None);
+    same(engine, world.over_stays(), None);
     same(engine, world.over_sessions(), None);
     same(engine, world.notes(), None);
     let late = |found: Result<u64, ReadError>, clock: &Clocked| assert_eq!(found.unwrap(), clock.late);
@@ -843,6 +897,15 @@ fn look_up(engine: &Engine, world: &World) {
             let wanted = world.levels().into_iter().filter(|row| row.items == items);
             assert_eq!(sorted(view.by_items(items).unwrap()), sorted(wanted));
         }
+    }
+    // Of windows, too: no one that is open is found under `emit = "final"`.
+    for events in 1..4 {
+        let wanted = world.tumbling().into_iter().filter(|row| row.events == events);
+        assert_eq!(sorted(engine.view::<Tumbling>().by_events(events).unwrap()), sorted(wanted));
+    }
+    for events in 1..4 {
+        let wanted = world.stays().into_iter().filter(|row| row.events == events);
+        assert_eq!(sorted(engine.view::<Stays>().by_events(events).unwrap()), sorted(wanted));
     }
     // By pages of two.
     let mut paged: Vec<Basket> = Vec::new();
@@ -932,7 +995,8 @@ fn followers(engine: &Engine) -> Vec<Box<dyn Follow>> {
     }
     follow!(
         Demand demand, Basket basket, Spread spread, Holders holders, Levels levels, Diamond diamond, Tumbling tumbling,
-        Sessions sessions, Visits visits, Hopping hopping, OverFinal over_final, OverSessions over_sessions, Notes notes
+        Sessions sessions, Visits visits, Hopping hopping, OverFinal over_final, OverSessions over_sessions, Notes notes,
+        Stays stays, OverStays over_stays
     );
     followers
 }
@@ -945,9 +1009,25 @@ fn otherwise(history: &[Ev], worlds: &[World]) {
     at_once.append_all(history.to_vec()).wait().unwrap();
     check(&at_once, world);
     follow.iter_mut().for_each(|follower| follower.follow(worlds));
-    let changes = at_once.view::<Basket>().subscribe();
-    drop((changes, follow));
     tables(history, world);
+    // A table below a view, and one below that.
+    let singly = few(Engine::in_memory()).view::<Spread>().start().unwrap();
+    let mut changes = singly.view::<Basket>().subscribe();
+    let (mut spread, mut holders) = (Table::<Spread>::new(), Table::<Holders>::new());
+    for event in history {
+        singly.append(event.clone()).wait().unwrap();
+    }
+    check(&singly, world);
+    while world.position > 0 {
+        let change = changes.next_timeout(Duration::from_secs(20)).wait().unwrap().unwrap();
+        spread.apply_change(&change).unwrap();
+        holders.apply_change(&change).unwrap();
+        if change == (Change::Progress { position: world.position }) {
+            break;
+        }
+    }
+    assert_eq!(sorted(spread.rows()), sorted(world.spread()));
+    assert_eq!(sorted(holders.rows()), sorted(world.holders()));
 }
 
 fn tables(history: &[Ev], world: &World) {
@@ -1023,7 +1103,7 @@ proptest! {
     #[test]
     fn everything_is_what_plain_loops_say(steps in steps(), threads in 1..3_usize) {
         let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("store");
+        let (folder, kept) = (parent.path().join("store"), parent.path().join("kept.db"));
         let mut engine = open(&folder, Set::Few, threads);
         let mut following = followers(&engine);
         let mut history: Vec<Ev> = Vec::new();
@@ -1051,12 +1131,21 @@ proptest! {
                 }
                 Step::Close(set) => {
                     engine.close().wait().unwrap();
+                    std::fs::copy(folder.join("views.db"), &kept).unwrap();
                     Some(set)
                 }
                 Step::Drop(set) => Some(set),
                 Step::Forget(set) => {
                     engine.close().wait().unwrap();
                     forget(&folder);
+                    Some(set)
+                }
+                Step::Rewind(set) => {
+                    engine.close().wait().unwrap();
+                    if kept.exists() {
+                        forget(&folder);
+                        std::fs::copy(&kept, folder.join("views.db")).unwrap();
+                    }
                     Some(set)
                 }
             };
@@ -1093,4 +1182,113 @@ fn sessions_that_one_event_bridges_are_passed_over() {
     table.apply(&lines(&[-1, -2, -2])).unwrap();
     let rows: Vec<_> = table.rows().map(|row| (row.window_start, row.window_end, row.lines)).collect();
     assert_eq!(rows, [(-2, 5, 3)]);
+}
+
+/// One that is late does not draw a session over another that has closed; what comes then still finds the open one.
+#[test]
+fn an_open_session_begins_after_those_that_have_closed() {
+    let mut table = Table::<Sessions>::new();
+    for at in [0, 16, 4, -1, 9] {
+        table.apply(&lines(&[at])).unwrap();
+    }
+    let mut rows: Vec<_> = table.rows().map(|row| (row.window_start, row.window_end, row.lines)).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, [(0, 6, 1), (4, 15, 2), (16, 22, 1)]);
+    assert_eq!(table.late(), 1);
+}
+
+/// Any events, but always the same.
+fn many(count: usize) -> (Vec<Ev>, World) {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let events = prop::collection::vec(event(), count).new_tree(&mut runner).unwrap().current();
+    let events: Vec<Ev> =
+        events.into_iter().enumerate().map(|(n, event)| event.shifted(n as i64 / 2)).collect();
+    let mut world = World::default();
+    events.iter().for_each(|event| world.step(event));
+    (events, world)
+}
+
+#[test]
+fn abreast_and_one_after_the_other() {
+    let (events, world) = many(9000);
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let engine = open(&folder, Set::All, 2);
+    engine.append_all(events).wait().unwrap();
+    check(&engine, &world);
+    engine.close().wait().unwrap();
+    drop(engine);
+    for threads in [1, 2, 4] {
+        forget(&folder);
+        let engine = open(&folder, Set::All, threads);
+        check(&engine, &world);
+        engine.close().wait().unwrap();
+    }
+    let verified = all(Engine::open(&folder).unwrap()).verify().unwrap();
+    assert!(verified.is_whole(), "{verified}");
+}
+
+#[test]
+fn a_view_that_comes_later_is_built_while_what_it_reads_goes_on() {
+    let (events, _) = many(6000);
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let (mut world, mut rest) = (World::default(), events.chunks(1000));
+    let mut append = |engine: &Engine, world: &mut World| {
+        let events = rest.next().unwrap();
+        engine.append_all(events.to_vec()).wait().unwrap();
+        events.iter().for_each(|event| world.step(event));
+    };
+    let engine = open(&folder, Set::Few, 1);
+    append(&engine, &mut world);
+    append(&engine, &mut world);
+    engine.close().wait().unwrap();
+    drop(engine);
+    let engine = all(Engine::open(&folder).unwrap()).start().unwrap();
+    let reader = all(Engine::open_read_only(&folder).unwrap()).start().unwrap();
+    let mut changes = engine.view::<Basket>().subscribe();
+    assert_eq!(sorted(engine.view::<Basket>().rows().unwrap()), sorted(world.basket()));
+    append(&engine, &mut world);
+    assert_eq!(sorted(engine.view::<Basket>().rows().unwrap()), sorted(world.basket()));
+    append(&engine, &mut world);
+    let _ = engine.wait_ready().wait();
+    check(&engine, &world);
+    append(&engine, &mut world);
+    check(&engine, &world);
+    let progress = Change::Progress { position: world.position };
+    while changes.next_timeout(Duration::from_secs(20)).wait().unwrap().unwrap() != progress {}
+    let _ = reader.wait_ready().wait();
+    while reader.view::<Basket>().position().unwrap() < world.position {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    check(&reader, &world);
+    drop((engine, reader));
+    check(&open(&folder, Set::All, 2), &world);
+}
+
+static FICKLE: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+
+fn fickle(total: i64) -> i64 {
+    total + FICKLE.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[projection(from = Basket, group_by = (total = self::fickle(total)))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fickle {
+    pub total: i64,
+    #[count]
+    pub rows: u64,
+}
+
+/// A key that is another each time is a fault, and not a count below nought.
+#[test]
+fn what_was_never_given_is_not_taken_back() {
+    let engine = Engine::in_memory().view::<Fickle>().start().unwrap();
+    engine.append(lines(&[])).wait().unwrap();
+    assert_eq!(engine.view::<Fickle>().len(), Ok(1));
+    FICKLE.store(7, std::sync::atomic::Ordering::Relaxed);
+    engine.append(lines(&[])).wait().unwrap();
+    let Err(ReadError::Faulted(fault)) = engine.view::<Fickle>().rows() else { panic!("it goes on") };
+    assert!(fault.position == 2 && fault.reason.contains("never given"), "{fault}");
+    assert_eq!(engine.view::<Basket>().len(), Ok(1));
 }

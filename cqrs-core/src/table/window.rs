@@ -170,13 +170,19 @@ impl<P: Projection> Sink<'_, P> {
     ) -> Result<(), FoldError> {
         let Some(spec) = P::WINDOW else { return Ok(()) };
         let own_end = time.saturating_add(gap);
+        // What is late is so by itself, also where it touches a session that is open: else that would come to begin before one that has
+        // closed, and they could no longer be told apart by their order.
+        if !self.takes(own_end) {
+            return Ok(());
+        }
         let group = self.turn.key.clone();
         let key_at = |start: i64| {
             let mut key = group.clone();
             bound(start, &mut KeyWriter(&mut key));
             key
         };
-        // Those that begin before this one would end, the latest first; they do not overlap, so the first that ended before is the last to look at.
+        // Those that begin before this one would end, the latest first. Those that are open do not overlap, and begin after all that have closed:
+        // so the first that ended before is the last to look at.
         let mut met = Vec::new();
         for row in self.rows.before(&group, &key_at(own_end)) {
             // One that another element of the same event has bridged stands there until the event is done.
@@ -192,9 +198,6 @@ impl<P: Projection> Sink<'_, P> {
         met.reverse();
         let own = key_at(time);
         let end = met.iter().map(|(_, end)| *end).fold(own_end, i64::max);
-        if met.is_empty() && !self.takes(end) {
-            return Ok(());
-        }
         let into = match met.first() {
             Some((row, _)) if *self.rows.keys().key(*row) <= *own => {
                 let row = *row;
