@@ -702,9 +702,11 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
     let mut methods = TokenStream::new();
     let mut made: BTreeSet<String> = BTreeSet::new();
     for (at, index) in model.indexes.iter().enumerate() {
-        let types: Vec<_> = index.columns.iter().filter_map(|column| {
+        let types = index.columns.iter().map(|column| {
             model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| field.ty)
-        }).collect();
+        });
+        // A column that the row has not is reported already.
+        let Some(types) = types.collect::<Option<Vec<_>>>() else { continue };
         let names: Vec<_> = index.columns.iter().map(|column| column.unraw().to_string()).collect();
         for length in (1..=names.len()).rev() {
             let (types, columns) = (&types[..length], &index.columns[..length]);
