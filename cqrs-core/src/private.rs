@@ -54,3 +54,23 @@ pub const fn a_column_folded_by_hand_starts_from_its_default<C: Default>() {}
 
 /// Asks, in one place, whether an index can go by a type.
 pub const fn an_index_goes_by_what_can_be_a_key<C: KeyPart>() {}
+
+/// Asks, in one place, whether something can be a source.
+pub const fn is_source<S: Source>() -> bool {
+    true
+}
+
+/// Asks, in one place, whether something is a view that can be looked up.
+pub const fn is_view<P: Projection>() -> bool {
+    true
+}
+
+/// Everything, once a question about it has been answered.
+pub trait Asked<const ANSWER: bool> {
+    /// What was asked about.
+    type Itself;
+}
+
+impl<T, const ANSWER: bool> Asked<ANSWER> for T {
+    type Itself = T;
+}

@@ -88,6 +88,11 @@ pub trait Projection: Send + Sync + Sized + 'static {
 }
 
 /// What a projection is folded from: an event, or another projection.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither an event nor a projection",
+    label = "nothing to fold from",
+    note = "put `#[event]` on it, or `#[projection(from = .., group_by = ..)]` where it is a row"
+)]
 pub trait Source: Sized + Send + Sync + 'static {
     /// The borrowed twin.
     type Ref<'a>;

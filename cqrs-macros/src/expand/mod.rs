@@ -33,7 +33,7 @@ pub(crate) fn projection(item: TokenStream) -> TokenStream {
         Err(error) => return error.to_compile_error(),
     };
     let mut errors = Errors::default();
-    let expansion = model::read(&item, &mut errors).map(|model| projection::expand(&model, &mut errors));
+    let expansion = model::read(&item, &mut errors).map(|model| projection::expand(model, &mut errors));
     match expansion {
         Some(expansion) if errors.is_empty() => expansion,
         _ => fallback::projection(&item, errors),

@@ -17,8 +17,10 @@ use crate::model::{Aggregate, Column, Group, Kind, Projection, RowField, SourceE
 use crate::prepend::core_path;
 use crate::window::{Shape, Unit};
 
-pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
+pub(super) fn expand(mut model: Projection<'_>, errors: &mut Errors) -> TokenStream {
     let core = core_path();
+    let named = named(&mut model);
+    let model = &model;
     let reads: Vec<_> = (0..model.sources.len()).map(|source| reads(model, source, errors)).collect();
     let (state, row) = (state(model), projection(model, &reads, errors));
     let implementations = reads.iter().map(|reads| &reads.implementation);
@@ -40,6 +42,7 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
         #lints
         const _: () = {
             use #core::__private as __cqrs;
+            #named
             type __Mode = #mode;
             #checks
             #state
@@ -52,6 +55,30 @@ pub(super) fn expand(model: &Projection<'_>, errors: &mut Errors) -> TokenStream
             #tick
         };
     }
+}
+
+/// Gives what the projection reads names of its own, which all other items go by: whether it can be read is asked where it is named, and
+/// nowhere else. (A type with a const in it that does not compile is a mistake once; whoever goes by it is silent.)
+fn named(model: &mut Projection<'_>) -> TokenStream {
+    let mut items = TokenStream::new();
+    let mut name = |path: &mut syn::Path, question: &str, at: usize| {
+        let span = path.span();
+        let [written, alias] =
+            ["__written", "__asked"].map(|word| Ident::new(&format!("{word}_{question}_{at}"), span));
+        let asked = std::mem::replace(path, syn::parse_quote!(#alias));
+        let question = Ident::new(question, span);
+        let question = quote_spanned!(span=> { __cqrs::#question::<#written>() });
+        // Written once: a name that is not known is one mistake.
+        items.extend(quote! {
+            #[allow(non_camel_case_types)]
+            type #written = #asked;
+            #[allow(non_camel_case_types)]
+            type #alias = <#written as __cqrs::Asked<#question>>::Itself;
+        });
+    };
+    model.sources.iter_mut().enumerate().for_each(|(at, source)| name(&mut source.path, "is_source", at));
+    model.joins.iter_mut().enumerate().for_each(|(at, join)| name(&mut join.path, "is_view", at));
+    items
 }
 
 /// The types of the row that the macro does not know by their spelling, each with the bound it has to meet.
@@ -749,17 +776,12 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
     let mut methods = TokenStream::new();
     let mut made: BTreeSet<String> = BTreeSet::new();
     for (at, index) in model.indexes.iter().enumerate() {
-        let types: Vec<_> = index
-            .columns
-            .iter()
-            .filter_map(|column| {
-                model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| field.ty)
-            })
-            .collect();
+        let types = index.columns.iter().map(|column| {
+            model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| field.ty)
+        });
+        // A column that the row has not is reported already.
+        let Some(types) = types.collect::<Option<Vec<_>>>() else { continue };
         let names: Vec<_> = index.columns.iter().map(|column| column.unraw().to_string()).collect();
-        if types.len() < names.len() {
-            continue; // A column that is not there has been reported.
-        }
         for length in (1..=names.len()).rev() {
             let (types, columns) = (&types[..length], &index.columns[..length]);
             let method = format!("by_{}", names[..length].join("_"));
