@@ -506,7 +506,93 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[first(at)]`, `#[last(status)]` | `T`, `Option<T>` | the value of the first or last event, in log order |
 /// | `#[first(status, by = at)]`, `#[last(status, by = at)]` | `T`, `Option<T>` | the same in the order of an expression; of equals, the earliest or the latest in the log |
 /// | `#[computed(revenue / orders as f64)]` | any column type | from the row's other columns, after folding |
-// The rows of `variance`, `stddev`, `count_distinct`, `collect`, `top`, `any`, `all` and `fold` go here.
+/// | `#[variance(x)]`, `#[stddev(x)]` | `f64`, `Option<f64>` | of all values (the population's, SQL's `var_pop` and `stddev_pop`), numerically stable |
+/// | `#[count_distinct(item)]` | `u64` | how many different values, exactly; `None` values are passed over |
+/// | `#[collect(item)]` | `Vec<T>`, `BTreeSet<T>` | the values: all of them in log order, or each once |
+/// | `#[collect((item, qty))]` | `BTreeMap<K, V>` | the last value of each key |
+/// | `#[collect(item, limit = 100)]` | as above | the first so many, or the least. Without a limit there is none |
+/// | `#[top(3, price)]` | `Vec<T>` | the greatest values, the greatest first; of equals, the earlier first |
+/// | `#[top(3, bidder, by = price)]` | `Vec<T>` | the values with the greatest `by` |
+/// | `#[any(qty > 5)]`, `#[all(paid)]` | `bool` | whether one of the values is true, or every one; of none, `false` and `true` |
+/// | `#[fold(my::Median, price)]` | the aggregate's output | an aggregate of your own: `cqrs_core::aggregate::Aggregate` |
+///
+/// Over another projection, whose rows come and go, each of these is always what it would be of the rows that there are now: sums and averages of floats are exact, `min`
+/// and `max` keep every value, a `Vec` is in the order of its values, and of values with an equal `by`, `first` takes the least and `last` the greatest. `first` and `last` without a `by` go by the
+/// log, and do not compile there; an aggregate of your own has to be able to take a value back (`Retract`). In a session, whose rows can become one, each has to merge:
+/// `first` and `last` need a `by` there too, and an aggregate of your own a `Combine`. The sum of a projection is checked at each step, also in the middle of an event.
+///
+/// What a column keeps of many values is stored by element: a checkpoint writes those that changed, however many a row has.
+///
+/// ```
+/// use std::collections::{BTreeMap, BTreeSet};
+/// use cqrs_core::aggregate::Aggregate;
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Bid { pub auction: u64, pub bidder: String, pub price: i64 }
+///
+/// /// The difference of the last two prices.
+/// #[value]
+/// #[derive(Clone, Default)]
+/// pub struct Step { last: i64, step: i64 }
+///
+/// impl Aggregate for Step {
+///     type Input = i64;
+///     type Output = i64;
+///     fn insert(&mut self, price: &i64) -> Result<(), String> {
+///         *self = Self { last: *price, step: price - self.last };
+///         Ok(())
+///     }
+///     fn output(&self) -> i64 {
+///         self.step
+///     }
+/// }
+///
+/// #[projection(from = Bid, group_by = auction)]
+/// #[derive(Debug, PartialEq)]
+/// pub struct Auction {
+///     pub auction: u64,
+///     #[variance(price)]
+///     pub variance: f64,
+///     #[count_distinct(bidder)]
+///     pub bidders: u64,
+///     #[collect(bidder)]
+///     pub who: BTreeSet<String>,
+///     #[collect((bidder, price))]
+///     pub last_of_each: BTreeMap<String, i64>,
+///     #[collect(price, limit = 2)]
+///     pub opening: Vec<i64>,
+///     #[top(2, bidder, by = price)]
+///     pub leading: Vec<String>,
+///     #[any(price > 100)]
+///     pub dear: bool,
+///     #[all(price % 5 == 0)]
+///     pub round: bool,
+///     #[fold(Step, price)]
+///     pub step: i64,
+/// }
+///
+/// let mut table = Table::<Auction>::new();
+/// for (bidder, price) in [("ann", 10), ("bob", 20), ("ann", 30)] {
+///     table.apply(&Bid { auction: 1, bidder: bidder.into(), price })?;
+/// }
+/// assert_eq!(
+///     table.get(1),
+///     Some(Auction {
+///         auction: 1,
+///         variance: 200.0 / 3.0,
+///         bidders: 2,
+///         who: ["ann".into(), "bob".into()].into(),
+///         last_of_each: [("ann".into(), 30), ("bob".into(), 20)].into(),
+///         opening: vec![10, 20],
+///         leading: vec!["ann".into(), "bob".into()],
+///         dear: false,
+///         round: true,
+///         step: 10,
+///     })
+/// );
+/// # Ok::<(), Fault>(())
+/// ```
 ///
 /// Every aggregate takes the same shapes of argument:
 ///
@@ -517,7 +603,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | an expression with a guard | `#[sum(qty if qty > 0)]` |
 /// | arms by event, each with or without a guard | `#[sum(Added => qty, Removed if !damaged => -qty)]` |
 ///
-/// A column that may have no value (a guard, or an event without an arm) is an `Option`, unless it is a `count` or a `sum`.
+/// A column that may have no value (a guard, or an event without an arm) is an `Option`, unless it has a value without one: `count`, `sum`, `count_distinct`, `collect`, `top`, `any`, `all`, `fold`.
 ///
 /// # Names in expressions
 ///

@@ -1018,13 +1018,13 @@ fn otherwise(history: &[Ev], worlds: &[World]) {
         singly.append(event.clone()).wait().unwrap();
     }
     check(&singly, world);
-    while world.position > 0 {
+    let end = Change::Progress { position: world.position };
+    let mut reached = world.position == 0;
+    while !reached {
         let change = changes.next_timeout(Duration::from_secs(20)).wait().unwrap().unwrap();
         spread.apply_change(&change).unwrap();
         holders.apply_change(&change).unwrap();
-        if change == (Change::Progress { position: world.position }) {
-            break;
-        }
+        reached = change == end;
     }
     assert_eq!(sorted(spread.rows()), sorted(world.spread()));
     assert_eq!(sorted(holders.rows()), sorted(world.holders()));
@@ -1272,7 +1272,7 @@ fn fickle(total: i64) -> i64 {
     total + FICKLE.load(std::sync::atomic::Ordering::Relaxed)
 }
 
-#[projection(from = Basket, group_by = (total = self::fickle(total)))]
+#[projection(from = Basket, group_by = (total = fickle(total)))]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fickle {
     pub total: i64,
