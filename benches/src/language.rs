@@ -1,7 +1,7 @@
 //! What a projection can say beyond a sum, each beside the loop that one would write by hand for it. No bar is set for these: what is written is the
 //! figure that later changes are held against.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use cqrs_core::prelude::*;
@@ -41,6 +41,20 @@ pub struct Carts {
     pub qty: i64,
 }
 
+#[projection(from = Purchased, group_by = item)]
+pub struct Buyers {
+    pub item: String,
+    #[count_distinct(customer)]
+    pub customers: u64,
+}
+
+#[projection(from = Purchased, group_by = customer)]
+pub struct Largest {
+    pub customer: String,
+    #[top(3, qty)]
+    pub largest: Vec<i32>,
+}
+
 pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     let (ours, theirs) = both(3, || windows(events), || windows_by_hand(events));
     report.speed(
@@ -57,6 +71,22 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     let (ours, theirs) = both(3, || carts(events), || carts_by_hand(events));
     report.speed(
         ("", "one event in eight clears a customer's rows by prefix", "`HashMap` of `BTreeMap`s"),
+        events.len(),
+        ours,
+        theirs,
+        0.25,
+    );
+    let (ours, theirs) = both(3, || distinct(events), || distinct_by_hand(events));
+    report.speed(
+        ("", "distinct customers of an item", "`HashMap` of `HashSet<String>`s"),
+        events.len(),
+        ours,
+        theirs,
+        0.25,
+    );
+    let (ours, theirs) = both(3, || top(events), || top_by_hand(events));
+    report.speed(
+        ("", "the three largest of a customer", "`HashMap` of `BTreeSet`s, cut to three"),
         events.len(),
         ours,
         theirs,
@@ -121,6 +151,38 @@ fn carts_by_hand(events: &[Purchased]) -> HashMap<String, BTreeMap<String, i64>>
         }
     }
     carts
+}
+
+fn distinct(events: &[Purchased]) -> Table<Buyers> {
+    let mut table = Table::new();
+    table.apply_all(events).expect("it folds");
+    table
+}
+
+fn distinct_by_hand(events: &[Purchased]) -> HashMap<String, HashSet<String>> {
+    let mut rows: HashMap<String, HashSet<String>> = HashMap::new();
+    for event in events {
+        rows.entry(event.item.clone()).or_default().insert(event.customer.clone());
+    }
+    rows
+}
+
+fn top(events: &[Purchased]) -> Table<Largest> {
+    let mut table = Table::new();
+    table.apply_all(events).expect("it folds");
+    table
+}
+
+fn top_by_hand(events: &[Purchased]) -> HashMap<String, BTreeSet<(i32, usize)>> {
+    let mut rows: HashMap<String, BTreeSet<(i32, usize)>> = HashMap::new();
+    for (at, event) in events.iter().enumerate() {
+        let row = rows.entry(event.customer.clone()).or_default();
+        row.insert((event.qty, usize::MAX - at));
+        if row.len() > 3 {
+            row.pop_first();
+        }
+    }
+    rows
 }
 
 fn engine(events: &[Purchased], builder: cqrs_core::Builder) -> Engine {

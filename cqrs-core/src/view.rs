@@ -220,7 +220,8 @@ impl<P: Projection> View<P> {
         self.read(|rows, _| rows.get(&key))
     }
 
-    /// All rows that `having` does not hide, at one position, in the order in which their keys first appeared.
+    /// All rows that readers are to see, at one position, in the order in which their keys first appeared; where rows are removed, later ones take
+    /// their places. In the order of their keys: [`rows_by_key`](Self::rows_by_key).
     ///
     /// The iterator sees one state of the view, however long it is held, and holds nobody up: if it is held for longer than a moment, the
     /// fold goes on in a copy.

@@ -1,7 +1,7 @@
 //! Nexmark, the standard benchmark of stream processors: bids at an auction house, and the questions q0 to q22, each a projection below
 //! its SQL in `queries.rs`.
 //!
-//! `cargo run --release --example nexmark [EVENTS] [FOLDER]`: 100,000 events in memory, unless you say otherwise.
+//! `cargo run --release --example nexmark [-- EVENTS FOLDER]`: 100,000 events in memory, unless you say otherwise.
 
 mod events;
 mod queries;
