@@ -321,6 +321,9 @@ fn understand<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projecti
     let bound = names_of_each.chain(options.joins.iter().map(|join| join.name.to_string())).collect();
     let (lateness, max_ahead, keep) = (options.lateness, options.max_ahead, options.keep);
     let (emit_final, unit) = (options.emit_final, options.unit);
+    if let Some(window) = &options.window {
+        check::window_is_of_whole_units(&window.word, window.shape, unit, errors);
+    }
     let window = options.window.map(|window| Window {
         span: window.word.span(),
         at: window.at,
