@@ -10,7 +10,7 @@ use crate::errors::{Errors, did_you_mean, one_of};
 use crate::expr::{Names, bindings, resolve};
 use crate::model::{Action, Column, Each, Group, RowField, Source};
 use crate::options::{Index, Join, KeyArgs, SourceArg};
-use crate::window::Shape;
+use crate::window::{Shape, Unit};
 
 /// A key column stands in `group_by` once.
 pub(crate) fn no_key_twice(groups: &[Group<'_>], errors: &mut Errors) {
@@ -193,6 +193,29 @@ pub(crate) fn of_a_window(options: &[Ident], windowed: bool, errors: &mut Errors
             option,
             format!(
                 "`{option}` says more about a window, and there is none: add `window = tumbling(at, \"1h\")`"
+            ),
+        );
+    }
+}
+
+/// The bounds of a window are whole numbers of the unit: else two windows would have one row.
+pub(crate) fn window_is_of_whole_units(window: &Ident, shape: Shape, unit: Option<Unit>, errors: &mut Errors) {
+    let (unit, name) = match unit {
+        Some(Unit::Seconds) => (1_000_000, "seconds"),
+        Some(Unit::Millis) => (1_000, "milliseconds"),
+        Some(Unit::Micros) | None => return,
+    };
+    let (length, every) = match shape {
+        Shape::Tumbling { size } => (size, size),
+        Shape::Hopping { size, every } => (size, every),
+        Shape::Session { gap } => (gap, gap),
+    };
+    if length % unit != 0 || every % unit != 0 {
+        errors.at(
+            window,
+            format!(
+                "by `unit`, the times of this window are whole {name}, and its bounds would not be: make its durations whole \
+                 {name}, or the unit finer"
             ),
         );
     }

@@ -310,6 +310,9 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
     check::name_is_free(&stored, &item.ident, errors);
     let (lateness, max_ahead, keep) = (options.lateness, options.max_ahead, options.keep);
     let (emit_final, unit) = (options.emit_final, options.unit);
+    if let Some(window) = &options.window {
+        check::window_is_of_whole_units(&window.word, window.shape, unit, errors);
+    }
     let window = options.window.map(|window| Window {
         span: window.word.span(),
         at: window.at,

@@ -1292,3 +1292,84 @@ fn what_was_never_given_is_not_taken_back() {
     assert!(fault.position == 2 && fault.reason.contains("never given"), "{fault}");
     assert_eq!(engine.view::<Basket>().len(), Ok(1));
 }
+
+#[projection(from = Bought, group_by = customer, window = tumbling(at, "10s"), unit = "s", lateness = "1h")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unsigned {
+    pub customer: String,
+    pub window_start: u32,
+    #[count]
+    pub events: u64,
+}
+
+#[projection(from = Bought, group_by = customer, window = session(at, gap = "10s"), unit = "s", lateness = "1h")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnsignedSession {
+    pub customer: String,
+    pub window_start: u32,
+    #[count]
+    pub events: u64,
+}
+
+/// What cannot be said in the row is a fault, and not two windows in one.
+#[test]
+fn two_windows_do_not_come_to_one_row() {
+    let (mut table, mut sessions) = (Table::<Unsigned>::new(), Table::<UnsignedSession>::new());
+    let bought = |at| Bought { at, ..lines(&[]) };
+    for at in [-5, -7, 5] {
+        let _ = table.apply(&bought(at));
+        let _ = sessions.apply(&bought(at));
+    }
+    assert!(table.apply(&bought(-25)).is_err());
+    assert!(sessions.apply(&bought(-25)).is_err());
+    assert!(table.apply(&bought(25)).is_ok());
+    assert!(sessions.apply(&bought(25)).is_ok());
+    assert_eq!((table.len(), sessions.len()), (2, 3));
+}
+
+/// Columns that take values back. To be turned on: take the attribute away, add `.view::<Amounts>()` to `more`, `Amounts amounts` to
+/// `followers`, and `same(engine, world.amounts(), None)` to `check`.
+#[cfg(any())]
+mod retracting {
+    use super::*;
+
+    #[projection(from(Basket, Spread), group_by = item)]
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Amounts {
+        pub item: String,
+        #[count]
+        pub rows: u64,
+        #[sum(total)]
+        pub sum: i64,
+        #[min(total)]
+        pub least: i64,
+        #[max(total)]
+        pub most: i64,
+        #[max(Basket => customer)]
+        pub last_name: Option<String>,
+        #[min(Spread if customers > 1 => total)]
+        pub least_shared: Option<i64>,
+    }
+
+    impl World {
+        pub fn amounts(&self) -> Vec<Amounts> {
+            let mut rows: BTreeMap<String, Vec<(i64, Option<String>, u64)>> = BTreeMap::new();
+            for Basket { customer, item, total } in self.basket() {
+                rows.entry(item).or_default().push((total, Some(customer), 0));
+            }
+            for Spread { item, total, customers } in self.spread() {
+                rows.entry(item).or_default().push((total, None, customers));
+            }
+            let row = |(item, of): (String, Vec<(i64, Option<String>, u64)>)| Amounts {
+                item,
+                rows: of.len() as u64,
+                sum: of.iter().map(|row| row.0).sum(),
+                least: of.iter().map(|row| row.0).min().unwrap(),
+                most: of.iter().map(|row| row.0).max().unwrap(),
+                last_name: of.iter().filter_map(|row| row.1.clone()).max(),
+                least_shared: of.iter().filter(|row| row.2 > 1).map(|row| row.0).min(),
+            };
+            rows.into_iter().map(row).collect()
+        }
+    }
+}

@@ -100,6 +100,12 @@ impl<P: Projection> Rows<P> {
     }
 }
 
+/// Two windows have come to one row.
+fn out_of_bounds() -> FoldError {
+    let reason = "the bounds of two windows are the same in the row: its type does not go so far (an unsigned number has no time before nought)";
+    FoldError { column: "", reason: reason.into() }
+}
+
 impl<P: Projection> Sink<'_, P> {
     /// The time of an event: moves the clock on, as far as one event may.
     pub fn pass(&mut self, time: i64) {
@@ -136,6 +142,9 @@ impl<P: Projection> Sink<'_, P> {
         fold: impl FnOnce(&mut P::State, Cells<'_>) -> Result<(), FoldError>,
     ) -> Result<(), FoldError> {
         let row = self.row()?;
+        if self.rows.keys().value(row).end().is_some_and(|other| other != end) {
+            return Err(out_of_bounds());
+        }
         self.fold_ending(row, end, fold)
     }
 
@@ -207,7 +216,11 @@ impl<P: Projection> Sink<'_, P> {
             }
             _ => {
                 self.turn.key = own;
-                self.row()?
+                let row = self.row()?;
+                if self.rows.keys().value(row).end().is_some() {
+                    return Err(out_of_bounds());
+                }
+                row
             }
         };
         for (row, _) in met {
