@@ -199,7 +199,12 @@ pub(crate) fn of_a_window(options: &[Ident], windowed: bool, errors: &mut Errors
 }
 
 /// The bounds of a window are whole numbers of the unit: else two windows would have one row.
-pub(crate) fn window_is_of_whole_units(window: &Ident, shape: Shape, unit: Option<Unit>, errors: &mut Errors) {
+pub(crate) fn window_is_of_whole_units(
+    window: &Ident,
+    shape: Shape,
+    unit: Option<Unit>,
+    errors: &mut Errors,
+) {
     let (unit, name) = match unit {
         Some(Unit::Seconds) => (1_000_000, "seconds"),
         Some(Unit::Millis) => (1_000, "milliseconds"),

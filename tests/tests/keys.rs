@@ -1,4 +1,6 @@
 //! Keys of three columns and more, whatever type comes first: each prefix finds its rows.
+#![allow(missing_debug_implementations)] // What is looked at is what comes out of a table.
+
 use cqrs_core::prelude::*;
 
 #[value]

@@ -773,6 +773,7 @@ fn more(builder: Builder) -> Builder {
     few(builder)
         .view::<Demand>()
         .view::<Spread>()
+        .view::<Amounts>()
         .view::<Levels>()
         .view::<Looked>()
         .view::<OverFinal>()
@@ -842,6 +843,7 @@ fn check(engine: &Engine, world: &World) {
     same(engine, world.basket(), None);
     same(engine, world.spread(), None);
     same(engine, world.holders(), None);
+    same(engine, world.amounts(), None);
     same(engine, world.levels(), None);
     same(engine, world.diamond(), None);
     same(engine, world.unlucky(), world.unlucky);
@@ -994,10 +996,11 @@ fn followers(engine: &Engine) -> Vec<Box<dyn Follow>> {
         )* };
     }
     follow!(
-        Demand demand, Basket basket, Spread spread, Holders holders, Levels levels, Diamond diamond, Tumbling tumbling,
-        Sessions sessions, Visits visits, Hopping hopping, OverFinal over_final, OverSessions over_sessions, Notes notes,
-        Stays stays, OverStays over_stays
-    );
+           Demand demand, Basket basket, Spread spread, Holders holders,
+    Amounts amounts, Levels levels, Diamond diamond, Tumbling tumbling,
+           Sessions sessions, Visits visits, Hopping hopping, OverFinal over_final, OverSessions over_sessions, Notes notes,
+           Stays stays, OverStays over_stays
+       );
     followers
 }
 
@@ -1327,15 +1330,15 @@ fn two_windows_do_not_come_to_one_row() {
     assert_eq!((table.len(), sessions.len()), (2, 3));
 }
 
-/// Columns that take values back. To be turned on: take the attribute away, add `.view::<Amounts>()` to `more`, `Amounts amounts` to
-/// `followers`, and `same(engine, world.amounts(), None)` to `check`.
-#[cfg(any())]
+use retracting::Amounts;
+
+/// Columns that take values back.
 mod retracting {
     use super::*;
 
     #[projection(from(Basket, Spread), group_by = item)]
     #[derive(Debug, Clone, PartialEq)]
-    pub struct Amounts {
+    pub(crate) struct Amounts {
         pub item: String,
         #[count]
         pub rows: u64,
@@ -1352,7 +1355,7 @@ mod retracting {
     }
 
     impl World {
-        pub fn amounts(&self) -> Vec<Amounts> {
+        pub(crate) fn amounts(&self) -> Vec<Amounts> {
             let mut rows: BTreeMap<String, Vec<(i64, Option<String>, u64)>> = BTreeMap::new();
             for Basket { customer, item, total } in self.basket() {
                 rows.entry(item).or_default().push((total, Some(customer), 0));

@@ -28,7 +28,12 @@ impl Count {
     /// One more, or one less.
     #[inline]
     pub fn step(&self, sign: impl Into<Sign>) -> Result<Sign, ColumnFault> {
-        Ok(sign.into())
+        match sign.into() {
+            Sign::Remove if self.0 == 0 => Err(ColumnFault::Refused(
+                "more is taken back than was given: an expression that gives another value each time?".into(),
+            )),
+            sign => Ok(sign),
+        }
     }
     /// Takes the step.
     #[inline]

@@ -115,7 +115,7 @@ impl Live for Contributions {
     fn count(&mut self, sign: Sign) -> bool {
         match sign {
             Sign::Insert => self.0 += 1,
-            Sign::Remove => self.0 -= 1,
+            Sign::Remove => self.0 = self.0.saturating_sub(1),
         }
         self.0 > 0
     }

@@ -95,7 +95,8 @@ impl<P: Projection> Turn<P> {
     /// The event is folded: rows that are to go, go.
     pub(crate) fn end(&mut self, rows: &mut Rows<P>, folder: &mut Folder) -> Result<(), FoldError> {
         if rows.clock != self.clock {
-            self.pass_time(rows);
+            let passed = catch_unwind(AssertUnwindSafe(|| self.pass_time(rows)));
+            passed.map_err(|panic| panicked(&*panic))?;
         }
         if self.watched {
             let shown = catch_unwind(AssertUnwindSafe(|| {

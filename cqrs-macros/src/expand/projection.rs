@@ -916,9 +916,7 @@ fn prefixes(model: &Projection<'_>) -> TokenStream {
         let refs = types.iter().map(|ty| quote!(<#ty as __cqrs::KeyPart>::Ref<'a>));
         let locals: Vec<_> = (0..parts).map(|at| format_ident!("__part_{at}")).collect();
         let (prefix, pattern) = if parts == 1 {
-            // Beside longer prefixes it has to be seen to be no tuple: rustc does not look at the impls of other crates for that.
-            let known = borrowed_key(types[0]).filter(|_| key_types.len() > 2);
-            (known.unwrap_or_else(|| quote!(#(#refs)*)), quote!(#(#locals)*))
+            (quote!(#(#refs)*), quote!(#(#locals)*))
         } else {
             (quote!((#(#refs),*)), quote!((#(#locals),*)))
         };
@@ -932,25 +930,6 @@ fn prefixes(model: &Projection<'_>) -> TokenStream {
         });
     }
     implementations
-}
-
-/// The borrowed form of a key's column, where its type says it by its spelling: that of the types which are not the user's own.
-fn borrowed_key(ty: &syn::Type) -> Option<TokenStream> {
-    // Of other crates, behind features.
-    const FOREIGN: [&str; 6] = ["Decimal", "Uuid", "NaiveDate", "NaiveDateTime", "DateTime", "Duration"];
-    if let Some(inner) = option_of(ty) {
-        return borrowed_key(inner).map(|inner| quote!(::core::option::Option<#inner>));
-    }
-    if is_string(ty) {
-        return Some(quote!(&'a str));
-    }
-    let syn::Type::Path(path) = super::event::ungrouped(ty) else { return None };
-    let last = path.path.segments.last()?;
-    if last.ident == "Vec" {
-        return Some(quote!(&'a [u8]));
-    }
-    let foreign = FOREIGN.iter().any(|known| last.ident == known) || last.ident == "Timestamp";
-    (foreign || column::is_known(ty, true)).then(|| quote!(#ty))
 }
 
 /// The row as a source of other projections: its borrowed twin.
