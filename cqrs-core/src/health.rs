@@ -38,6 +38,8 @@ pub struct ViewHealth {
     pub lag: u64,
     /// How many rows it has, those hidden from readers included.
     pub rows: u64,
+    /// How often an event came too late for its window, and was not folded.
+    pub late: u64,
     /// Bytes in memory: index, keys and states, both copies where there are two.
     pub memory: usize,
     /// The last checkpoint, if there is one.

@@ -74,3 +74,8 @@ pub trait Asked<const ANSWER: bool> {
 impl<T, const ANSWER: bool> Asked<ANSWER> for T {
     type Itself = T;
 }
+
+/// Asks, in one place, whether a type is a user's aggregate.
+pub const fn is_aggregate<A: crate::aggregate::Aggregate>() -> bool {
+    true
+}

@@ -7,7 +7,7 @@ use syn::{Attribute, Data, DeriveInput, Expr, Fields, LitInt, Pat, Path, Type};
 
 use crate::check;
 use crate::errors::{Errors, did_you_mean, one_of};
-use crate::expr::bindings;
+use crate::expr::{bindings, canonical};
 use crate::options::{
     ColumnArgs, EachArg, GroupArg, Index, Join, KeyArg, KeyArgs, ProjectionOptions, SourceArg,
 };
@@ -150,7 +150,14 @@ pub(crate) struct Aggregate {
     /// Of `top`: how many, 1 or more.
     pub(crate) n: Option<LitInt>,
     /// Of `fold`: the user's aggregate.
-    pub(crate) custom: Option<Path>,
+    pub(crate) custom: Option<Custom>,
+}
+
+/// A user's aggregate.
+pub(crate) struct Custom {
+    pub(crate) path: Path,
+    /// The path as it is written, for the fingerprint.
+    pub(crate) written: String,
 }
 
 /// What a column takes of one event.
@@ -552,6 +559,7 @@ fn column(field: &syn::Field, ident: &Ident, context: &Context<'_>, errors: &mut
             .filter(|(event, _)| !matches!(event.action, Action::Remove { .. }))
             .any(|(_, inputs)| inputs.iter().all(|input| input.guard.is_some()));
     let span = attribute.path().span();
+    let custom = custom.map(|path| Custom { written: canonical(&path), path });
     Some(Column::Aggregate(Aggregate { kind, span, inputs, may_be_empty, limit, n, custom }))
 }
 

@@ -276,3 +276,16 @@ fn indexes_are_kept_in_step() {
     let page: Vec<_> = view.rows_after(1).unwrap().take(1).map(|row| row.auction).collect();
     assert_eq!(page, [2]);
 }
+
+#[test]
+fn late_events_are_seen_in_health_and_an_old_tick_moves_nothing() {
+    let engine = Engine::in_memory().view::<Tumbling>().start().unwrap();
+    engine.append_all([bid_at(1), bid_at(30), bid_at(2)]).wait().unwrap();
+    engine.tick(Timestamp::from_micros(0)).wait().unwrap();
+    assert_eq!(engine.view::<Tumbling>().late().unwrap(), 1);
+    assert_eq!(engine.health().views[0].late, 1);
+    // Where nothing happens, time goes by all the same.
+    assert_eq!(engine.view::<Tumbling>().get((1, 30)).unwrap(), None);
+    engine.tick(Timestamp::from_micros(45_000_000)).wait().unwrap();
+    assert_eq!(engine.view::<Tumbling>().get((1, 30)).unwrap().unwrap().bids, 1);
+}

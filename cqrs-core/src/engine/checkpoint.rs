@@ -529,6 +529,7 @@ impl Core {
         let vitals = &self.vitals[number];
         vitals.position.store(slot.at.position, Ordering::Relaxed);
         vitals.rows.store(view.len() as u64, Ordering::Relaxed);
+        vitals.late.store(view.late(), Ordering::Relaxed);
         vitals.memory.store(view.memory(), Ordering::Relaxed);
     }
 }

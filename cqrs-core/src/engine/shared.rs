@@ -70,6 +70,7 @@ pub(crate) struct Core {
 pub(crate) struct Vitals {
     pub(crate) position: AtomicU64,
     pub(crate) rows: AtomicU64,
+    pub(crate) late: AtomicU64,
     pub(crate) memory: AtomicUsize,
     pub(crate) checkpoint: Mutex<Option<(u64, Instant)>>,
 }
@@ -209,6 +210,7 @@ impl Core {
                 position,
                 lag: head.saturating_sub(position),
                 rows: vitals.rows.load(Ordering::Relaxed),
+                late: vitals.late.load(Ordering::Relaxed),
                 memory: vitals.memory.load(Ordering::Relaxed),
                 checkpoint: lock(&vitals.checkpoint)
                     .map(|(position, at)| CheckpointHealth { position, age: at.elapsed() }),

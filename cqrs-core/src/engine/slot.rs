@@ -95,6 +95,8 @@ pub(crate) trait AnyView: Send {
     /// Whether the last event changed anything that others read.
     fn has_changed(&self) -> bool;
     fn len(&self) -> usize;
+    /// How often an event came too late.
+    fn late(&self) -> u64;
     fn memory(&self) -> usize;
     /// Adds a row out of a checkpoint; whether it is one.
     fn restore(&mut self, id: u64, key: &[u8], state: &[u8]) -> bool;
@@ -330,6 +332,10 @@ impl<P: Projection> AnyView for ViewRows<P> {
 
     fn len(&self) -> usize {
         self.rows.front().len()
+    }
+
+    fn late(&self) -> u64 {
+        self.rows.front().clock.late
     }
 
     fn memory(&self) -> usize {

@@ -28,7 +28,7 @@ pub(super) fn state(field: &RowField<'_>, aggregate: &Aggregate) -> TokenStream 
         Kind::Collect => quote_spanned!(ty.span()=> <__Mode as __cqrs::Mode>::Collect<#ty>),
         Kind::Top | Kind::TopBy => quote_spanned!(ty.span()=> <__Mode as __cqrs::Mode>::Top<#ty>),
         Kind::Fold => {
-            let custom = &aggregate.custom;
+            let custom = aggregate.custom.as_ref().map(|custom| &custom.path);
             quote_spanned!(custom.span()=> <__Mode as __cqrs::Mode>::Custom<#custom>)
         }
         Kind::Min | Kind::Max => {
@@ -118,7 +118,8 @@ fn one_step(
     let step = Ident::new(method, at);
     let call = if aggregate.kind == Kind::Fold {
         // What is wrong with a user's aggregate is said of its name.
-        let at = proc_macro2::Span::call_site().located_at(aggregate.custom.span());
+        let at = proc_macro2::Span::call_site()
+            .located_at(aggregate.custom.as_ref().map_or(aggregate.span, |custom| custom.path.span()));
         quote_spanned!(at=> __state.#ident.#step(__sign #value #by #more))
     } else {
         quote!(__state.#ident.#step(__sign #value #by #more))

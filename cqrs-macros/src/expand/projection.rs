@@ -78,6 +78,11 @@ fn named(model: &mut Projection<'_>) -> TokenStream {
     };
     model.sources.iter_mut().enumerate().for_each(|(at, source)| name(&mut source.path, "is_source", at));
     model.joins.iter_mut().enumerate().for_each(|(at, join)| name(&mut join.path, "is_view", at));
+    for (at, field) in model.fields.iter_mut().enumerate() {
+        if let Column::Aggregate(Aggregate { custom: Some(custom), .. }) = &mut field.column {
+            name(&mut custom.path, "is_aggregate", at);
+        }
+    }
     items
 }
 
@@ -655,9 +660,9 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
             Column::WindowEnd => "window end".to_owned(),
             Column::Plain => "by hand".to_owned(),
             Column::Aggregate(aggregate) => {
-                let (limit, n, custom) = (&aggregate.limit, &aggregate.n, &aggregate.custom);
-                let more = canonical(&quote!(#limit #n #custom));
-                format!("{} {more}", aggregate_word(aggregate.kind))
+                let (limit, n) = (&aggregate.limit, &aggregate.n);
+                let custom = aggregate.custom.as_ref().map_or("", |custom| &custom.written);
+                format!("{} {}{custom}", aggregate_word(aggregate.kind), canonical(&quote!(#limit #n)))
             }
             Column::Computed(expr) => format!("computed {}", canonical(expr)),
         };
