@@ -131,7 +131,7 @@ impl<P: Projection> Table<P> {
     {
         self.position = run.last().map_or(self.position, |last| last.meta.position);
         let folded = self.fold(run);
-        self.folder.forget_touched();
+        self.forget_touched();
         folded.map_err(|(done, error)| {
             let names: Vec<_> = E::TYPES.iter().map(|ty| ty.name).collect();
             Fault::new(P::RUST_NAME, run[done].meta.position, &names.join("` or `"), error)
@@ -175,7 +175,7 @@ impl<P: Projection> Table<P> {
                     error,
                 )
             })?;
-            self.folder.forget_touched();
+            self.forget_touched();
             run.clear();
             types.clear();
         }
@@ -192,6 +192,12 @@ impl<P: Projection> Table<P> {
             self.take_turn::<E>(&[(event, Appends)], meta).map_err(|error| (done, error))?;
         }
         Ok(())
+    }
+
+    /// A table has no other copy, and no checkpoint.
+    fn forget_touched(&mut self) {
+        self.folder.forget_touched();
+        self.rows.elements.forget_touched();
     }
 
     /// Takes in what a source gives and takes back, all of it or nothing.
@@ -236,7 +242,7 @@ impl<P: Projection> Table<P> {
         let after = after.map(|row| (row.borrowed(), U::sign(Sign::Insert)));
         let given: Vec<_> = before.iter().chain(&after).map(|(row, sign)| (row, *sign)).collect();
         let folded = self.take_turn::<U>(&given, &Meta::default());
-        self.folder.forget_touched();
+        self.forget_touched();
         folded.map_err(|error| Fault::new(P::RUST_NAME, self.position, U::NAME, error))
     }
 
