@@ -102,7 +102,9 @@ impl<P: Projection> Indexed<P> {
         };
         let within = |columns: &[u8]| {
             columns.starts_with(prefix)
-                && end.as_ref().is_none_or(|(end, with)| columns < &end[..] || *with && columns == &end[..])
+                && end
+                    .as_ref()
+                    .is_none_or(|(end, with)| columns < &end[..] || *with && columns.starts_with(end))
         };
         let mut found = rows.indexed(index, &start, within);
         if after {
@@ -111,7 +113,7 @@ impl<P: Projection> Indexed<P> {
                 bytes.clear();
                 rows.render(*row).is_some_and(|row| {
                     row.index_key(index, &mut bytes);
-                    bytes != start
+                    !bytes.starts_with(&start)
                 })
             });
         }

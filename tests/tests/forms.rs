@@ -289,3 +289,66 @@ fn late_events_are_seen_in_health_and_an_old_tick_moves_nothing() {
     engine.tick(Timestamp::from_micros(45_000_000)).wait().unwrap();
     assert_eq!(engine.view::<Tumbling>().get((1, 30)).unwrap().unwrap().bids, 1);
 }
+
+#[event]
+#[derive(Debug)]
+pub struct Visited {
+    pub customer: String,
+    pub page: String,
+    pub at: i64,
+}
+
+#[projection(
+    from = Visited, group_by = customer, window = session(at, gap = "4s"), unit = "s", lateness = "100s", having = !pages.is_empty()
+)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visits {
+    pub customer: String,
+    pub window_start: i64,
+    #[collect(page)]
+    pub pages: Vec<String>,
+}
+
+#[projection(from = Visits, group_by = customer)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visitors {
+    pub customer: String,
+    #[count]
+    pub visits: u64,
+    #[sum(pages.len() as u64)]
+    pub pages: u64,
+}
+
+#[test]
+fn a_session_that_is_merged_is_taken_back_as_it_was() {
+    let engine = Engine::in_memory().view::<Visitors>().start().unwrap();
+    let visited = |at| Visited { customer: "ann".into(), page: format!("p{at}"), at };
+    engine.append_all([visited(0), visited(6), visited(3)]).wait().unwrap();
+    let row = engine.view::<Visits>().get(("ann", 0)).unwrap().unwrap();
+    assert_eq!(row.pages, ["p0", "p6", "p3"]);
+    let row = engine.view::<Visitors>().get("ann").unwrap().unwrap();
+    assert_eq!((row.visits, row.pages), (1, 3));
+}
+
+#[projection(from = Listed, group_by = auction, index(category, auction))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Composite {
+    pub auction: u64,
+    #[last(category)]
+    pub category: String,
+}
+
+#[test]
+fn a_range_over_the_first_column_of_an_index_has_its_ends() {
+    use std::ops::Bound;
+    let engine = Engine::in_memory().view::<Composite>().start().unwrap();
+    let list = |auction, category: &str| Listed { auction, category: category.into() };
+    engine.append_all([list(3, "b"), list(1, "a"), list(2, "b"), list(4, "c")]).wait().unwrap();
+    let view = engine.view::<Composite>();
+    let auctions = |rows: cqrs_core::ViewRows<Composite>| rows.map(|row| row.auction).collect::<Vec<_>>();
+    assert_eq!(auctions(view.by_category_in("a"..="b").unwrap()), [1, 2, 3]);
+    assert_eq!(auctions(view.by_category_in("a".."b").unwrap()), [1]);
+    let after = (Bound::Excluded("b"), Bound::Unbounded);
+    assert_eq!(auctions(view.by_category_in(after).unwrap()), [4]);
+    assert_eq!(auctions(view.by_category_auction_in("b", ..=2).unwrap()), [2]);
+}

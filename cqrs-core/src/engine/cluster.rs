@@ -125,7 +125,9 @@ impl Member {
             let (_, number) = self.joins.iter().find(|(ty, _)| *ty == row)?;
             slots[*number].view.as_deref().map(|view| view.rows_ref())
         };
-        let changed = |input: &&Input| slots[input.up].view.as_deref().is_some_and(|up| up.has_changed());
+        let changed = |input: &&Input| {
+            slots[input.up].folds() && slots[input.up].view.as_deref().is_some_and(|up| up.has_changed())
+        };
         let mut any = false;
         for sign in [Sign::Remove, Sign::Insert] {
             for input in self.inputs.iter().filter(changed) {

@@ -211,6 +211,10 @@ impl Pipeline {
             self.slots[number] = slot;
             joined.push(number);
         }
+        // What they read may have stopped meanwhile.
+        for cluster in &self.core.catalog.clusters {
+            cluster.spread(&mut self.slots);
+        }
         self.publish(&joined);
     }
 

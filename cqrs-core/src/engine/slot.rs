@@ -312,7 +312,12 @@ impl<P: Projection> AnyView for ViewRows<P> {
     }
 
     fn begin_turn(&mut self) {
+        let begins = !self.bulk && !self.rows.is_writing();
         let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
+        if begins {
+            // A copy that was made because a reader dawdles has the list of the batch before.
+            rows.elements.forget_touched();
+        }
         self.turn.begin(rows, &mut self.folder);
     }
 

@@ -124,7 +124,7 @@ impl<P: Projection> Turn<P> {
 
     /// The clock has moved on: windows close, and rows go.
     fn pass_time(&mut self, rows: &mut Rows<P>) {
-        for (row, goes) in rows.due() {
+        for (row, goes) in rows.due(self.clock) {
             self.touch(rows, row);
             if goes {
                 self.doom(rows, row);

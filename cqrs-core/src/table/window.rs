@@ -71,31 +71,34 @@ impl<P: Projection> Rows<P> {
         }
     }
 
-    /// The rows to which something happens by now: each with whether it goes.
-    pub(crate) fn due(&mut self) -> Vec<(u32, bool)> {
+    /// The rows to which something happens between then and now: each with whether it goes.
+    pub(crate) fn due(&mut self, before: Clock) -> Vec<(u32, bool)> {
         let clock = self.clock;
         let mut due = Vec::new();
         loop {
             let Some((spec, schedule)) = self.schedule() else { return due };
             let Some(watermark) = spec.watermark(clock) else { return due };
-            let Some((at, row)) = schedule.first().copied().filter(|(at, _)| *at <= watermark) else {
+            let Some((_, row)) = schedule.first().copied().filter(|(at, _)| *at <= watermark) else {
                 return due;
             };
             schedule.pop_first();
             let end = self.keys().has(row).then(|| self.keys().value(row).end()).flatten();
             let Some(end) = end.filter(|end| *end <= watermark) else { continue };
-            let goes = spec.keep.map(|keep| end.saturating_add(keep));
-            match goes {
+            // The schedule of a copy that catches up, or is made anew, has windows that have closed long since.
+            let closes = !spec.has_closed(end, before);
+            match spec.keep.map(|keep| end.saturating_add(keep)) {
                 Some(goes) if goes <= watermark => due.push((row, true)),
                 Some(goes) => {
                     if let Some((_, schedule)) = self.schedule() {
                         schedule.insert((goes, row));
                     }
-                    due.push((row, false));
+                    if closes {
+                        due.push((row, false));
+                    }
                 }
-                None => due.push((row, false)),
+                None if closes => due.push((row, false)),
+                None => {}
             }
-            let _ = at;
         }
     }
 }
@@ -224,6 +227,8 @@ impl<P: Projection> Sink<'_, P> {
             }
         };
         for (row, _) in met {
+            // As others saw it, before its elements go.
+            self.touch(row);
             let other = self.rows.keys().value(row).clone();
             let (state, cells) = self.rows.parts_mut(into);
             P::merge(state, &other, cells, row)?;
