@@ -73,7 +73,8 @@ impl<P: Projection> Indexed<P> {
     /// As [`View::get`].
     pub fn with(&self, index: usize, prefix: &[u8]) -> Result<ViewRows<P>, ReadError> {
         let (rows, position) = self.shared()?;
-        let found = rows.indexed(index, prefix, |columns| columns.starts_with(prefix));
+        let found = rows.index(index).from(prefix).take_while(|(columns, _)| columns.starts_with(prefix));
+        let found = found.map(|(_, row)| row).collect();
         Ok(ViewRows::these(rows, position, found))
     }
 
@@ -106,17 +107,9 @@ impl<P: Projection> Indexed<P> {
                     .as_ref()
                     .is_none_or(|(end, with)| columns < &end[..] || *with && columns.starts_with(end))
         };
-        let mut found = rows.indexed(index, &start, within);
-        if after {
-            let mut bytes = Vec::new();
-            found.retain(|row| {
-                bytes.clear();
-                rows.render(*row).is_some_and(|row| {
-                    row.index_key(index, &mut bytes);
-                    !bytes.starts_with(&start)
-                })
-            });
-        }
+        let found = rows.index(index).from(&start);
+        let found = found.skip_while(|(columns, _)| after && columns.starts_with(&start));
+        let found = found.take_while(|(columns, _)| within(columns)).map(|(_, row)| row).collect();
         Ok(ViewRows::these(rows, position, found))
     }
 }

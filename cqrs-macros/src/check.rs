@@ -205,11 +205,13 @@ pub(crate) fn window_is_of_whole_units(
     unit: Option<Unit>,
     errors: &mut Errors,
 ) {
-    let (unit, name) = match unit {
-        Some(Unit::Seconds) => (1_000_000, "seconds"),
-        Some(Unit::Millis) => (1_000, "milliseconds"),
-        Some(Unit::Micros) | None => return,
+    let Some(unit) = unit else { return };
+    let name = match unit {
+        Unit::Seconds => "seconds",
+        Unit::Millis => "milliseconds",
+        Unit::Micros => return,
     };
+    let unit = unit.micros();
     let (length, every) = match shape {
         Shape::Tumbling { size } => (size, size),
         Shape::Hopping { size, every } => (size, every),

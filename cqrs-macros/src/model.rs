@@ -80,6 +80,13 @@ pub(crate) struct Window {
     pub(crate) unit: Option<Unit>,
 }
 
+impl Window {
+    /// How many microseconds are one in the bounds, if these are integers.
+    pub(crate) fn unit(&self) -> i64 {
+        self.unit.map_or(1, Unit::micros)
+    }
+}
+
 /// An event type, or an enum of which some variants are taken: all that `from`, `remove` and `by_hand` take of it.
 pub(crate) struct Source {
     pub(crate) path: Path,

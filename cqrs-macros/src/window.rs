@@ -36,6 +36,17 @@ pub(crate) enum Unit {
     Micros,
 }
 
+impl Unit {
+    /// How many microseconds one is.
+    pub(crate) fn micros(self) -> i64 {
+        match self {
+            Self::Seconds => 1_000_000,
+            Self::Millis => 1_000,
+            Self::Micros => 1,
+        }
+    }
+}
+
 const SHAPES: [&str; 3] = ["tumbling", "hopping", "session"];
 
 fn example(shape: &str) -> &'static str {

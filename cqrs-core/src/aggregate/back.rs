@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::element::{checked, read_tail, read_value, write_tail, write_value};
+use super::element::{checked, read_both, read_tail, write_both, write_tail};
 use super::{Cell, Column, ColumnFault, Merge, Shown, Sign, State, Takes, Which};
 use crate::schema::{mix, mix_str};
 use crate::value::{OrderInput, Value};
@@ -67,7 +67,7 @@ impl<W: Which, C: Column> ExtremeOf<W, C> {
     {
         let Some(value) = C::own(input) else { return Ok(None) };
         let mut element = Vec::with_capacity(24);
-        write_value(&value, &mut element);
+        write_both(&mut element, |out| value.write_key(out), |out| value.write(out));
         Ok(Some((sign.into(), checked(element)?)))
     }
     /// The column.
@@ -75,7 +75,7 @@ impl<W: Which, C: Column> ExtremeOf<W, C> {
         let element = if W::WINS.is_lt() { shown.first() } else { shown.last() };
         let value = match element {
             None => None,
-            Some((element, _)) => Some(read_value::<C::Inner>(element)?),
+            Some((element, _)) => Some(read_both(element, C::Inner::read_key, C::Inner::read)?),
         };
         C::show(value.as_ref())
     }
@@ -91,7 +91,7 @@ fn ordered<C: Takes<I>, I>(
     let mut element = Vec::with_capacity(48);
     by.write_order(&mut element);
     value.write_key(&mut element);
-    write_tail(&value, &mut element);
+    write_tail(&mut element, |out| value.write(out));
     Ok(Some((sign.into(), checked(element)?)))
 }
 
@@ -111,7 +111,7 @@ macro_rules! by_order {
             pub fn get(&self, shown: &Shown<'_>) -> Option<C> {
                 let value = match shown.$end() {
                     None => None,
-                    Some((element, _)) => read_tail::<Option<C::Inner>>(element)?,
+                    Some((element, _)) => read_tail(element, Option::<C::Inner>::read)?,
                 };
                 C::show(value.as_ref())
             }

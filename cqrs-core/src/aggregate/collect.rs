@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
-use super::element::{checked, tail_at};
+use super::element::{checked, read_both, read_tail, tail_at, whole, write_both, write_tail};
 use super::{Cell, ColumnFault, Merge, Mode, Shown, Sign, State, Takes};
 use crate::schema::{mix, mix_str};
 use crate::value::{Item, OrderInput, Scalar, Value};
@@ -230,12 +230,7 @@ impl<M: Mode, C: Collected> Collect<M, C> {
             element.extend_from_slice(&self.held.to_be_bytes());
             C::write_one(&one, &mut element);
         } else {
-            C::write_one_key(&one, &mut element);
-            let end = element.len();
-            C::write_one(&one, &mut element);
-            if element[..end] == element[end..] {
-                element.truncate(end);
-            }
+            write_both(&mut element, |out| C::write_one_key(&one, out), |out| C::write_one(&one, out));
         }
         Ok(Some(CollectStep { sign, element: checked(element)?, limit }))
     }
@@ -290,16 +285,11 @@ impl<M: Mode, C: Collected> Collect<M, C> {
     }
     /// The column.
     pub fn get(&self, shown: &Shown<'_>) -> Option<C> {
-        let one = |mut element: &[u8]| {
+        let one = |element: &[u8]| {
             if Self::in_log_order() {
-                element = element.get(8..)?;
-                return C::read_one(&mut element).filter(|_| element.is_empty());
+                return whole(element.get(8..)?, C::read_one);
             }
-            let one = C::read_one_key(&mut element)?;
-            if element.is_empty() {
-                return Some(one);
-            }
-            C::read_one(&mut element).filter(|_| element.is_empty())
+            read_both(element, C::read_one_key, C::read_one)
         };
         let all = shown.iter().map(|(element, count)| Some((one(element)?, count)));
         C::gather(all, usize::try_from(self.limit).unwrap_or(usize::MAX))
@@ -411,10 +401,7 @@ impl<M: Mode, C: TopColumn> Top<M, C> {
             // The earliest is the greatest of equals.
             element.extend_from_slice(&(!self.come).to_be_bytes());
         }
-        let start = element.len();
-        C::write_one(&one, &mut element);
-        let length = (element.len() - start) as u32;
-        element.extend_from_slice(&length.to_be_bytes());
+        write_tail(&mut element, |out| C::write_one(&one, out));
         Ok(Some(CollectStep { sign, element: checked(element)?, limit: n as u64 }))
     }
     /// Takes the step.
@@ -442,11 +429,7 @@ impl<M: Mode, C: TopColumn> Top<M, C> {
     }
     /// The column.
     pub fn get(&self, shown: &Shown<'_>) -> Option<C> {
-        let one = |element: &[u8]| {
-            let mut exact = &element[tail_at(element)?..element.len() - 4];
-            C::read_one(&mut exact).filter(|_| exact.is_empty())
-        };
-        let all = shown.iter_back().map(|(element, count)| Some((one(element)?, count)));
+        let all = shown.iter_back().map(|(element, count)| Some((read_tail(element, C::read_one)?, count)));
         C::gather(all, usize::try_from(self.limit).unwrap_or(usize::MAX))
     }
 }

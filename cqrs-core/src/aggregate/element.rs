@@ -1,7 +1,6 @@
 //! How values stand in elements.
 
 use super::ColumnFault;
-use crate::value::Value;
 
 /// Elements have fewer bytes than this.
 const LIMIT: usize = (1 << 24) - 64;
@@ -11,26 +10,34 @@ pub(super) fn checked(element: Vec<u8>) -> Result<Vec<u8>, ColumnFault> {
     if element.len() < LIMIT { Ok(element) } else { Err(ColumnFault::TooLong) }
 }
 
+/// Reads a value off the front of what is left.
+type Read<T> = fn(&mut &[u8]) -> Option<T>;
+
 /// The canonical form, which orders; and the exact one, where that is another.
-pub(super) fn write_value<T: Value>(value: &T, out: &mut Vec<u8>) {
+pub(super) fn write_both(
+    out: &mut Vec<u8>,
+    key: impl FnOnce(&mut Vec<u8>),
+    exact: impl FnOnce(&mut Vec<u8>),
+) {
     let start = out.len();
-    value.write_key(out);
+    key(out);
     let end = out.len();
-    value.write(out);
+    exact(out);
     if out[start..end] == out[end..] {
         out.truncate(end);
     }
 }
 
-pub(super) fn read_value<T: Value>(mut element: &[u8]) -> Option<T> {
-    let value = T::read_key(&mut element)?;
-    if element.is_empty() { Some(value) } else { whole(element) }
+/// Reads what [`write_both`] wrote.
+pub(super) fn read_both<T>(mut element: &[u8], key: Read<T>, exact: Read<T>) -> Option<T> {
+    let value = key(&mut element)?;
+    if element.is_empty() { Some(value) } else { whole(element, exact) }
 }
 
 /// The exact form, and how long it is: found from behind.
-pub(super) fn write_tail<T: Value>(value: &T, out: &mut Vec<u8>) {
+pub(super) fn write_tail(out: &mut Vec<u8>, exact: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
-    value.write(out);
+    exact(out);
     let length = (out.len() - start) as u32;
     out.extend_from_slice(&length.to_be_bytes());
 }
@@ -41,10 +48,12 @@ pub(super) fn tail_at(element: &[u8]) -> Option<usize> {
     rest.len().checked_sub(u32::from_be_bytes(*length) as usize)
 }
 
-pub(super) fn read_tail<T: Value>(element: &[u8]) -> Option<T> {
-    whole(&element[tail_at(element)?..element.len() - 4])
+/// Reads what [`write_tail`] wrote.
+pub(super) fn read_tail<T>(element: &[u8], exact: Read<T>) -> Option<T> {
+    whole(&element[tail_at(element)?..element.len() - 4], exact)
 }
 
-pub(super) fn whole<T: Value>(mut bytes: &[u8]) -> Option<T> {
-    T::read(&mut bytes).filter(|_| bytes.is_empty())
+/// Reads one value, which is all there is.
+pub(super) fn whole<T>(mut bytes: &[u8], read: Read<T>) -> Option<T> {
+    read(&mut bytes).filter(|_| bytes.is_empty())
 }

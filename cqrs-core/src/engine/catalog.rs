@@ -3,7 +3,7 @@
 use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 
-use super::cluster::{Cluster, Input, Member, needs_turns};
+use super::cluster::{Cluster, Input, Member};
 use super::route::{Route, TypedRoute, decode};
 use super::slot::{TypedView, ViewType};
 use crate::Tick;
@@ -115,7 +115,7 @@ impl Registry {
         let number = |ty: TypeId| self.views.iter().position(|view| view.row_type() == ty);
         let joins = P::Joins::types().into_iter().filter_map(|ty| Some((ty, number(ty)?))).collect();
         self.members.push(Member { view, inputs: Vec::new(), joins });
-        self.turns.push(needs_turns::<P>());
+        self.turns.push(!P::SINGLE);
         P::sources(&mut Sources { registry: self, view, seen: HashSet::new() });
     }
 

@@ -2,10 +2,10 @@
 
 use std::any::{Any, TypeId};
 
-use super::slot::{Slot, ViewRows};
+use super::slot::{AnyView, Slot, ViewRows};
 use crate::aggregate::Sign;
 use crate::event::Meta;
-use crate::projection::{FoldError, JoinSet, Projection, Reads, RowSource};
+use crate::projection::{FoldError, JoinSet, Reads, RowSource};
 
 /// Views that are to be folded together, by number: each after those it reads.
 pub(crate) struct Cluster {
@@ -32,14 +32,15 @@ pub(crate) type Find<'a> = &'a dyn Fn(TypeId) -> Option<&'a dyn Any>;
 /// Takes the changes of one view into another: what it takes back, or what it gives.
 type Take = fn(&mut dyn Any, &dyn Any, Sign, Find<'_>) -> Result<(), FoldError>;
 
-/// What happened to an event.
-pub(crate) struct Happened<'a> {
-    pub(crate) position: u64,
-    pub(crate) event: &'a str,
+/// An event on its way into the views of a cluster.
+pub(crate) trait Arriving {
+    fn position(&self) -> u64;
+    fn name(&self) -> &'static str;
+    /// Who reads it for a view; `None` if that does not want it.
+    fn reader(&self, view: usize) -> Option<usize>;
+    /// Takes it into the reader's view.
+    fn take(&self, reader: usize, view: &mut dyn Any, find: Find<'_>) -> Result<(), FoldError>;
 }
-
-/// The own fold of a view, with the event in it.
-pub(crate) type Own<'a> = dyn Fn(usize, &mut dyn Any, Find<'_>) -> Option<Result<(), FoldError>> + 'a;
 
 impl Input {
     pub(crate) fn new<U: RowSource, P: Reads<U>>(up: usize) -> Self {
@@ -74,22 +75,26 @@ fn take<U: RowSource, P: Reads<U>>(
 
 impl Cluster {
     /// Folds one event into all that want it, and what that changes into those that read them.
-    pub(crate) fn turn(&self, slots: &mut [Slot], happened: &Happened<'_>, own: &Own<'_>) {
+    pub(crate) fn turn(&self, slots: &mut [Slot], event: &dyn Arriving) {
         for member in &self.members {
             let slot = &slots[member.view];
-            if !slot.folds() || slot.at.position >= happened.position {
+            if !slot.folds() || slot.at.position >= event.position() {
                 continue;
             }
+            let reader = event.reader(member.view);
+            let idle = reader.is_none() && member.changed(slots).next().is_none();
             let Some(mut view) = slots[member.view].view.take() else { continue };
-            view.begin_turn();
-            let folded = member.fold(&mut *view, slots, own);
-            let folded = folded.and_then(|any| if any { view.end_turn() } else { Ok(()) });
-            if folded.is_err() {
-                view.undo_turn();
-            }
+            let folded = if idle {
+                view.pass_turn();
+                Ok(())
+            } else {
+                view.begin_turn();
+                let folded = member.fold(&mut *view, slots, event, reader).and_then(|()| view.end_turn());
+                folded.inspect_err(|_| view.undo_turn())
+            };
             slots[member.view].view = Some(view);
             if let Err(error) = folded {
-                slots[member.view].fault(happened.position, happened.event, error);
+                slots[member.view].fault(event.position(), event.name(), error);
                 self.spread(slots);
             }
         }
@@ -113,40 +118,32 @@ impl Member {
         self.inputs.iter().map(|input| input.up).chain(self.joins.iter().map(|join| join.1))
     }
 
-    /// Whether there was anything to fold.
+    /// Those it takes in that the event has changed.
+    fn changed<'m>(&'m self, slots: &'m [Slot]) -> impl Iterator<Item = (&'m Input, &'m dyn AnyView)> {
+        let inputs = self.inputs.iter().filter(|input| slots[input.up].folds());
+        let views = inputs.filter_map(|input| Some((input, slots[input.up].view.as_deref()?)));
+        views.filter(|(_, view)| view.has_changed())
+    }
+
     fn fold(
         &self,
-        view: &mut dyn super::slot::AnyView,
+        view: &mut dyn AnyView,
         slots: &[Slot],
-        own: &Own<'_>,
-    ) -> Result<bool, FoldError> {
-        let rows = |number: usize| slots[number].view.as_deref().map(|view| view.as_any_ref());
+        event: &dyn Arriving,
+        reader: Option<usize>,
+    ) -> Result<(), FoldError> {
         let find = |row: TypeId| {
             let (_, number) = self.joins.iter().find(|(ty, _)| *ty == row)?;
             slots[*number].view.as_deref().map(|view| view.rows_ref())
         };
-        let changed = |input: &&Input| {
-            slots[input.up].folds() && slots[input.up].view.as_deref().is_some_and(|up| up.has_changed())
+        let take_in = |view: &mut dyn AnyView, sign: Sign| {
+            self.changed(slots)
+                .try_for_each(|(input, up)| (input.take)(view.as_any(), up.as_any_ref(), sign, &find))
         };
-        let mut any = false;
-        for sign in [Sign::Remove, Sign::Insert] {
-            for input in self.inputs.iter().filter(changed) {
-                let Some(up) = rows(input.up) else { continue };
-                any = true;
-                (input.take)(view.as_any(), up, sign, &find)?;
-            }
-            if sign == Sign::Remove
-                && let Some(folded) = own(self.view, view.as_any(), &find)
-            {
-                any = true;
-                folded?;
-            }
+        take_in(view, Sign::Remove)?;
+        if let Some(reader) = reader {
+            event.take(reader, view.as_any(), &find)?;
         }
-        Ok(any)
+        take_in(view, Sign::Insert)
     }
-}
-
-/// Whether a projection is folded an event at a time, whoever reads it.
-pub(crate) fn needs_turns<P: Projection>() -> bool {
-    !P::SINGLE
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::batch::StoredEvent;
 use super::catalog::Catalog;
-use super::cluster::{Cluster, Find, Happened};
+use super::cluster::{Arriving, Find};
 use super::slot::{Slot, ViewRows};
 use crate::aggregate::Appends;
 use crate::codec::DecodeError;
@@ -31,13 +31,15 @@ pub(crate) trait Route: Send + Sync {
     fn gather(&mut self, cluster_of: &[Option<usize>]);
 
     /// The clusters that it goes to.
-    fn clusters(&self) -> Vec<usize>;
+    fn clusters(&self) -> &[usize];
 
     fn as_any(&mut self) -> &mut dyn Any;
 }
 
 pub(crate) struct TypedRoute<E: Event> {
     readers: Vec<Reader<E>>,
+    /// Those that its readers belong to, each once.
+    clusters: Vec<usize>,
     type_of_kind: Vec<usize>,
 }
 
@@ -59,7 +61,7 @@ struct Reader<E: Event> {
 
 impl<E: Event> Default for TypedRoute<E> {
     fn default() -> Self {
-        Self { readers: Vec::new(), type_of_kind: Vec::new() }
+        Self { readers: Vec::new(), clusters: Vec::new(), type_of_kind: Vec::new() }
     }
 }
 
@@ -97,8 +99,10 @@ impl<E: Event> TypedRoute<E> {
 
     /// Folds what has been decoded, and forgets it.
     fn flush(&self, decoded: &mut Decoded<'_, E>, catalog: &Catalog, slots: &mut [Slot]) {
-        for cluster in self.clusters() {
-            self.take_turns(decoded, &catalog.clusters[cluster], slots);
+        for cluster in &self.clusters {
+            for (recorded, ty) in decoded.events.iter().zip(&decoded.types) {
+                catalog.clusters[*cluster].turn(slots, &Arrival { route: self, recorded, ty: *ty });
+            }
         }
         for reader in self.readers.iter().filter(|reader| reader.cluster.is_none()) {
             let slot = &mut slots[reader.view];
@@ -124,16 +128,25 @@ impl<E: Event> TypedRoute<E> {
     }
 }
 
-impl<E: Event> TypedRoute<E> {
-    /// Folds what has been decoded into views that are folded an event at a time.
-    fn take_turns(&self, decoded: &Decoded<'_, E>, cluster: &Cluster, slots: &mut [Slot]) {
-        for (recorded, ty) in decoded.events.iter().zip(&decoded.types) {
-            let happened = Happened { position: recorded.meta.position, event: E::TYPES[*ty].name };
-            cluster.turn(slots, &happened, &|number, view, find| {
-                let reader = self.readers.iter().find(|reader| reader.view == number && reader.wants[*ty])?;
-                Some((reader.run)(view, recorded, find))
-            });
-        }
+/// One event of a route, with its type's index.
+struct Arrival<'a, 'e, E: Event> {
+    route: &'a TypedRoute<E>,
+    recorded: &'a Recorded<'e, E>,
+    ty: usize,
+}
+
+impl<E: Event> Arriving for Arrival<'_, '_, E> {
+    fn position(&self) -> u64 {
+        self.recorded.meta.position
+    }
+    fn name(&self) -> &'static str {
+        E::TYPES[self.ty].name
+    }
+    fn reader(&self, view: usize) -> Option<usize> {
+        self.route.readers.iter().position(|reader| reader.view == view && reader.wants[self.ty])
+    }
+    fn take(&self, reader: usize, view: &mut dyn Any, find: Find<'_>) -> Result<(), FoldError> {
+        (self.route.readers[reader].run)(view, self.recorded, find)
     }
 }
 
@@ -155,13 +168,13 @@ impl<E: Event> Route for TypedRoute<E> {
         for reader in &mut self.readers {
             reader.cluster = cluster_of[reader.view];
         }
+        self.clusters = self.readers.iter().filter_map(|reader| reader.cluster).collect();
+        self.clusters.sort_unstable();
+        self.clusters.dedup();
     }
 
-    fn clusters(&self) -> Vec<usize> {
-        let mut clusters: Vec<usize> = self.readers.iter().filter_map(|reader| reader.cluster).collect();
-        clusters.sort_unstable();
-        clusters.dedup();
-        clusters
+    fn clusters(&self) -> &[usize] {
+        &self.clusters
     }
 
     fn fold(&self, run: &[StoredEvent<'_>], catalog: &Catalog, slots: &mut [Slot]) {
@@ -193,8 +206,8 @@ impl<E: Event> Route for TypedRoute<E> {
                             slot.fault(stored.position, E::TYPES[type_index].name, error);
                         }
                     }
-                    for cluster in self.clusters() {
-                        catalog.clusters[cluster].spread(slots);
+                    for cluster in &self.clusters {
+                        catalog.clusters[*cluster].spread(slots);
                     }
                 }
             }

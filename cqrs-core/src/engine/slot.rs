@@ -92,6 +92,8 @@ pub(crate) trait AnyView: Send {
     fn begin_turn(&mut self);
     fn end_turn(&mut self) -> Result<(), FoldError>;
     fn undo_turn(&mut self);
+    /// An event has nothing for this view.
+    fn pass_turn(&mut self);
     /// Whether the last event changed anything that others read.
     fn has_changed(&self) -> bool;
     fn len(&self) -> usize;
@@ -242,16 +244,23 @@ impl<P: Projection> ViewRows<P> {
 
     /// What a run is folded into. Does not wait for readers longer than copying the rows would take.
     pub(crate) fn writable(&mut self) -> (&mut Folder, &mut Rows<P>) {
-        if self.bulk {
-            return (&mut self.folder, self.rows.front_mut());
+        let (folder, _, rows) = self.parts();
+        (folder, rows)
+    }
+
+    /// The same, with the turn.
+    fn parts(&mut self) -> (&mut Folder, &mut Turn<P>, &mut Rows<P>) {
+        let Self { rows, bulk, folder, turn, .. } = self;
+        if *bulk {
+            return (folder, turn, rows.front_mut());
         }
-        let begins = !self.rows.is_writing();
-        let rows = self.rows.back_mut();
+        let begins = !rows.is_writing();
+        let rows = rows.back_mut();
         if begins {
             // Where it is a new copy, the list is that of the batch before.
             rows.elements.forget_touched();
         }
-        (&mut self.folder, rows)
+        (folder, turn, rows)
     }
 
     /// The rows that are folded into.
@@ -275,8 +284,8 @@ impl<P: Projection> ViewRows<P> {
     where
         P: Reads<S>,
     {
-        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
-        self.turn.run::<S>(rows, event, meta, sign, joined)
+        let (_, turn, rows) = self.parts();
+        turn.run::<S>(rows, event, meta, sign, joined)
     }
 
     fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
@@ -312,23 +321,22 @@ impl<P: Projection> AnyView for ViewRows<P> {
     }
 
     fn begin_turn(&mut self) {
-        let begins = !self.bulk && !self.rows.is_writing();
-        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
-        if begins {
-            // A copy that was made because a reader dawdles has the list of the batch before.
-            rows.elements.forget_touched();
-        }
-        self.turn.begin(rows, &mut self.folder);
+        let (folder, turn, rows) = self.parts();
+        turn.begin(rows, folder);
     }
 
     fn end_turn(&mut self) -> Result<(), FoldError> {
-        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
-        self.turn.end(rows, &mut self.folder)
+        let (folder, turn, rows) = self.parts();
+        turn.end(rows, folder)
     }
 
     fn undo_turn(&mut self) {
-        let rows = if self.bulk { self.rows.front_mut() } else { self.rows.back_mut() };
-        self.turn.undo(rows);
+        let (_, turn, rows) = self.parts();
+        turn.undo(rows);
+    }
+
+    fn pass_turn(&mut self) {
+        self.turn.pass();
     }
 
     fn has_changed(&self) -> bool {
@@ -358,7 +366,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
             Some((Part::Elements, number)) => {
                 self.saved_elements = number.saturating_add(1);
                 let count = state.try_into().map(u64::from_be_bytes);
-                count.is_ok_and(|count| rows.restore_element(number, key, count))
+                count.is_ok_and(|count| rows.elements.restore(number, key, count))
             }
             Some((Part::View, 0)) if key.is_empty() => {
                 self.saved_clock = Clock::read(state);
@@ -374,7 +382,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
             self.dirty.add(&touched);
             self.rows.front_mut().reindex(&touched);
             if !self.rows.front().elements.touched().is_empty() {
-                self.dirty_elements.add(&self.rows.front_mut().take_touched_elements());
+                self.dirty_elements.add(&self.rows.front_mut().elements.take_touched());
             }
         }
     }
@@ -438,7 +446,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
 
     fn images(&mut self, stretch: usize) -> Images {
         let rows = self.rows.front().clone();
-        let (row_end, element_end) = (rows.keys().end(), rows.elements_end());
+        let (row_end, element_end) = (rows.keys().end(), rows.elements.end());
         let next = Stretch::take(&mut self.dirty, &mut self.saved, row_end, stretch);
         let left = stretch.saturating_sub(next.new.len());
         let next_elements =
@@ -459,11 +467,13 @@ impl<P: Projection> AnyView for ViewRows<P> {
         let hidden = |columns: &mut Vec<SqlValue>| {
             columns.resize(columns.len() + P::COLUMNS.len(), SqlValue::Null);
         };
-        for number in next_elements.dirty.iter().copied().filter(|number| rows.element(*number).is_none()) {
+        for number in
+            next_elements.dirty.iter().copied().filter(|number| rows.elements.element(*number).is_none())
+        {
             gone.push(Part::Elements.id(number));
         }
         for number in next_elements.numbers() {
-            let Some((key, count)) = rows.element(number) else { continue };
+            let Some((key, count)) = rows.elements.element(number) else { continue };
             let count = |out: &mut Vec<u8>| out.extend_from_slice(&count.to_be_bytes());
             changed.push(Part::Elements.id(number), false, key, count, hidden);
         }
@@ -479,7 +489,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
         let shown = catch_unwind(AssertUnwindSafe(|| match self.rows.front().render(row) {
             Some(rendered) => {
                 rendered.sql(&mut columns);
-                rendered.visible() && self.rows.front().is_due(row, self.rows.front().clock)
+                self.rows.front().is_seen(row, &rendered, self.rows.front().clock)
             }
             None => false,
         }));

@@ -7,7 +7,7 @@ use crate::projection::Projection;
 
 /// The rows of a view in the order of some columns: made when it is first asked for, and kept up from then on.
 #[derive(Clone, Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// The columns' canonical bytes and the row's number, to the row.
     keys: Keys<u32, [u8; 32]>,
     ordered: Ordered,
@@ -52,14 +52,12 @@ impl Index {
         }
     }
 
-    /// The rows whose columns' bytes are not before `from`, as long as `within` says so of them, in order.
-    pub(super) fn rows(&self, from: &[u8], within: impl Fn(&[u8]) -> bool) -> Vec<u32> {
-        let entries = self.ordered.from(&self.keys, from);
-        let columns = |entry: &u32| {
-            let key = self.keys.key(*entry);
-            within(&key[..key.len() - size_of::<u32>()])
-        };
-        entries.take_while(columns).map(|entry| *self.keys.value(entry)).collect()
+    /// The rows whose columns' bytes are not before `from`, in order, each with those bytes.
+    pub(crate) fn from(&self, from: &[u8]) -> impl Iterator<Item = (&[u8], u32)> {
+        self.ordered.from(&self.keys, from).map(|entry| {
+            let key = self.keys.key(entry);
+            (&key[..key.len() - size_of::<u32>()], *self.keys.value(entry))
+        })
     }
 
     pub(super) fn memory(&self) -> usize {

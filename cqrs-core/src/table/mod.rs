@@ -211,10 +211,10 @@ impl<P: Projection> Table<P> {
     {
         let Self { rows, folder, turn, .. } = self;
         turn.begin(rows, folder);
-        let mut run = given.iter().map(|(event, sign)| turn.run::<S>(rows, event, meta, *sign, &()));
-        let folded = run.by_ref().collect::<Result<(), _>>();
-        drop(run);
-        let folded = folded.and_then(|()| turn.end(rows, folder));
+        let folded = given
+            .iter()
+            .try_for_each(|(event, sign)| turn.run::<S>(rows, event, meta, *sign, &()))
+            .and_then(|()| turn.end(rows, folder));
         if folded.is_err() {
             turn.undo(rows);
         }
@@ -299,12 +299,15 @@ pub(crate) fn fold_run<E: Event, P: Reads<E>>(
     let error = match outcome {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,
-        Err(panic) => {
-            let reason = format!("an expression of the projection panicked: {}", said(&*panic));
-            FoldError { column: "", reason }
-        }
+        Err(panic) => panicked(&*panic),
     };
     Err((folder.done(), error))
+}
+
+/// A panic in an expression of the user's, as an error.
+fn panicked(panic: &(dyn Any + Send)) -> FoldError {
+    let reason = format!("an expression of the projection panicked: {}", said(panic));
+    FoldError { column: "", reason }
 }
 
 /// What a panic said.

@@ -116,7 +116,12 @@ impl<P: Projection> Rows<P> {
 
     /// The same as of another time.
     pub(crate) fn show_at(&self, row: u32, clock: Clock) -> Option<P> {
-        self.render(row).filter(|_| self.is_due(row, clock)).filter(P::visible)
+        self.render(row).filter(|shown| self.is_seen(row, shown, clock))
+    }
+
+    /// Whether readers see a row, which is `shown`, at a time.
+    pub(crate) fn is_seen(&self, row: u32, shown: &P, clock: Clock) -> bool {
+        self.is_due(row, clock) && shown.visible()
     }
 
     /// The numbers of the rows under a prefix whose keys come before this one, the last first.
@@ -159,9 +164,9 @@ impl<P: Projection> Rows<P> {
         ordered.under(&self.keys, bytes).collect()
     }
 
-    /// The numbers of the rows in an index, in its order: from these bytes on, as long as `within` says so.
-    pub(crate) fn indexed(&self, number: usize, from: &[u8], within: impl Fn(&[u8]) -> bool) -> Vec<u32> {
-        self.indexes[number].get_or_init(|| Index::of(self, number)).rows(from, within)
+    /// One of the indexes.
+    pub(crate) fn index(&self, number: usize) -> &Index {
+        self.indexes[number].get_or_init(|| Index::of(self, number))
     }
 
     /// Brings the indexes up to what these rows are now.
@@ -191,26 +196,6 @@ impl<P: Projection> Rows<P> {
         let mut input = state;
         let Some(state) = P::State::read(&mut input).filter(|_| input.is_empty()) else { return false };
         P::Key::check(key) && self.keys.insert_at(row, self.keys.hash(key), &Probe::new(key), state)
-    }
-
-    /// The first number that no element has ever had.
-    pub(crate) fn elements_end(&self) -> u32 {
-        self.elements.end()
-    }
-
-    /// The full key of an element, and its count.
-    pub(crate) fn element(&self, number: u32) -> Option<(&[u8], u64)> {
-        self.elements.element(number)
-    }
-
-    /// Adds an element out of a checkpoint, under the number it had; whether it can be one.
-    pub(crate) fn restore_element(&mut self, number: u32, key: &[u8], count: u64) -> bool {
-        self.elements.restore(number, key, count)
-    }
-
-    /// The elements that were touched since the list was last cleared, which it is now.
-    pub(crate) fn take_touched_elements(&mut self) -> Vec<u32> {
-        self.elements.take_touched()
     }
 
     /// Makes room for so many rows more.

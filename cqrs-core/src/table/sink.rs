@@ -1,13 +1,12 @@
 //! The fold of events that may go to several rows, take values back, or remove rows: one event at a time, all of it or nothing.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::fold::Folder;
 use super::keys::Probe;
+use super::panicked;
 use super::rows::Rows;
-use super::said;
 use crate::aggregate::{Cells, Sign, State};
 use crate::event::Meta;
 use crate::key::KeyWriter;
@@ -90,6 +89,11 @@ impl<P: Projection> Turn<P> {
         let mut sink = Sink { rows, turn: self };
         let ran = catch_unwind(AssertUnwindSafe(|| P::run(event, meta, sign, joined, &mut sink)));
         ran.unwrap_or_else(|panic| Err(panicked(&*panic)))
+    }
+
+    /// An event has nothing for this view.
+    pub(crate) fn pass(&mut self) {
+        self.changes.clear();
     }
 
     /// The event is folded: rows that are to go, go.
@@ -186,11 +190,6 @@ impl<P: Projection> Turn<P> {
         }
         self.changes.clear();
     }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> FoldError {
-    let reason = format!("an expression of the projection panicked: {}", said(panic));
-    FoldError { column: "", reason }
 }
 
 /// Where a projection puts what an event does: rows to fold into, rows to remove.

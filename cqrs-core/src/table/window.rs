@@ -113,12 +113,10 @@ impl<P: Projection> Sink<'_, P> {
     /// The time of an event: moves the clock on, as far as one event may.
     pub fn pass(&mut self, time: i64) {
         let Some(spec) = P::WINDOW else { return };
-        let clock = &mut self.rows.clock;
-        let reached = match (clock.time, spec.max_ahead) {
+        self.tick(match (self.rows.clock.time, spec.max_ahead) {
             (Some(now), Some(ahead)) => time.min(now.saturating_add(ahead)),
             _ => time,
-        };
-        clock.time = Some(clock.time.map_or(reached, |now| now.max(reached)));
+        });
     }
 
     /// The clock is at least here, whatever one event may do.

@@ -15,7 +15,7 @@ use crate::errors::Errors;
 use crate::expr::{Local, Names, canonical, resolve};
 use crate::model::{Aggregate, Column, Group, Kind, Projection, RowField, SourceEvent};
 use crate::prepend::core_path;
-use crate::window::{Shape, Unit};
+use crate::window::Shape;
 
 pub(super) fn expand(mut model: Projection<'_>, errors: &mut Errors) -> TokenStream {
     let core = core_path();
@@ -363,7 +363,7 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
 fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
     let local = |at: usize| format_ident!("__key_{at}", span = Span::mixed_site());
     let keys: Vec<_> = (0..key_types(model).len()).map(local).collect();
-    let unit = model.window.as_ref().map(|window| run::factor(window.unit.unwrap_or(Unit::Micros)));
+    let unit = model.window.as_ref().map(|window| window.unit());
     let window_key = window_key(model).map(|(field, _)| field.ident);
     let pattern = match keys.as_slice() {
         [] => quote!(()),
@@ -540,13 +540,7 @@ fn key_of(
     words: &mut String,
     errors: &mut Errors,
 ) -> TokenStream {
-    let guard = event.guard.as_ref().map(|guard| {
-        words.push_str("if ");
-        words.push_str(&canonical(guard));
-        let (tokens, lets) = column::expression(guard, &[], uses, errors);
-        let local = Ident::new("__guard", guard.span());
-        quote!(#lets let #local: bool = #tokens; if !#local { return ::core::result::Result::Ok(false); })
-    });
+    let guard = guard(event, &[], &quote!(return ::core::result::Result::Ok(false)), uses, words, errors);
     let parts = model.groups.iter().map(|group| key_part(group, event, &[], uses, words, errors));
     let parts: Vec<_> = parts.collect();
     quote! {
@@ -554,6 +548,23 @@ fn key_of(
         #(#parts)*
         ::core::result::Result::Ok(true)
     }
+}
+
+/// The guard of an event, which leaves where it turns the event away.
+pub(super) fn guard(
+    event: &SourceEvent,
+    bound: &[String],
+    leave: &TokenStream,
+    uses: &mut BTreeSet<String>,
+    words: &mut String,
+    errors: &mut Errors,
+) -> Option<TokenStream> {
+    let guard = event.guard.as_ref()?;
+    words.push_str("if ");
+    words.push_str(&canonical(guard));
+    let (tokens, lets) = column::expression(guard, bound, uses, errors);
+    let local = Ident::new("__guard", guard.span());
+    Some(quote!(#lets let #local: bool = #tokens; if !#local { #leave; }))
 }
 
 /// A column of an event's key, written to `__writer`.

@@ -9,11 +9,11 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::column::expression;
-use super::projection::{fold_of, key_part, plain_fields};
+use super::projection::{fold_of, guard, key_part, plain_fields};
 use crate::errors::Errors;
 use crate::expr::canonical;
 use crate::model::{Action, Projection, SourceEvent, Window};
-use crate::window::{Shape, Unit};
+use crate::window::Shape;
 
 /// Whether an event of the projection may do more than fold into one row.
 pub(super) fn is_many(model: &Projection<'_>) -> bool {
@@ -50,13 +50,7 @@ pub(super) fn event(
         (quote!(#pat), quote!(#lets #over), each.over.span())
     });
     let joins = joins(model, removes, &mut bound, uses, words, errors);
-    let guard = event.guard.as_ref().map(|guard| {
-        words.push_str("if ");
-        words.push_str(&canonical(guard));
-        let (tokens, lets) = expression(guard, &bound, uses, errors);
-        let local = Ident::new("__guard", guard.span());
-        quote!(let #local: bool = { #lets #tokens }; if !#local { break '__event; })
-    });
+    let guard = guard(event, &bound, &quote!(break '__event), uses, words, errors);
     let doing = match event.action {
         Action::Remove { prefix } => remove(model, event, prefix, &bound, uses, words, errors),
         Action::ByHand => by_hand(model, source, event, &bound, uses, words, errors),
@@ -186,7 +180,7 @@ fn fold(
     let time = match window.unit {
         None => quote!(__cqrs::EventTime::#micros(#local)),
         Some(unit) => {
-            let unit = factor(unit);
+            let unit = unit.micros();
             quote!(__cqrs::IntegerTime::#micros(#local, #unit))
         }
     };
@@ -219,19 +213,10 @@ fn fold(
     }
 }
 
-/// How many microseconds an integer's one is.
-pub(super) fn factor(unit: Unit) -> i64 {
-    match unit {
-        Unit::Seconds => 1_000_000,
-        Unit::Millis => 1_000,
-        Unit::Micros => 1,
-    }
-}
-
 /// The column of the key that is the window's.
 fn bound_part(model: &Projection<'_>, window: &Window) -> TokenStream {
     let Some((field, is_start)) = super::projection::window_key(model) else { return TokenStream::new() };
-    let (ty, unit) = (field.ty, factor(window.unit.unwrap_or(Unit::Micros)));
+    let (ty, unit) = (field.ty, window.unit());
     let local = format_ident!("{}", if is_start { "__start" } else { "__end" }, span = Span::call_site());
     quote! {
         let __bound = <#ty as __cqrs::WindowBound>::bound(#local, #unit);

@@ -166,8 +166,8 @@ fn plainly(rows: &Rows<Stock>) -> Plain {
     let ordered: Vec<_> =
         ["here", "there"].iter().flat_map(|place| rows.under(place)).map(|row| names[&row].clone()).collect();
     assert_eq!(ordered, plain.rows.keys().cloned().collect::<Vec<_>>());
-    for number in 0..rows.elements_end() {
-        let Some((key, count)) = rows.element(number) else { continue };
+    for number in 0..rows.elements.end() {
+        let Some((key, count)) = rows.elements.element(number) else { continue };
         assert_eq!(rows.elements.count(key), Some(count));
         let (row, own) = key.split_first_chunk().unwrap();
         let name = names[&u32::from_be_bytes(*row)].clone();
