@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use cqrs_core::prelude::*;
-use cqrs_core::store::{LogEvent, SqliteStore, Store, chain};
+use cqrs_core::store::{Beside, LogEvent, SqliteStore, Store, chain};
 use cqrs_core::{EventsError, Refusal, Timestamp};
 use faulty_vfs::{Disk, Entry, Fault, FileId, Medium, Operation, Random, Survival, codes};
 
@@ -609,7 +609,7 @@ fn recorded_in_the_future(folder: &Path, at: Timestamp) {
         checksum: 0,
     };
     event.checksum = chain(head.checksum, &event);
-    log.append(head, &[event], &[]).unwrap();
+    log.append(head, &[event], &Beside::default()).unwrap();
 }
 
 /// When the last payment of each customer was recorded, and how often time went back meanwhile.

@@ -11,7 +11,7 @@ use super::shared::Core;
 use crate::Timestamp;
 use crate::error::{AppendError, Refusal};
 use crate::receipt::Receipt;
-use crate::store::{Advance, AppendFailure, Head, Log, LogEvent, LogReader, StoreError, chain};
+use crate::store::{Advance, AppendFailure, Beside, Head, Log, LogEvent, LogReader, StoreError, chain};
 
 /// How much goes into one group, unless a single request is larger.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +108,7 @@ impl Writer {
             let outcome = if events.is_empty() && advances.is_empty() {
                 Ok(())
             } else {
-                self.log.append(self.head, &events, &advances)
+                self.log.append(self.head, &events, &Beside { advances: &advances, notes: &[] })
             };
             let checksums: Vec<u64> = events.iter().map(|event| event.checksum).collect();
             drop(events);

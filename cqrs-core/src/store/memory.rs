@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{
-    Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, SqlColumn,
-    Store, StoreError, StoreId, StoredType, ViewCheckpoint, Witness,
+    Advance, AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, Note, SavedRow, SavedView,
+    SqlColumn, Store, StoreError, StoreId, StoredType, ViewCheckpoint, Witness,
 };
 use crate::Timestamp;
 
@@ -86,6 +86,8 @@ struct Events {
     ids: HashMap<Box<str>, u64>,
     types: TypeCounts,
     sources: BTreeMap<String, u64>,
+    /// Shared with readers, who visit them without holding the lock.
+    notes: BTreeMap<Arc<str>, Arc<[u8]>>,
 }
 
 /// Events below this number go on into the last segment, so that appends of one event do not cost a segment each.
@@ -167,10 +169,13 @@ impl Events {
     }
 
     /// Why these may not follow the head, if anything speaks against it.
-    fn objection(&self, events: &[LogEvent<'_>], advances: &[Advance<'_>]) -> Option<String> {
+    fn objection(&self, events: &[LogEvent<'_>], beside: &Beside<'_>) -> Option<String> {
         let stray = |advance: &&Advance<'_>| self.sources.get(advance.source).copied() != advance.after;
-        if let Some(advance) = advances.iter().find(stray) {
+        if let Some(advance) = beside.advances.iter().find(stray) {
             return Some(source_moved(advance, self.sources.get(advance.source).copied()));
+        }
+        if beside.notes.iter().any(|note| note.key.is_empty()) {
+            return Some(NO_KEY.into());
         }
         let mut in_batch = HashSet::new();
         for (event, position) in events.iter().zip(self.head.position + 1..) {
@@ -216,6 +221,16 @@ impl Events {
         self.types.add(events);
         self.head = Head { position: end.position, checksum: end.checksum };
     }
+
+    fn put(&mut self, beside: &Beside<'_>) {
+        self.sources.extend(beside.advances.iter().map(|advance| (advance.source.to_owned(), advance.to)));
+        for Note { key, value } in beside.notes {
+            match value {
+                Some(value) => drop(self.notes.insert((*key).into(), (*value).into())),
+                None => drop(self.notes.remove(*key)),
+            }
+        }
+    }
 }
 
 /// How many events there are of each name and version.
@@ -260,6 +275,9 @@ pub(super) fn source_moved(advance: &Advance<'_>, stored: Option<u64>) -> String
     )
 }
 
+/// What an append says about a note of the empty key. Every store says it alike.
+pub(super) const NO_KEY: &str = "the key of a note is empty; give it one";
+
 /// What an append says about an event id that the log, or the batch itself, already has. Every store says it alike.
 pub(super) fn id_taken(id: &str) -> String {
     format!("the event id {id:?} is already taken; find the event that bears it, or choose another id")
@@ -295,20 +313,20 @@ impl Log for MemoryLog {
         &mut self,
         expected: Head,
         events: &[LogEvent<'_>],
-        advances: &[Advance<'_>],
+        beside: &Beside<'_>,
     ) -> Result<(), AppendFailure> {
         let mut log = self.0.log_mut();
         if log.head != expected {
             return Err(AppendFailure::HeadMoved(log.head));
         }
-        if let Some(why) = log.objection(events, advances) {
+        if let Some(why) = log.objection(events, beside) {
             return Err(AppendFailure::NotAppended(StoreError::Io {
                 action: "appending to the log".into(),
                 source: why.into(),
             }));
         }
         log.extend(events);
-        log.sources.extend(advances.iter().map(|advance| (advance.source.to_owned(), advance.to)));
+        log.put(beside);
         Ok(())
     }
 
@@ -348,6 +366,20 @@ impl LogReader for MemoryReader {
 
     fn sources(&mut self) -> Result<BTreeMap<String, u64>, StoreError> {
         Ok(self.0.log().sources.clone())
+    }
+
+    fn note(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.log().notes.get(key).map(|value| value.to_vec()))
+    }
+
+    fn notes(&mut self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
+        let log = self.0.log();
+        let from = log.notes.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        let found = from.take_while(|(key, _)| key.starts_with(prefix));
+        let found: Vec<_> = found.map(|(key, value)| (Arc::clone(key), Arc::clone(value))).collect();
+        drop(log);
+        let _ = found.iter().all(|(key, value)| visit(key, value));
+        Ok(())
     }
 
     fn read(

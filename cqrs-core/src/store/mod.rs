@@ -147,6 +147,39 @@ pub fn source_checksum(store: StoreId, source: &str, offset: u64) -> u64 {
     xxh3(source.as_bytes(), xxh3(&offset.to_le_bytes(), xxh3(&store.0, 0)))
 }
 
+/// A small fact that is stored with the events it belongs to, in one transaction. What it says is not known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note<'a> {
+    /// What it is known by: a log has one note of a key. Not empty.
+    pub key: &'a str,
+    /// What it says from now on, whatever it said before; `None` takes it away, if it is there.
+    pub value: Option<&'a [u8]>,
+}
+
+/// The checksum of a note: XXH3-64 over value and key, seeded by the log's identity. Its definition is part of the file format.
+#[must_use]
+pub fn note_checksum(store: StoreId, key: &str, value: &[u8]) -> u64 {
+    use xxhash_rust::xxh3::xxh3_64_with_seed as xxh3;
+    xxh3(key.as_bytes(), xxh3(value, xxh3(&store.0, 0)))
+}
+
+/// What is stored in one transaction with events, or without any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside<'a> {
+    /// How far sources are taken, at most one a source.
+    pub advances: &'a [Advance<'a>],
+    /// Notes that are put or taken away, at most one a key.
+    pub notes: &'a [Note<'a>],
+}
+
+impl Beside<'_> {
+    /// Whether there is nothing to store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.advances.is_empty() && self.notes.is_empty()
+    }
+}
+
 /// A type of event that a log holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredType {
@@ -249,14 +282,14 @@ pub trait Log: Send {
     /// `events` carry the positions `expected.position + 1 ..` and their checksums. Nothing is appended unless the
     /// log's head is `expected`.
     ///
-    /// `advances`, at most one a source, are stored in the same transaction, also where there are no events. Nothing is appended unless
-    /// each source stands where it is said to. A store with other writers answers [`AppendFailure::HeadMoved`] to that, so that
-    /// the sources are looked at anew.
+    /// What is `beside` them is stored in the same transaction, also where there are no events. Nothing is appended unless
+    /// each source stands where it is said to, and every note has a key. A store with other writers answers [`AppendFailure::HeadMoved`] to
+    /// a source that does not, so that the sources are looked at anew.
     fn append(
         &mut self,
         expected: Head,
         events: &[LogEvent<'_>],
-        advances: &[Advance<'_>],
+        beside: &Beside<'_>,
     ) -> Result<(), AppendFailure>;
 
     /// Calls `found` with the event that bears this id, if the log has one.
@@ -279,6 +312,13 @@ pub trait LogReader: Send {
 
     /// Every source's stored offset, verified: an offset that is not as it was written, or is missing, is [`StoreError::Corrupt`].
     fn sources(&mut self) -> Result<BTreeMap<String, u64>, StoreError>;
+
+    /// What the note of this key says, verified: a value that is not as it was written is [`StoreError::Corrupt`]. One that is missing is only
+    /// found by [`Store::check`].
+    fn note(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits the notes whose keys begin with `prefix`, in the order of their keys, each verified. `visit` ends it early with `false`.
+    fn notes(&mut self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError>;
 
     /// Visits up to `limit` events after position `after`, in order, and returns how many it visited.
     ///

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, RowImages, SavedView,
-    SqlColumn, Store, StoreId, StoredType, ViewCheckpoint, Witness, chain,
+    Advance, AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, RowImages,
+    SavedView, SqlColumn, Store, StoreId, StoredType, ViewCheckpoint, Witness, chain,
 };
 use crate::Timestamp;
 use crate::sql::{SqlType, SqlValue};
@@ -75,7 +75,7 @@ pub(super) fn events(after: Head, count: u64) -> Vec<Owned> {
 pub(super) fn append(log: &mut dyn Log, events: &[Owned]) -> Result<(), AppendFailure> {
     let head = log.head().expect("the head");
     let events: Vec<_> = events.iter().map(Owned::borrow).collect();
-    log.append(head, &events, &[])
+    log.append(head, &events, &Beside::default())
 }
 
 /// Appends `count` plain events.
@@ -142,7 +142,7 @@ fn an_empty_log_is_empty(store: &dyn Store) {
     assert_eq!(reader.types().expect("types"), []);
     assert_eq!(reader.checksum_at(1).expect("read"), None);
     let mut log = store.log().expect("the log");
-    log.append(Head::default(), &[], &[]).expect("nothing to append");
+    log.append(Head::default(), &[], &Beside::default()).expect("nothing to append");
     assert_eq!(log.head().expect("the head"), Head::default());
 }
 
@@ -154,7 +154,7 @@ fn a_wrong_head_is_refused(store: &dyn Store) {
     for wrong in
         [Head::default(), Head { position: 3, checksum: head.checksum ^ 1 }, Head { position: 4, ..head }]
     {
-        let refused = log.append(wrong, &[next[0].borrow()], &[]);
+        let refused = log.append(wrong, &[next[0].borrow()], &Beside::default());
         assert!(matches!(refused, Err(AppendFailure::HeadMoved(now)) if now == head), "{refused:?}");
     }
     assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 10).len(), 3);
@@ -229,6 +229,11 @@ fn types_are_counted(store: &dyn Store) {
     assert_eq!(store.reader().expect("a reader").types().expect("types"), types);
 }
 
+/// Sources that are taken further, and no notes.
+pub(super) fn to<'a>(advances: &'a [Advance<'a>]) -> Beside<'a> {
+    Beside { advances, ..Beside::default() }
+}
+
 fn a_source_moves_with_its_events(store: &dyn Store) {
     let advance = |source, after, to| Advance { source, after, to };
     let sources = || store.reader().expect("a reader").sources().expect("sources");
@@ -240,19 +245,19 @@ fn a_source_moves_with_its_events(store: &dyn Store) {
     let first = events(Head::default(), 2);
     let first: Vec<_> = first.iter().map(Owned::borrow).collect();
     let both = [advance("a", None, 0), advance("\u{e4} 'b'", None, u64::MAX)];
-    log.append(Head::default(), &first, &both).expect("appended");
+    log.append(Head::default(), &first, &to(&both)).expect("appended");
     assert_eq!(sources(), of(&[("a", 0), ("\u{e4} 'b'", u64::MAX)]));
     let head = log.head().expect("the head");
     assert_eq!(head.position, 2);
 
     // Without events: the offset alone.
-    log.append(head, &[], &[advance("a", Some(0), 9)]).expect("moved");
+    log.append(head, &[], &to(&[advance("a", Some(0), 9)])).expect("moved");
     assert_eq!(log.head().expect("the head"), head);
 
     // What does not follow is refused, and with it the events.
     let next = events(head, 1);
     for wrong in [advance("a", None, 10), advance("a", Some(8), 10), advance("new", Some(1), 2)] {
-        match log.append(head, &[next[0].borrow()], &[wrong]) {
+        match log.append(head, &[next[0].borrow()], &to(&[wrong])) {
             Err(AppendFailure::NotAppended(why)) => assert!(why.to_string().contains(wrong.source), "{why}"),
             other => panic!("{other:?}"),
         }
@@ -260,16 +265,16 @@ fn a_source_moves_with_its_events(store: &dyn Store) {
     // Events that are refused leave the offset.
     let mut gap = next.clone();
     gap[0].position = 7;
-    log.append(head, &[gap[0].borrow()], &[advance("a", Some(9), 10)]).expect_err("a gap");
+    log.append(head, &[gap[0].borrow()], &to(&[advance("a", Some(9), 10)])).expect_err("a gap");
     assert_eq!(log.head().expect("the head"), head);
     assert_eq!(sources(), of(&[("a", 9), ("\u{e4} 'b'", u64::MAX)]));
 
-    log.append(head, &[next[0].borrow()], &[advance("a", Some(9), 10)]).expect("appended");
+    log.append(head, &[next[0].borrow()], &to(&[advance("a", Some(9), 10)])).expect("appended");
     drop(log);
     assert_eq!(sources()["a"], 10);
     let mut log = store.log().expect("the log");
     let head = log.head().expect("the head");
-    log.append(head, &[], &[advance("a", Some(10), 11), advance("c", None, 1)]).expect("moved");
+    log.append(head, &[], &to(&[advance("a", Some(10), 11), advance("c", None, 1)])).expect("moved");
     assert_eq!(sources(), of(&[("a", 11), ("c", 1), ("\u{e4} 'b'", u64::MAX)]));
 }
 

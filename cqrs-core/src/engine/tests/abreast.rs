@@ -57,6 +57,12 @@ impl LogReader for ToldReader {
     fn sources(&mut self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.0.sources()
     }
+    fn note(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.note(key)
+    }
+    fn notes(&mut self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
+        self.0.notes(prefix, visit)
+    }
     fn read(
         &mut self,
         after: u64,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::store::{
-    Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError,
+    AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError,
     StoreId, StoredType, ViewCheckpoint, Witness, chain,
 };
 use crate::{FeedError, Refusal, StoreFailure, stream};
@@ -70,7 +70,7 @@ impl Log for UnrulyLog {
         &mut self,
         expected: Head,
         events: &[LogEvent<'_>],
-        advances: &[Advance<'_>],
+        beside: &Beside<'_>,
     ) -> Result<(), AppendFailure> {
         assert!(!self.1.panic_on_append.load(Ordering::SeqCst), "told to panic");
         if self.1.refuse_append.load(Ordering::SeqCst) {
@@ -91,9 +91,9 @@ impl Log for UnrulyLog {
                 checksum: 0,
             };
             event.checksum = chain(head.checksum, &event);
-            self.0.append(head, &[event], &[])?;
+            self.0.append(head, &[event], &Beside::default())?;
         }
-        self.0.append(expected, events, advances)?;
+        self.0.append(expected, events, beside)?;
         if self.1.lose_append.load(Ordering::SeqCst) {
             return Err(AppendFailure::Unknown(broken()));
         }

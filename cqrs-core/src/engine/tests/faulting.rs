@@ -95,7 +95,7 @@ fn a_payload_that_cannot_be_read_is_a_fault_of_the_views_that_want_it() {
             checksum: 0,
         };
         event.checksum = crate::store::chain(head.checksum, &event);
-        log.append(head, &[event], &[]).unwrap();
+        log.append(head, &[event], &crate::store::Beside::default()).unwrap();
         drop((log, store));
         let engine = place.engine().view::<Has>().start().unwrap();
         let Err(ReadError::Faulted(fault)) = engine.view::<Has>().get(("ann", "hats")) else {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::StartError;
 use crate::health::ViewState;
-use crate::store::{Head, LogEvent, SavedView, StoreId, ViewCheckpoint, Witness};
+use crate::store::{Beside, Head, LogEvent, SavedView, StoreId, ViewCheckpoint, Witness};
 use crate::sync::lock;
 
 /// `Has`, in another version: same name, other columns.
@@ -410,7 +410,7 @@ fn a_broken_chain_is_found() {
             payload: &payload,
             checksum: 17,
         };
-        log.append(Head::default(), &[event], &[]).unwrap();
+        log.append(Head::default(), &[event], &Beside::default()).unwrap();
         drop((log, store));
         let engine = place.engine().view::<Has>().start().unwrap();
         let error = engine.wait_ready().wait().unwrap_err();

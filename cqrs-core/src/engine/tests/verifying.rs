@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::slot::{TypedView, ViewType};
-use crate::store::{Head, LogEvent, StoreId, ViewCheckpoint, Witness, chain};
+use crate::store::{Beside, Head, LogEvent, StoreId, ViewCheckpoint, Witness, chain};
 use crate::verify::{Place as At, Verified};
 
 /// A closed store with a view that hides a row, one that has stopped, and one that is not registered later.
@@ -262,7 +262,7 @@ fn what_nobody_claims_or_can_read_is_told() {
             checksum: 0,
         };
         event.checksum = chain(head.checksum, &event);
-        log.append(head, &[event], &[]).unwrap();
+        log.append(head, &[event], &Beside::default()).unwrap();
         drop(log);
         let verified = verify(place);
         assert_eq!(verified.findings.len(), 1, "{verified}");

@@ -5,23 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use super::bulk;
 use super::database::{Database, PATIENCE};
 use super::folder::Folder;
-use super::reader::{self, Sources};
+use super::reader::{self, NoteSum, Sources};
 use super::wal::WalWatch;
-use crate::store::memory::{TypeCounts, id_taken, source_moved};
+use crate::store::memory::{NO_KEY, TypeCounts, id_taken, source_moved};
 use crate::store::{
-    Advance, AppendFailure, Head, Log, LogEvent, StoreError, StoreId, StoredType, source_checksum,
+    Advance, AppendFailure, Beside, Head, Log, LogEvent, Note, StoreError, StoreId, StoredType,
+    note_checksum, source_checksum,
 };
 
 /// After this many events they are counted into `event_types`: counting within each append would have it write one
 /// page more.
 const COUNT_EVERY: u64 = 10_000;
 
-/// What an event takes besides its payload and metadata, about.
+/// What an event takes besides its payload and metadata, or a note besides its key and value, about.
 const EVENT_BYTES: usize = 48;
 
 const ACTION: &str = "appending to the log";
@@ -34,6 +35,7 @@ pub(super) struct SqliteLog {
     id: StoreId,
     /// As of the last commit, too.
     sources: Sources,
+    notes: NoteSum,
     /// The types of events that are appended and not yet counted in `event_types`.
     pending: TypeCounts,
     uncounted: u64,
@@ -61,6 +63,7 @@ impl SqliteLog {
         connection.execute(reader::COUNT, []).map_err(fault)?;
         let id = reader::identity(&folder.events, &connection)?;
         let sources = reader::sources(&folder.events, &connection)?;
+        let notes = reader::note_sum(&folder.events, &connection)?;
         let wal = WalWatch::new(&folder.events);
         Ok(Self {
             folder: Arc::clone(folder),
@@ -68,6 +71,7 @@ impl SqliteLog {
             head,
             id,
             sources,
+            notes,
             pending: TypeCounts::default(),
             uncounted: 0,
             poison: None,
@@ -84,8 +88,8 @@ impl SqliteLog {
         self.connection.prepare_cached(sql)?.raw_execute().map(drop)
     }
 
-    /// Everything up to the commit. Returns the sum of the sources' checksums.
-    fn write(&self, events: &[LogEvent<'_>], advances: &[Advance<'_>]) -> Result<u64, StoreError> {
+    /// Everything up to the commit. Returns the sum of the sources' checksums, and that of the notes.
+    fn write(&self, events: &[LogEvent<'_>], beside: &Beside<'_>) -> Result<(u64, NoteSum), StoreError> {
         let fault = |error| self.folder.events.fault(ACTION, error);
         self.run("BEGIN IMMEDIATE").map_err(fault)?;
         for (event, position) in events.iter().zip(self.head.position + 1..) {
@@ -98,7 +102,14 @@ impl SqliteLog {
         if self.uncounted >= COUNT_EVERY {
             self.count().map_err(fault)?;
         }
-        if advances.is_empty() { Ok(self.sources.sum) } else { self.advance(advances).map_err(fault) }
+        let (mut sources, mut notes) = (self.sources.sum, self.notes);
+        if !beside.advances.is_empty() {
+            sources = self.advance(beside.advances).map_err(fault)?;
+        }
+        if !beside.notes.is_empty() {
+            notes = self.note(beside.notes).map_err(fault)?;
+        }
+        Ok((sources, notes))
     }
 
     fn insert(&self, events: &[LogEvent<'_>]) -> rusqlite::Result<()> {
@@ -134,6 +145,30 @@ impl SqliteLog {
         }
         put.execute(("", count.cast_signed(), sum.cast_signed()))?;
         Ok(sum)
+    }
+
+    /// Puts notes and takes them away.
+    fn note(&self, notes: &[Note<'_>]) -> rusqlite::Result<NoteSum> {
+        let mut all = self.notes;
+        let mut find = self.connection.prepare_cached("SELECT checksum FROM notes WHERE key = ?")?;
+        let mut put = self.connection.prepare_cached("INSERT OR REPLACE INTO notes VALUES (?1, ?2, ?3)")?;
+        let mut remove = self.connection.prepare_cached("DELETE FROM notes WHERE key = ?")?;
+        for Note { key, value } in notes {
+            let before: Option<i64> = find.query_row([key], |row| row.get(0)).optional()?;
+            if let Some(checksum) = before {
+                all.remove(checksum.cast_unsigned());
+            }
+            match value {
+                Some(value) => {
+                    let checksum = note_checksum(self.id, key, value);
+                    put.execute((key, value, checksum.cast_signed()))?;
+                    all.add(checksum);
+                }
+                None => drop(remove.execute([key])?),
+            }
+        }
+        put.execute(("", all.count.to_le_bytes(), all.sum.cast_signed()))?;
+        Ok(all)
     }
 
     /// Adds what earlier appends have brought to `event_types`.
@@ -215,13 +250,13 @@ impl Log for SqliteLog {
         &mut self,
         expected: Head,
         events: &[LogEvent<'_>],
-        advances: &[Advance<'_>],
+        beside: &Beside<'_>,
     ) -> Result<(), AppendFailure> {
         if let Some(why) = &self.poison {
             let why = format!("{why}, so the log's end is uncertain; close the store and reopen it");
             let error = StoreError::Io { action: ACTION.into(), source: why.into() };
-            // An event with an id may be one that is tried again, and its first try the one that is uncertain.
-            let again = !advances.is_empty() || events.iter().any(|event| event.event_id.is_some());
+            // An event with an id may be one that is tried again, and its first try the one that is uncertain. So may what a note goes with.
+            let again = !beside.is_empty() || events.iter().any(|event| event.event_id.is_some());
             return Err(if again {
                 AppendFailure::Unknown(error)
             } else {
@@ -231,7 +266,7 @@ impl Log for SqliteLog {
         if expected != self.head {
             return Err(AppendFailure::HeadMoved(self.head));
         }
-        for advance in advances {
+        for advance in beside.advances {
             let stored = self.sources.offsets.get(advance.source).copied();
             if stored != advance.after {
                 let why = source_moved(advance, stored);
@@ -239,11 +274,15 @@ impl Log for SqliteLog {
                 return Err(AppendFailure::NotAppended(error));
             }
         }
-        if events.is_empty() && advances.is_empty() {
+        if beside.notes.iter().any(|note| note.key.is_empty()) {
+            let error = StoreError::Io { action: ACTION.into(), source: NO_KEY.into() };
+            return Err(AppendFailure::NotAppended(error));
+        }
+        if events.is_empty() && beside.is_empty() {
             return Ok(());
         }
-        let sum = match self.write(events, advances) {
-            Ok(sum) => sum,
+        let (sources, notes) = match self.write(events, beside) {
+            Ok(sums) => sums,
             Err(error) => {
                 self.roll_back();
                 return Err(AppendFailure::NotAppended(error));
@@ -264,15 +303,19 @@ impl Log for SqliteLog {
         if let Some(last) = events.last() {
             self.head = Head { position: last.position, checksum: last.checksum };
         }
-        self.sources.sum = sum;
-        self.sources.offsets.extend(advances.iter().map(|advance| (advance.source.to_owned(), advance.to)));
+        (self.sources.sum, self.notes) = (sources, notes);
+        self.sources
+            .offsets
+            .extend(beside.advances.iter().map(|advance| (advance.source.to_owned(), advance.to)));
         if self.uncounted >= COUNT_EVERY {
             (self.pending, self.uncounted) = (TypeCounts::default(), 0);
         }
         self.pending.add(events);
         self.uncounted += events.len() as u64;
-        let bytes = events.iter().map(|event| event.payload.len() + event.metadata.len() + EVENT_BYTES).sum();
-        self.wal.committed(bytes, &self.folder.events, &self.connection);
+        let bytes = events.iter().map(|event| event.payload.len() + event.metadata.len() + EVENT_BYTES);
+        let notes =
+            beside.notes.iter().map(|note| note.key.len() + note.value.map_or(0, <[u8]>::len) + EVENT_BYTES);
+        self.wal.committed(bytes.chain(notes).sum(), &self.folder.events, &self.connection);
         Ok(())
     }
 

@@ -7,7 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::database::Database;
 use crate::Timestamp;
-use crate::store::{Head, LogEvent, LogReader, StoreError, StoreId, StoredType, source_checksum};
+use crate::store::{
+    Head, LogEvent, LogReader, StoreError, StoreId, StoredType, note_checksum, source_checksum,
+};
 
 /// In the order that [`event`] takes them.
 const COLUMNS: &str = "position, name, version, recorded_at, event_id, metadata, payload, checksum";
@@ -15,12 +17,14 @@ const COLUMNS: &str = "position, name, version, recorded_at, event_id, metadata,
 pub(super) struct SqliteReader {
     database: Database,
     connection: Connection,
+    /// The log's identity, once it has been read.
+    id: Option<StoreId>,
 }
 
 impl SqliteReader {
     pub(super) fn new(database: &Database) -> Result<Self, StoreError> {
         let connection = database.open_read_only()?;
-        Ok(Self { database: database.clone(), connection })
+        Ok(Self { database: database.clone(), connection, id: None })
     }
 
     /// The last event's position, whatever the counts say; 0 if it cannot be read.
@@ -31,6 +35,37 @@ impl SqliteReader {
             |row| row.get::<_, i64>(0),
         );
         read.map_or(0, i64::cast_unsigned)
+    }
+
+    fn id(&mut self) -> Result<StoreId, StoreError> {
+        match self.id {
+            Some(id) => Ok(id),
+            None => Ok(*self.id.insert(identity(&self.database, &self.connection)?)),
+        }
+    }
+
+    /// Visits the notes of which this holds.
+    fn notes_where(
+        &mut self,
+        (holds, key): (&str, &str),
+        visit: &mut dyn FnMut(&str, &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let id = self.id()?;
+        let fault = |error| self.database.fault("reading the notes", error);
+        // The one of the empty key is not one of them.
+        let sql = format!("SELECT key, value, checksum FROM notes WHERE {holds} AND key > '' ORDER BY key");
+        let mut select = match self.connection.prepare_cached(&sql) {
+            Err(_) if is_before_notes(&self.connection) => return Ok(()),
+            select => select.map_err(fault)?,
+        };
+        let mut rows = select.query([key]).map_err(fault)?;
+        while let Some(row) = rows.next().map_err(fault)? {
+            let (key, value) = note(id, row).map_err(|what| self.database.corrupt(what))?;
+            if !visit(key, value) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -58,6 +93,19 @@ impl LogReader for SqliteReader {
 
     fn sources(&mut self) -> Result<BTreeMap<String, u64>, StoreError> {
         Ok(sources(&self.database, &self.connection)?.offsets)
+    }
+
+    fn note(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut found = None;
+        self.notes_where(("key = ?", key), &mut |_, value| {
+            found = Some(value.to_vec());
+            false
+        })?;
+        Ok(found)
+    }
+
+    fn notes(&mut self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
+        self.notes_where(("key >= ?", prefix), &mut |key, value| key.starts_with(prefix) && visit(key, value))
     }
 
     fn read(
@@ -220,6 +268,54 @@ pub(super) fn sources(database: &Database, connection: &Connection) -> Result<So
         return Ok(sources);
     }
     Err(database.corrupt("the sources' offsets do not match their sum: one of them is missing, or was put there by another program"))
+}
+
+/// How many notes there are, and the wrapping sum of their checksums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct NoteSum {
+    pub(super) count: u64,
+    pub(super) sum: u64,
+}
+
+impl NoteSum {
+    pub(super) fn add(&mut self, checksum: u64) {
+        (self.count, self.sum) = (self.count.wrapping_add(1), self.sum.wrapping_add(checksum));
+    }
+
+    pub(super) fn remove(&mut self, checksum: u64) {
+        (self.count, self.sum) = (self.count.wrapping_sub(1), self.sum.wrapping_sub(checksum));
+    }
+}
+
+/// What is stored of all notes together. They are not held against it here: there may be millions.
+pub(super) fn note_sum(database: &Database, connection: &Connection) -> Result<NoteSum, StoreError> {
+    let read = connection
+        .query_row("SELECT value, checksum FROM notes WHERE key = ''", [], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+        })
+        .optional();
+    let read = read.map_err(|error| database.fault("reading the notes", error))?;
+    let sum = read
+        .and_then(|(count, sum)| Some(NoteSum { count: u64::from_le_bytes(count.try_into().ok()?), sum }));
+    sum.ok_or_else(|| database.corrupt("the sum of the notes is missing"))
+}
+
+/// Whether the file is open for reading only, and from before there were notes.
+fn is_before_notes(connection: &Connection) -> bool {
+    let format = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    format.is_ok_and(|format| format < 3)
+}
+
+/// The key and the value of a note that is as it was written; otherwise what is wrong with it.
+fn note<'row>(id: StoreId, row: &'row Row<'_>) -> Result<(&'row str, &'row [u8]), String> {
+    let of = |column| row.get_ref(column).map_err(|error| format!("a note cannot be read ({error})"));
+    let wrong = |error: FromSqlError| format!("a note is not what was written ({error})");
+    let key = of(0)?.as_str().map_err(wrong)?;
+    let value = of(1)?.as_blob().map_err(wrong)?;
+    if note_checksum(id, key, value) == of(2)?.as_i64().map_err(wrong)?.cast_unsigned() {
+        return Ok((key, value));
+    }
+    Err(format!("the note {key:?} is not as it was written, by its checksum"))
 }
 
 pub(super) fn find(

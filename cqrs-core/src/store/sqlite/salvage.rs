@@ -13,7 +13,8 @@ use super::folder::Folder;
 use super::reader::SqliteReader;
 use crate::Timestamp;
 use crate::store::{
-    Advance, AppendFailure, Checkpoints, Head, Log, LogEvent, LogReader, Store, StoreError, StoreId, chain,
+    Advance, AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, Store, StoreError, StoreId,
+    chain,
 };
 
 /// How much is copied at a time.
@@ -94,7 +95,7 @@ fn copy(from: &Arc<Folder>, reader: &mut SqliteReader, to: &Path) -> Result<Salv
         let sources = std::mem::take(&mut sources);
         let advances: Vec<_> =
             sources.iter().map(|(source, to)| Advance { source, after: None, to: *to }).collect();
-        log.append(head, &[], &advances).map_err(refused)?;
+        log.append(head, &[], &Beside { advances: &advances, notes: &[] }).map_err(refused)?;
     }
     drop(log);
     let store_id = store.id();
@@ -131,13 +132,13 @@ fn append(
     let end = |events: &[LogEvent<'_>]| {
         events.last().map_or(after, |last| Head { position: last.position, checksum: last.checksum })
     };
-    match log.append(after, &events, &[]) {
+    match log.append(after, &events, &Beside::default()) {
         Ok(()) => return Ok(end(&events)),
         Err(AppendFailure::NotAppended(error)) if taken(&events, &error) => {}
         Err(error) => return Err(refused(error)),
     }
     for (at, event) in events.iter().enumerate() {
-        match log.append(end(&events[..at]), std::slice::from_ref(event), &[]) {
+        match log.append(end(&events[..at]), std::slice::from_ref(event), &Beside::default()) {
             Ok(()) => {}
             Err(AppendFailure::NotAppended(error)) if taken(&[*event], &error) => {
                 *why = Some(format!("the event at position {} is not taken: {error}", event.position));

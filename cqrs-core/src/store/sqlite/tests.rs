@@ -13,7 +13,7 @@ use super::log::SqliteLog;
 use super::schema::Kind;
 use super::wal::WalWatch;
 use crate::sql::SqlType;
-use crate::store::suite::{WITNESS, append, checkpoint, columns, events, grow, read_all, rows};
+use crate::store::suite::{WITNESS, append, checkpoint, columns, events, grow, read_all, rows, to};
 use crate::store::{Advance, AppendFailure, Head, Log, Store, StoreError, StoredType};
 
 /// The path of a folder that does not exist yet, and what removes it in the end.
@@ -191,10 +191,10 @@ fn a_garbled_log_is_refused() {
 #[test]
 fn a_newer_format_is_refused() {
     let (_parent, path) = filled();
-    plain(&path.join("events.db")).execute_batch("PRAGMA user_version = 3").expect("marked");
+    plain(&path.join("events.db")).execute_batch("PRAGMA user_version = 4").expect("marked");
     for refused in [SqliteStore::open(&path), SqliteStore::open_read_only(&path)] {
         assert!(
-            matches!(refused, Err(StoreError::NewerFormat { found: 3, supported: 2, .. })),
+            matches!(refused, Err(StoreError::NewerFormat { found: 4, supported: 3, .. })),
             "{refused:?}"
         );
     }
@@ -735,7 +735,7 @@ fn a_log_from_before_there_were_sources_is_brought_up_to_date() {
     mark(1);
     let why = refused(&path, "marked as format 1");
     assert!(matches!(why, StoreError::Corrupt { .. }), "{why}");
-    plain(&path.join("events.db")).execute_batch("DROP TABLE sources").expect("dropped");
+    plain(&path.join("events.db")).execute_batch("DROP TABLE sources; DROP TABLE notes").expect("dropped");
 
     let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
     assert!(reading.reader().expect("a reader").sources().expect("sources").is_empty());
@@ -743,7 +743,7 @@ fn a_log_from_before_there_were_sources_is_brought_up_to_date() {
     let store = open(&path);
     let advance = Advance { source: "till", after: None, to: 7 };
     let mut log = store.log().expect("the log");
-    log.append(head(&store), &[], &[advance]).expect("moved");
+    log.append(head(&store), &[], &to(&[advance])).expect("moved");
     assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 100).len(), 10);
     drop((log, store));
     assert_eq!(open(&path).reader().expect("a reader").sources().expect("sources")["till"], 7);
@@ -762,7 +762,7 @@ fn an_offset_that_is_not_what_was_stored_is_named() {
         let (_parent, path) = filled();
         let store = open(&path);
         let both = ["till/1", "till/2"].map(|source| Advance { source, after: None, to: 7 });
-        store.log().expect("the log").append(head(&store), &[], &both).expect("moved");
+        store.log().expect("the log").append(head(&store), &[], &to(&both)).expect("moved");
         plain(&path.join("events.db")).execute_batch(change).expect("changed");
         for why in [store.reader().expect("a reader").sources().err(), store.log().err()] {
             let why = why.expect("refused");
@@ -788,7 +788,7 @@ fn a_salvage_carries_offsets_over_only_if_nothing_is_lost() {
         let (parent, path) = filled();
         let store = open(&path);
         let advance = Advance { source: "till", after: None, to: 7 };
-        store.log().expect("the log").append(head(&store), &[], &[advance]).expect("moved");
+        store.log().expect("the log").append(head(&store), &[], &to(&[advance])).expect("moved");
         drop(store);
         // It speaks of more events than this log has.
         fs::remove_file(path.join("views.db")).expect("removed");
