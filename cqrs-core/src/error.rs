@@ -240,6 +240,20 @@ pub enum Refusal {
         /// The offset that is stored.
         stored: Option<u64>,
     },
+    /// The key of a command is empty, which would make all such commands one.
+    #[error("the key of the command `{name}` is empty: give each command a key of its own, or none")]
+    EmptyKey {
+        /// The command's name.
+        name: &'static str,
+    },
+    /// What a decision rests on has been touched. [`Engine::decide`](crate::Engine::decide) decides anew then, and does not answer this.
+    #[error("what the decision read has been touched since")]
+    Conflict,
+    /// It was asked in a decision, which may be made several times, and for nothing.
+    #[error(
+        "a decision does not append, and does not decide anything else: it emits what is to be appended, `tx.emit(event)`"
+    )]
+    Deciding,
     /// The store was opened read-only.
     #[error("the store is open read-only")]
     ReadOnly,
@@ -249,6 +263,35 @@ pub enum Refusal {
     /// The store could not.
     #[error(transparent)]
     Store(Arc<StoreError>),
+}
+
+/// Why a decision did not answer with a receipt.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DecideError<R> {
+    /// It was decided, and refused: the decision's own answer. Nothing was appended.
+    #[error("{0}")]
+    Refused(R),
+    /// A view that it reads does not answer. Nothing was appended.
+    #[error("the decision reads the view `{view}`, which does not answer: {error}")]
+    Read {
+        /// The projection's Rust name.
+        view: &'static str,
+        /// Why.
+        error: ReadError,
+    },
+    /// Its events could not be appended, or it is unknown.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl<R> DecideError<R> {
+    /// The decision's own refusal, if it is one.
+    pub fn refusal(self) -> Option<R> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::Read { .. } | Self::Append(_) => None,
+        }
+    }
 }
 
 fn offset(offset: &Option<u64>) -> String {

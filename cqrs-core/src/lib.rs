@@ -36,6 +36,7 @@
 //! | say what a view is | [`#[projection]`](macro@projection) |
 //! | try a projection, with no store | [`Table`] |
 //! | append and read | [`Engine`], [`View`], [`Changes`], [`Events`] |
+//! | accept or refuse against what is | [`Engine::decide`], [`Command`], [`Tx`] |
 //! | feed it a file, a channel or a broker | [`Engine::feed`], [`FeedItem`], [`stream()`] |
 //! | know what can go wrong | [`error`] |
 //! | know how it is doing | [`health`] |
@@ -52,6 +53,7 @@ extern crate self as cqrs_core;
 pub mod aggregate;
 mod change;
 pub mod codec;
+mod decide;
 mod engine;
 pub mod error;
 pub mod event;
@@ -78,13 +80,14 @@ mod view;
 pub mod __private;
 
 pub use change::{Change, Changes, Next, NextTimeout};
+pub use decide::{Command, Decide, Tx};
 pub use engine::{
     Append, Builder, Consistency, Engine, Events, Fed, Feed, FeedContent, FeedItem, IntoFeedItem, Items,
     NewEvent, stream,
 };
 pub use error::{
-    AppendError, ChangesError, EventsError, FeedError, NoSuchView, NotReady, ReadError, Refusal, StartError,
-    StoreFailure, WaitError,
+    AppendError, ChangesError, DecideError, EventsError, FeedError, NoSuchView, NotReady, ReadError, Refusal,
+    StartError, StoreFailure, WaitError,
 };
 pub use receipt::{ParseReceiptError, Receipt};
 pub use snapshot::Snapshot;
@@ -102,8 +105,8 @@ pub mod prelude {
     pub use crate::event::{Event, Meta, Metadata, NamedEvent, RecordedEvent};
     pub use crate::projection::{Fault, Fold, Projection};
     pub use crate::{
-        AppendError, Change, Changes, Consistency, Engine, NewEvent, Reached, ReadError, Receipt, StartError,
-        Table, Tick, Timestamp, View,
+        AppendError, Change, Changes, Command, Consistency, DecideError, Engine, NewEvent, Reached,
+        ReadError, Receipt, StartError, Table, Tick, Timestamp, Tx, View,
     };
     #[cfg(feature = "macros")]
     pub use cqrs_macros::{event, projection, value};

@@ -6,6 +6,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::boundary::Account;
 use super::catalog::{Catalog, Registry};
 use super::checkpoint::{Pace, Saved, Sums, saver};
 use super::desk::Desk;
@@ -249,7 +250,8 @@ impl Builder {
         if let Some(log) = log {
             let recorded_at = last_recorded(&mut *reader, head.position)?;
             let sources = Standing::of(reader.sources()?);
-            let writer = Writer { core: core.clone(), log, reader, head, recorded_at, sources };
+            let account = Account::default();
+            let writer = Writer { core: core.clone(), log, reader, head, recorded_at, sources, account };
             desk = Some(Arc::new(Desk::new(writer, fold.clone(), self.requests, self.group)));
         }
         fold.begin(Pipeline {

@@ -9,10 +9,11 @@ use super::slot::{TypedView, ViewType};
 use crate::Tick;
 use crate::codec::DecodeError;
 use crate::error::{StartError, UnknownEvent};
-use crate::event::Event;
+use crate::event::{Event, Meta};
 use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor};
 use crate::schema::Schema;
 use crate::store::StoredType;
+use crate::table::Touches;
 
 /// The number of a stored type in its catalog; [`PASSED_OVER`] for names that were allowed to be unknown.
 pub(crate) type Kind = u32;
@@ -323,6 +324,12 @@ impl Catalog {
 
     pub(crate) fn course(&self, kind: Kind) -> usize {
         self.kinds.get(kind as usize).map_or(0, |kind| kind.course)
+    }
+
+    /// What an event touches in a view.
+    pub(crate) fn touches(&self, view: usize, kind: Kind, _payload: &[u8], _meta: &Meta, out: &mut Touches) {
+        let _ = view;
+        out.all |= self.course(kind) != 0;
     }
 
     /// Refuses history that nobody claims.

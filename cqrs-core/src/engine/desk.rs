@@ -100,9 +100,11 @@ impl Desk {
 
     /// The writer's thread: runs until the desk is closed and every request answered.
     pub(crate) fn run(&self) {
-        while let Ok(first) = self.taken.recv_blocking() {
+        let mut next = None;
+        while let Some(first) = next.take().or_else(|| self.taken.recv_blocking().ok()) {
             let mut place = lock(&self.writer);
-            let group = self.gather(first);
+            let group;
+            (group, next) = self.gather(first);
             let count = group.len();
             let batch = match place.as_mut() {
                 Some(writer) => match catch_unwind(AssertUnwindSafe(|| writer.write(group))) {
@@ -121,7 +123,9 @@ impl Desk {
             match batch {
                 // Nobody waits to be written, and there are not many to be woken: the fold might as well be done here, while others write. But
                 // not where nobody waits for it: who comes next may want to know that it is durable, and nothing else.
-                Some(batch) if self.taken.is_empty() && (1..=FEW).contains(&batch.folded.len()) => {
+                Some(batch)
+                    if next.is_none() && self.taken.is_empty() && (1..=FEW).contains(&batch.folded.len()) =>
+                {
                     self.fold.take_over(batch, || drop(place));
                 }
                 Some(batch) => self.fold.send(batch),
@@ -133,16 +137,20 @@ impl Desk {
         self.fold.tell(Message::Stop);
     }
 
-    fn gather(&self, first: Request) -> Vec<Request> {
+    /// What makes a group with this request, and the one that begins the next, if that had to be looked at.
+    fn gather(&self, first: Request) -> (Vec<Request>, Option<Request>) {
         let (mut events, mut bytes) = (first.events.len(), first.bytes());
         let mut group = vec![first];
         while events < self.limits.events && bytes < self.limits.bytes {
             let Ok(request) = self.taken.try_recv() else { break };
+            if request.leads() {
+                return (group, Some(request));
+            }
             events += request.events.len();
             bytes += request.bytes();
             group.push(request);
         }
-        group
+        (group, None)
     }
 
     /// Nothing that the writer holds can be relied on any more.

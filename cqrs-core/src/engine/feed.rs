@@ -300,7 +300,7 @@ impl<S: Stream<Item: IntoFeedItem>> Feed<S> {
         let step = Some(Step { source: self.source.clone(), first, after: self.after.replace(to), to });
         let (reply, answer) = reply();
         self.in_flight.push_back(InFlight { reply: answer, events: events.len(), to });
-        let request = Request { events, step, consistency: Consistency::Durable, reply };
+        let request = Request { step, ..Request::new(events, Consistency::Durable, reply) };
         if let Err(request) = desk.try_hand_in(request) {
             let desk = desk.clone();
             self.handing_over = Some(Wait::new(async move { desk.hand_in(request).await }));

@@ -10,11 +10,12 @@
 
 mod abreast;
 mod batch;
+pub(crate) mod boundary;
 mod builder;
 mod catalog;
 mod checkpoint;
 mod cluster;
-mod desk;
+pub(crate) mod desk;
 mod events;
 mod feed;
 mod fold;
@@ -24,7 +25,7 @@ mod pair;
 mod pipeline;
 mod rebuild;
 mod replay;
-mod request;
+pub(crate) mod request;
 mod route;
 pub(crate) mod shared;
 mod slot;
@@ -50,6 +51,7 @@ pub use self::item::{FeedContent, FeedItem, IntoFeedItem, Items, stream};
 use self::pipeline::Control;
 pub use self::request::{Append, Consistency, NewEvent};
 use self::shared::{Core, Shown};
+use crate::decide::{Command, Decide, Tx};
 use crate::error::{NoSuchView, NotReady, StoreFailure};
 use crate::event::Event;
 use crate::health::Health;
@@ -243,6 +245,72 @@ impl Engine {
     pub fn append_all<I: Into<NewEvent>>(&self, events: impl IntoIterator<Item = I>) -> Append {
         let Handle { core, desk, consistency, .. } = &*self.handle;
         Append::new(core, desk.clone(), events.into_iter().map(Into::into), *consistency)
+    }
+
+    /// Makes a decision: reads rows, and emits events that are appended only if nothing that was read has been touched meanwhile; or refuses.
+    ///
+    /// Decisions are serialisable: each sees everything that was acknowledged before it began, whatever the [`Consistency`], and its events go in as
+    /// if nothing else happened at that time. Where something did, in what it read, the closure runs again on fresh rows; after two conflicts it runs
+    /// at the writer, in line, so it always gets through. What can conflict is what is read: the rows of a key, of a prefix, of an index look-up, or all. See [`Tx`].
+    ///
+    /// The closure may run several times, in other threads, so it is `move`, and does nothing besides deciding. If it panics, so does this call, and nothing else.
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    ///
+    /// #[event]
+    /// pub struct Delivered { pub item: String, pub qty: i64 }
+    /// #[event]
+    /// pub struct Reserved { pub item: String, pub qty: i64 }
+    ///
+    /// #[projection(from(Delivered, Reserved), group_by = item)]
+    /// pub struct Stock {
+    ///     pub item: String,
+    ///     #[sum(Delivered => qty, Reserved => -qty)]
+    ///     pub free: i64,
+    /// }
+    ///
+    /// #[derive(Debug, PartialEq)]
+    /// pub struct OutOfStock { pub free: i64 }
+    ///
+    /// let engine = Engine::in_memory().view::<Stock>().start()?;
+    /// engine.append(Delivered { item: "hats".into(), qty: 3 }).wait()?;
+    /// let reserve = |item: &str, qty: i64| {
+    ///     let item = item.to_owned();
+    ///     engine.decide(move |tx| {
+    ///         let free = tx.get::<Stock>(&item).map_or(0, |stock| stock.free);
+    ///         if free < qty {
+    ///             return Err(OutOfStock { free });
+    ///         }
+    ///         tx.emit(Reserved { item: item.clone(), qty });
+    ///         Ok(())
+    ///     })
+    /// };
+    /// assert!(reserve("hats", 2).wait().is_ok());
+    /// assert_eq!(reserve("hats", 2).wait().unwrap_err().refusal(), Some(OutOfStock { free: 1 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`DecideError`](crate::DecideError): the closure's refusal, or why it could not be decided.
+    pub fn decide<R: Send + 'static>(
+        &self,
+        decide: impl FnMut(&mut Tx) -> Result<(), R> + Send + 'static,
+    ) -> Decide<R> {
+        let Handle { core, desk, consistency, .. } = &*self.handle;
+        Decide::new(core, desk.clone(), *consistency, "", Box::new(decide))
+    }
+
+    /// Decides a command: [`decide`](Self::decide), with a name. Its events bear the command as their cause.
+    ///
+    /// # Errors
+    ///
+    /// As [`decide`](Self::decide).
+    pub fn execute<C: Command>(&self, command: C) -> Decide<C::Refusal> {
+        let Handle { core, desk, consistency, .. } = &*self.handle;
+        let name = command.name();
+        Decide::new(core, desk.clone(), *consistency, name, Box::new(move |tx| command.decide(tx)))
     }
 
     /// The view whose rows are `P`.

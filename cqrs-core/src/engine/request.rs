@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::boundary::Boundary;
 use super::catalog::Kind;
 use super::desk::Desk;
 use super::shared::Core;
 use crate::codec::{self, EncodeError};
+use crate::decide::{Inline, is_deciding};
 use crate::error::{AppendError, Refusal};
 use crate::event::{Event, Metadata};
 use crate::receipt::Receipt;
@@ -81,6 +83,17 @@ impl NewEvent {
         self
     }
 
+    /// With this beside it, where it does not say otherwise itself.
+    pub(crate) fn beside(mut self, metadata: &Metadata) -> Self {
+        let own = &mut self.metadata;
+        own.correlation_id = own.correlation_id.take().or_else(|| metadata.correlation_id.clone());
+        own.causation_id = own.causation_id.take().or_else(|| metadata.causation_id.clone());
+        for (key, value) in &metadata.entries {
+            own.entries.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        self
+    }
+
     pub(crate) fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {
         let Schema { name, rust, version, .. } = *self.schema;
         let kind = core.catalog.appended(self.schema).ok_or(Refusal::Unregistered { name, rust })?;
@@ -138,16 +151,41 @@ pub(crate) struct Step {
     pub(crate) to: u64,
 }
 
+/// What a decision asks of the writer besides its events.
+pub(crate) struct Decision {
+    /// The note under which its receipt is kept.
+    pub(crate) key: Option<String>,
+    /// What has to be untouched.
+    pub(crate) boundary: Option<Boundary>,
+    /// The decision itself, where it is to be made at the writer.
+    pub(crate) inline: Option<Inline>,
+}
+
 /// A request to the writer.
 pub(crate) struct Request {
     pub(crate) events: Vec<Encoded>,
     /// What a feed stores with its events.
     pub(crate) step: Option<Step>,
+    pub(crate) decision: Option<Box<Decision>>,
     pub(crate) consistency: Consistency,
     pub(crate) reply: ReplyTo<Result<Receipt, AppendError>>,
 }
 
 impl Request {
+    /// Events, and nothing besides.
+    pub(crate) fn new(
+        events: Vec<Encoded>,
+        consistency: Consistency,
+        reply: ReplyTo<Result<Receipt, AppendError>>,
+    ) -> Self {
+        Self { events, step: None, decision: None, consistency, reply }
+    }
+
+    /// Whether it has to be the first of its group: it is a decision that is to be made on all that came before.
+    pub(crate) fn leads(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.inline.is_some())
+    }
+
     /// How many bytes it adds to a group.
     pub(crate) fn bytes(&self) -> usize {
         self.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum()
@@ -219,10 +257,11 @@ impl Append {
             Some(Err(refusal)) => return Err(AppendError::NotAppended(refusal)),
             None => return block_on(self),
         };
-        match desk.serve(request) {
-            Ok(()) => block_on(answered(answer)),
-            Err(request) => block_on(send(desk, request, answer)),
-        }
+        block_on(async move {
+            hand_over(&desk, request, true).await;
+            drop(desk);
+            answered(answer).await
+        })
     }
 
     /// Turns what is to be appended into a request; `None` if that was done before.
@@ -234,8 +273,11 @@ impl Append {
         };
         Some(events.and_then(|events| {
             let desk = desk.ok_or(Refusal::ReadOnly)?;
+            if is_deciding() {
+                return Err(Refusal::Deciding);
+            }
             let (reply, answer) = reply();
-            Ok((desk, Request { events, step: None, consistency, reply }, answer))
+            Ok((desk, Request::new(events, consistency, reply), answer))
         }))
     }
 }
@@ -268,12 +310,20 @@ type Answer = Reply<Result<Receipt, AppendError>>;
 type Begun = (Arc<Desk>, Request, Answer);
 
 async fn send(desk: Arc<Desk>, request: Request, answer: Answer) -> Result<Receipt, AppendError> {
-    desk.hand_in(request).await;
+    hand_over(&desk, request, false).await;
     drop(desk);
     answered(answer).await
 }
 
-async fn answered(answer: Answer) -> Result<Receipt, AppendError> {
+/// Brings a request to the writer; or writes it in this thread, if that may do it.
+pub(crate) async fn hand_over(desk: &Desk, request: Request, blocks: bool) {
+    let request = if blocks { desk.serve(request).err() } else { Some(request) };
+    if let Some(request) = request {
+        desk.hand_in(request).await;
+    }
+}
+
+pub(crate) async fn answered(answer: Answer) -> Result<Receipt, AppendError> {
     answer.await.unwrap_or_else(|| Err(unanswered()))
 }
 

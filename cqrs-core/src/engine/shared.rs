@@ -13,10 +13,12 @@ use super::catalog::Catalog;
 use super::fold::Message;
 use super::pipeline::Control;
 use super::slot::AnyRows;
-use crate::error::{NoSuchView, ReadError, StoreFailure};
+use crate::decide::Decisions;
+use crate::error::{NoSuchView, ReadError, Refusal, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::projection::{Fault, Projection};
-use crate::store::{LogReader, Store, StoreId};
+use crate::receipt::Receipt;
+use crate::store::{LogReader, Store, StoreError, StoreId};
 use crate::sync::{Signal, Timer, lock};
 use crate::table::Rows;
 
@@ -61,6 +63,10 @@ pub(crate) struct Core {
     pub(crate) broken: Mutex<Option<String>>,
     /// Whether the background work is to stop: the engine closes.
     pub(crate) stop: AtomicBool,
+    /// How many decisions are being made.
+    pub(crate) deciding: Decisions,
+    /// By which notes are looked up; made when it is first needed.
+    notes: Arc<LentReader>,
     controls: Mutex<VecDeque<Control>>,
     nudge: SyncSender<Message>,
 }
@@ -103,6 +109,8 @@ impl Core {
             checkpoint_failure: Mutex::default(),
             broken: Mutex::default(),
             stop: AtomicBool::new(false),
+            deciding: Decisions::new(0),
+            notes: Arc::default(),
             controls: Mutex::default(),
             nudge,
         }
@@ -121,6 +129,28 @@ impl Core {
     pub(crate) fn source(&self, source: &str) -> Result<Option<u64>, StoreFailure> {
         let store = lock(&self.store).clone().ok_or(StoreFailure::Closed)?;
         Ok(store.reader()?.sources()?.get(source).copied())
+    }
+
+    /// Whether readers see everything up to a position, or never will.
+    pub(crate) fn is_shown(&self, position: u64) -> bool {
+        let published = self.published.load();
+        published.position >= position || published.closed || lock(&self.broken).is_some()
+    }
+
+    /// The receipt that is kept under a note.
+    pub(crate) fn receipt_of(&self, note: &str) -> Result<Option<Receipt>, Refusal> {
+        // Held until the reader is lent: closing takes the store first, and then what is lent.
+        let store = lock(&self.store);
+        let store = store.as_ref().ok_or(Refusal::Closed)?;
+        let mut reader = lock(&self.notes);
+        let found = (|| {
+            if reader.is_none() {
+                *reader = Some(store.reader()?);
+                lock(&self.lent).push(Arc::downgrade(&self.notes));
+            }
+            reader.as_mut().map_or(Ok(None), |reader| kept_receipt(&mut **reader, self.store_id, note))
+        })();
+        found.map_err(|error: StoreError| Refusal::Store(Arc::new(error)))
     }
 
     /// Asks something of the fold, between two batches.
@@ -231,4 +261,27 @@ impl Core {
         tracing::error!("{what}");
         lock(&self.broken).get_or_insert(what);
     }
+}
+
+/// The receipt of a command whose key was kept as a note: where its events are.
+pub(crate) fn kept_receipt(
+    reader: &mut dyn LogReader,
+    store: StoreId,
+    note: &str,
+) -> Result<Option<Receipt>, StoreError> {
+    let Some(value) = reader.note(note)? else { return Ok(None) };
+    let number = |at: usize| value.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
+    match (number(0), number(8)) {
+        (Some(first), Some(last)) => Ok(Some(Receipt { store, first, last })),
+        _ => {
+            let what = format!("the note `{note}` is no receipt");
+            let remedy = "It was written by another version of this library".into();
+            Err(StoreError::Corrupt { file: "events.db".into(), what, remedy })
+        }
+    }
+}
+
+/// What is kept of a receipt.
+pub(crate) fn receipt_bytes(receipt: &Receipt) -> Vec<u8> {
+    [receipt.first.to_be_bytes(), receipt.last.to_be_bytes()].concat()
 }

@@ -4,14 +4,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::batch::{Acknowledge, Batch};
-use super::request::{Consistency, Encoded, Request, Step};
-use super::shared::Core;
+use super::boundary::Account;
+use super::request::{Consistency, Decision, Encoded, Request, Step};
+use super::shared::{Core, kept_receipt, receipt_bytes};
 use crate::Timestamp;
 use crate::error::{AppendError, Refusal};
+use crate::event::Meta;
 use crate::receipt::Receipt;
-use crate::store::{Advance, AppendFailure, Beside, Head, Log, LogEvent, LogReader, StoreError, chain};
+use crate::store::{Advance, AppendFailure, Beside, Head, Log, LogEvent, LogReader, Note, StoreError, chain};
+use crate::sync::block_on;
 
 /// How much goes into one group, unless a single request is larger.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +32,8 @@ pub(crate) struct Writer {
     /// When the last event was recorded; no later one is recorded before it.
     pub(crate) recorded_at: Timestamp,
     pub(crate) sources: BTreeMap<String, Standing>,
+    /// What has been touched of what decisions read.
+    pub(crate) account: Account,
 }
 
 /// How far a source is in the log, and the feed that brought it there, if it was one of this engine's.
@@ -79,11 +85,14 @@ impl Verdict {
 
 impl Writer {
     /// Makes a group durable, and answers those for whom that is enough. What is left is for the fold.
-    pub(crate) fn write(&mut self, group: Vec<Request>) -> Option<Batch> {
+    pub(crate) fn write(&mut self, mut group: Vec<Request>) -> Option<Batch> {
         let _span = tracing::trace_span!("append", requests = group.len()).entered();
+        if group.first().is_some_and(Request::leads) {
+            self.lead(&mut group);
+        }
         loop {
-            let verdicts = self.judge(&group);
             let recorded_at = Timestamp::now().max(self.recorded_at);
+            let verdicts = self.judge(&group, recorded_at);
             let accepted = group.iter().zip(&verdicts);
             let accepted = accepted.flat_map(|(request, verdict)| verdict.appended(&request.events));
             let mut head = self.head;
@@ -105,10 +114,13 @@ impl Writer {
                 })
                 .collect();
             let advances = advances(&group, &verdicts);
-            let outcome = if events.is_empty() && advances.is_empty() {
+            let kept = kept(&group, &verdicts);
+            let notes: Vec<Note<'_>> =
+                kept.iter().map(|(key, receipt)| Note { key, value: Some(receipt) }).collect();
+            let outcome = if events.is_empty() && advances.is_empty() && notes.is_empty() {
                 Ok(())
             } else {
-                self.log.append(self.head, &events, &Beside { advances: &advances, notes: &[] })
+                self.log.append(self.head, &events, &Beside { advances: &advances, notes: &notes })
             };
             let checksums: Vec<u64> = events.iter().map(|event| event.checksum).collect();
             drop(events);
@@ -129,8 +141,30 @@ impl Writer {
         }
     }
 
+    /// Makes the decision that leads a group, now that everything before it is in the log; or takes it out, if it says nothing.
+    fn lead(&mut self, group: &mut Vec<Request>) {
+        let Some(decision) = group[0].decision.as_mut() else { return };
+        let Some(inline) = decision.inline.take() else { return };
+        if let Some(key) = &decision.key
+            && !matches!(kept_receipt(&mut *self.reader, self.core.store_id, key), Ok(None))
+        {
+            // It was made before, or that cannot be known: the verdict says so.
+            return;
+        }
+        let head = self.head.position;
+        block_on(self.core.folded.until(|| self.core.is_shown(head).then_some(())));
+        match inline(&self.core) {
+            Some(emitted) => {
+                decision.boundary = Some(emitted.boundary);
+                group[0].events = emitted.events;
+            }
+            None => drop(group.remove(0)),
+        }
+    }
+
     fn move_to(&mut self, head: Head) -> Result<(), StoreError> {
         self.head = head;
+        self.account.forget(head.position);
         let recorded_at = last_recorded(&mut *self.reader, head.position)?;
         self.recorded_at = self.recorded_at.max(recorded_at);
         self.look_at_sources()
@@ -221,33 +255,82 @@ impl Writer {
     }
 
     /// Decides each request in turn, as if those before it were in the log.
-    fn judge(&mut self, group: &[Request]) -> Vec<Verdict> {
+    fn judge(&mut self, group: &[Request], recorded_at: Timestamp) -> Vec<Verdict> {
         let mut accepted = Accepted::default();
         let mut verdicts = Vec::with_capacity(group.len());
+        // A decision that nobody waits for any more counts, too.
+        let decided = self.core.deciding.load(Ordering::SeqCst) > 0
+            || group.iter().any(|request| request.decision.is_some());
         for request in group {
-            let events = &request.events;
-            if let Some(step) = &request.step {
-                verdicts.push(self.judge_fed(&mut accepted, step, events));
-                continue;
-            }
-            let first = self.head.position + accepted.events.len() as u64 + 1;
-            let verdict = match self.known(&accepted, events) {
-                Err(refusal) => Verdict::Refuse(refusal),
-                Ok(Some(first)) => Verdict::Known(self.receipt(first, events.len())),
-                Ok(None) => {
-                    for event in events {
-                        if let Some(id) = event.id.as_deref() {
-                            let position = self.head.position + accepted.events.len() as u64 + 1;
-                            accepted.ids.insert(id, position);
-                        }
-                        accepted.events.push(event);
-                    }
-                    Verdict::Append(self.receipt(first, events.len()), Vec::new())
-                }
+            let before = accepted.events.len();
+            let verdict = match (&request.step, &request.decision) {
+                (Some(step), _) => self.judge_fed(&mut accepted, step, &request.events),
+                (None, Some(decision)) => self.judge_decided(&mut accepted, decision, &request.events),
+                (None, None) => self.judge_plain(&mut accepted, &request.events),
             };
+            if decided {
+                let first = self.head.position + before as u64 + 1;
+                for (event, position) in accepted.events[before..].iter().zip(first..) {
+                    self.account.take_in(&self.core.catalog, event, &Meta { position, recorded_at });
+                }
+            }
             verdicts.push(verdict);
         }
+        if !decided && !accepted.events.is_empty() {
+            self.account.forget(self.head.position + accepted.events.len() as u64);
+        }
         verdicts
+    }
+
+    fn judge_plain<'a>(&mut self, accepted: &mut Accepted<'a>, events: &'a [Encoded]) -> Verdict {
+        let first = self.head.position + accepted.events.len() as u64 + 1;
+        match self.known(accepted, events) {
+            Err(refusal) => Verdict::Refuse(refusal),
+            Ok(Some(first)) => Verdict::Known(self.receipt(first, events.len())),
+            Ok(None) => {
+                for event in events {
+                    if let Some(id) = event.id.as_deref() {
+                        let position = self.head.position + accepted.events.len() as u64 + 1;
+                        accepted.ids.insert(id, position);
+                    }
+                    accepted.events.push(event);
+                }
+                Verdict::Append(self.receipt(first, events.len()), Vec::new())
+            }
+        }
+    }
+
+    /// Lets a decision in whose key is new, and of which nothing that it rests on was touched: neither by what is in the log nor by those before it
+    /// in the group.
+    fn judge_decided<'a>(
+        &mut self,
+        accepted: &mut Accepted<'a>,
+        decision: &'a Decision,
+        events: &'a [Encoded],
+    ) -> Verdict {
+        if let Some(key) = decision.key.as_deref() {
+            if let Some(receipt) = accepted.keys.get(key) {
+                return Verdict::Known(*receipt);
+            }
+            match kept_receipt(&mut *self.reader, self.core.store_id, key) {
+                Ok(None) => {}
+                Ok(Some(receipt)) => return Verdict::Known(receipt),
+                Err(error) => return Verdict::Refuse(Refusal::Store(Arc::new(error))),
+            }
+        }
+        let head = self.head.position + accepted.events.len() as u64;
+        if let Some(boundary) = &decision.boundary
+            && !self.account.holds(boundary, head)
+        {
+            return Verdict::Refuse(Refusal::Conflict);
+        }
+        let verdict = self.judge_plain(accepted, events);
+        if let (Some(key), Verdict::Append(receipt, _) | Verdict::Known(receipt)) =
+            (decision.key.as_deref(), &verdict)
+        {
+            accepted.keys.insert(key, *receipt);
+        }
+        verdict
     }
 
     /// Decides what a feed asks: in its turn, or not at all. How its events were cut into requests is not to matter, so each that the log has
@@ -389,6 +472,8 @@ struct Accepted<'a> {
     ids: HashMap<&'a str, u64>,
     /// How far it takes sources.
     sources: HashMap<&'a str, Standing>,
+    /// Receipts of commands, by their keys.
+    keys: HashMap<&'a str, Receipt>,
 }
 
 /// How far the group takes each source, from where it stands.
@@ -402,6 +487,17 @@ fn advances<'a>(group: &'a [Request], verdicts: &[Verdict]) -> Vec<Advance<'a>> 
         }
     }
     advances
+}
+
+/// The receipts of the group's commands, as they are kept under their keys.
+fn kept<'a>(group: &'a [Request], verdicts: &[Verdict]) -> Vec<(&'a str, Vec<u8>)> {
+    let receipt = |(request, verdict): (&'a Request, &Verdict)| match verdict {
+        Verdict::Append(receipt, _) => {
+            Some((request.decision.as_ref()?.key.as_deref()?, receipt_bytes(receipt)))
+        }
+        Verdict::Known(_) | Verdict::Refuse(_) => None,
+    };
+    group.iter().zip(verdicts).filter_map(receipt).collect()
 }
 
 fn conflict(id: &str, what: &str) -> Refusal {

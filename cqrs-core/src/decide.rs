@@ -1,0 +1,498 @@
+//! Decisions: events that are appended only if what they rest on still holds.
+//!
+//! A decision reads rows at one position. Its events go in only if no event after that position, and none that goes in before them, touches what was
+//! read; else it is made anew, and after two conflicts at the writer, in line, where nothing can come between.
+
+use std::any::{Any, TypeId};
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use crate::engine::boundary::{Boundary, Read};
+use crate::engine::desk::Desk;
+use crate::engine::request::{Consistency, Decision, Encoded, NewEvent, Request, answered, hand_over};
+use crate::engine::shared::{Core, Published};
+use crate::error::{AppendError, DecideError, ReadError, Refusal};
+use crate::event::Metadata;
+use crate::key::{Key, PrefixOf};
+use crate::projection::Projection;
+use crate::receipt::Receipt;
+use crate::sync::{block_on, lock, reply};
+use crate::table::Rows;
+use crate::view::ViewRows;
+
+/// How often a decision is made beside others before it is made at the writer.
+const TRIES: usize = 2;
+
+thread_local! {
+    static DECIDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in a decision.
+pub(crate) fn is_deciding() -> bool {
+    DECIDING.get()
+}
+
+/// While this lives, its thread is in a decision.
+struct Deciding(bool);
+
+impl Deciding {
+    fn enter() -> Self {
+        Self(DECIDING.replace(true))
+    }
+}
+
+impl Drop for Deciding {
+    fn drop(&mut self) {
+        DECIDING.set(self.0);
+    }
+}
+
+/// What a decision sees, and what it says: the views at one position, and the events it emits.
+///
+/// Whatever is read becomes part of the decision's boundary, rows that are not there too: should an event touch it before the decision's own events
+/// are in the log, the decision is made anew. A view's `group_by` thereby says what can conflict: decisions about different keys do not.
+///
+/// A decision may be made several times, and for nothing: what it does besides reading and emitting is done each time.
+pub struct Tx {
+    core: Arc<Core>,
+    published: Arc<Published>,
+    reads: Arc<Mutex<Vec<Read>>>,
+    events: Vec<NewEvent>,
+    failed: Option<(&'static str, ReadError)>,
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx")
+            .field("position", &self.position())
+            .field("emitted", &self.events.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What ends a decision whose view cannot be read.
+struct Abandoned;
+
+impl Tx {
+    /// The position of the last event that is seen.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.published.position
+    }
+
+    /// The row of a key in the view of `P`; `None` if there is none, or `having` hides it. Either way the key is in the boundary.
+    ///
+    /// If the view cannot be read (it is being rebuilt, or has stopped), the decision ends here, and [`DecideError::Read`] is its answer.
+    ///
+    /// # Panics
+    ///
+    /// If the engine was not started with the view.
+    #[track_caller]
+    pub fn get<P: Projection>(&mut self, key: <P::Key as Key>::Ref<'_>) -> Option<P> {
+        let view = self.number::<P>();
+        let mut bytes = Vec::with_capacity(48);
+        P::Key::write_ref(&key, &mut bytes);
+        self.note(Read::Key(view, bytes));
+        match self.core.rows::<P>(&self.published, view) {
+            Ok(rows) => rows.get(&key),
+            Err(error) => self.abandon::<P, _>(error),
+        }
+    }
+
+    /// The rows of the view of `P` whose key begins with these columns, in the order of their keys: `tx.rows_of::<Line, _>("order-1")`. All of the prefix is in the
+    /// boundary: a row that appears under it conflicts, too.
+    ///
+    /// What becomes of a view that cannot be read, see [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn rows_of<P: Projection, const N: usize>(&mut self, prefix: impl PrefixOf<P, N>) -> ViewRows<P> {
+        let view = self.number::<P>();
+        let mut bytes = Vec::with_capacity(48);
+        prefix.write_prefix(&mut bytes);
+        self.note(Read::Prefix(view, bytes));
+        ViewRows::under(self.shared(view), self.position(), &prefix)
+    }
+
+    /// All rows of the view of `P`, as [`View::rows`](crate::View::rows) has them. The whole view is in the boundary: any event that it folds conflicts.
+    ///
+    /// What becomes of a view that cannot be read, see [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn rows<P: Projection>(&mut self) -> ViewRows<P> {
+        let view = self.number::<P>();
+        self.note(Read::All(view));
+        ViewRows::all(self.shared(view), self.position())
+    }
+
+    /// Has an event appended, if the decision stands: all of a decision's events, in this order, or none. The decision does not see it in what it reads.
+    pub fn emit(&mut self, event: impl Into<NewEvent>) {
+        self.events.push(event.into());
+    }
+
+    fn note(&self, read: Read) {
+        lock(&self.reads).push(read);
+    }
+
+    /// Ends the decision here. Where a panic would end the program, it goes on with nothing, and what it says then is not heard.
+    fn abandon<P: Projection, T: Default>(&mut self, error: ReadError) -> T {
+        self.failed.get_or_insert((P::RUST_NAME, error));
+        if cfg!(panic = "unwind") {
+            resume_unwind(Box::new(Abandoned));
+        }
+        T::default()
+    }
+
+    fn shared<P: Projection>(&mut self, view: usize) -> Arc<Rows<P>> {
+        match self.core.shared_rows(&self.published, view) {
+            Ok(rows) => rows,
+            Err(error) => self.abandon::<P, _>(error),
+        }
+    }
+
+    #[track_caller]
+    fn number<P: Projection>(&self) -> usize {
+        match self.core.number(TypeId::of::<P>(), P::RUST_NAME) {
+            Ok(number) => number,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A command: a decision with a name, as a value that can be logged, queued and sent again.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Withdrawn { pub account: String, pub amount: i64 }
+/// #[event]
+/// pub struct Deposited { pub account: String, pub amount: i64 }
+///
+/// #[projection(from(Withdrawn, Deposited), group_by = account)]
+/// pub struct Balance {
+///     pub account: String,
+///     #[sum(Deposited => amount, Withdrawn => -amount)]
+///     pub amount: i64,
+/// }
+///
+/// pub struct Withdraw { pub account: String, pub amount: i64 }
+///
+/// #[derive(Debug, PartialEq)]
+/// pub struct Overdrawn { pub missing: i64 }
+///
+/// impl Command for Withdraw {
+///     type Refusal = Overdrawn;
+///     fn decide(&self, tx: &mut Tx) -> Result<(), Overdrawn> {
+///         let balance = tx.get::<Balance>(&self.account).map_or(0, |row| row.amount);
+///         if balance < self.amount {
+///             return Err(Overdrawn { missing: self.amount - balance });
+///         }
+///         tx.emit(Withdrawn { account: self.account.clone(), amount: self.amount });
+///         Ok(())
+///     }
+/// }
+///
+/// let engine = Engine::in_memory().view::<Balance>().start()?;
+/// engine.append(Deposited { account: "ann".into(), amount: 10 }).wait()?;
+/// let withdraw = || Withdraw { account: "ann".into(), amount: 8 };
+/// let first = engine.execute(withdraw()).key("request-1").wait().unwrap();
+/// // It is sent again: the first receipt, and nothing happens.
+/// assert_eq!(engine.execute(withdraw()).key("request-1").wait().unwrap(), first);
+/// // Another one is refused.
+/// let refused = engine.execute(withdraw()).key("request-2").wait();
+/// assert!(matches!(refused, Err(DecideError::Refused(Overdrawn { missing: 6 }))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Command: Send + 'static {
+    /// Why it may be refused: the user's own type.
+    type Refusal: Send + 'static;
+
+    /// Reads what it rests on, and emits what is to happen; or refuses. It may be called several times; see [`Tx`].
+    ///
+    /// # Errors
+    ///
+    /// The refusal. Nothing is appended then.
+    fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal>;
+
+    /// Its name, in traces and for its [key](Decide::key): the type's, unless it says otherwise.
+    fn name(&self) -> &'static str {
+        let name = std::any::type_name::<Self>();
+        let plain = name.split('<').next().unwrap_or(name);
+        plain.rsplit("::").next().unwrap_or(plain)
+    }
+}
+
+type Body<R> = Box<dyn FnMut(&mut Tx) -> Result<(), R> + Send>;
+
+/// A decision that has yet to be made: `.await` it under any executor, or block with [`wait`](Self::wait).
+///
+/// Dropped before it has answered, it was made or it was not.
+#[must_use = "nothing is decided until it is awaited, or waited for with `.wait()`"]
+pub struct Decide<R> {
+    state: State<R>,
+}
+
+enum State<R> {
+    Ready(Box<Start<R>>),
+    Running(Answer<R>),
+    Done,
+}
+
+type Answer<R> = Pin<Box<dyn Future<Output = Result<Receipt, DecideError<R>>> + Send>>;
+
+/// What is needed to make a decision.
+struct Start<R> {
+    core: Arc<Core>,
+    desk: Option<Arc<Desk>>,
+    consistency: Consistency,
+    name: &'static str,
+    key: Option<String>,
+    metadata: Metadata,
+    body: Body<R>,
+    /// Whether the caller's thread may do the writer's work.
+    blocks: bool,
+}
+
+impl<R> std::fmt::Debug for Decide<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Decide(..)")
+    }
+}
+
+impl<R: Send + 'static> Decide<R> {
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        desk: Option<Arc<Desk>>,
+        consistency: Consistency,
+        name: &'static str,
+        body: Body<R>,
+    ) -> Self {
+        let (core, metadata) = (core.clone(), Metadata::default());
+        let start = Start { core, desk, consistency, name, key: None, metadata, body, blocks: false };
+        Self { state: State::Ready(Box::new(start)) }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Start<R>)) -> Self {
+        if let State::Ready(start) = &mut self.state {
+            change(start);
+        }
+        self
+    }
+
+    /// A key by which the caller knows it again, unique among the commands of its name: if the log has its events already, or it has succeeded without any, it is
+    /// not made again, and the first receipt is the answer.
+    ///
+    /// A refusal is not remembered: nothing has happened, and what is refused now may be accepted when it is tried again. Keys are kept for ever, in
+    /// the transaction that appends the events.
+    pub fn key(self, key: impl Into<String>) -> Self {
+        self.with(|start| start.key = Some(key.into()))
+    }
+
+    /// What it belongs to, e.g. a request: its events bear it, unless they say otherwise.
+    pub fn correlation_id(self, id: impl Into<String>) -> Self {
+        self.with(|start| start.metadata.correlation_id = Some(id.into()))
+    }
+
+    /// What caused its events; they bear it, unless they say otherwise. Without, it is the command: its name, and its [key](Self::key) if it has one.
+    pub fn causation_id(self, id: impl Into<String>) -> Self {
+        self.with(|start| start.metadata.causation_id = Some(id.into()))
+    }
+
+    /// Anything else that is to be kept with each of its events.
+    pub fn meta(self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|start| drop(start.metadata.entries.insert(key.into(), value.into())))
+    }
+
+    /// What it waits for once it is decided, whatever the engine's setting. What it sees does not depend on that.
+    pub fn consistency(self, wanted: Consistency) -> Self {
+        self.with(|start| start.consistency = wanted)
+    }
+
+    /// Waits for durability only: [`Consistency::Durable`].
+    pub fn durable(self) -> Self {
+        self.consistency(Consistency::Durable)
+    }
+
+    /// Blocks the thread until the answer is there.
+    ///
+    /// # Errors
+    ///
+    /// [`DecideError`]: the refusal, or why it could not be decided.
+    pub fn wait(self) -> Result<Receipt, DecideError<R>> {
+        block_on(self.with(|start| start.blocks = true))
+    }
+}
+
+impl<R: Send + 'static> Future for Decide<R> {
+    type Output = Result<Receipt, DecideError<R>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::Ready(_) = self.state
+            && let State::Ready(start) = std::mem::replace(&mut self.state, State::Done)
+        {
+            self.state = State::Running(Box::pin(start.run()));
+        }
+        let State::Running(answer) = &mut self.state else { return Poll::Pending };
+        let answer = std::task::ready!(answer.as_mut().poll(context));
+        self.state = State::Done;
+        Poll::Ready(answer)
+    }
+}
+
+impl<R> Unpin for Decide<R> {}
+
+/// One of those who decide, for as long as this lives: the writer keeps account of what is touched.
+struct Counted(Arc<Core>);
+
+impl Counted {
+    fn new(core: &Arc<Core>) -> Self {
+        core.deciding.fetch_add(1, Ordering::SeqCst);
+        Self(core.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.deciding.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How many decisions are being made.
+pub(crate) type Decisions = AtomicUsize;
+
+/// What a decision came to, at one position.
+pub(crate) enum Verdict<R> {
+    Emitted(Emitted),
+    Failed(DecideError<R>),
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// A decision that has been made, to be appended.
+pub(crate) struct Emitted {
+    pub(crate) events: Vec<Encoded>,
+    pub(crate) boundary: Boundary,
+}
+
+/// A decision that is made at the writer; `None` if it says nothing, which its caller knows then.
+pub(crate) type Inline = Box<dyn FnOnce(&Arc<Core>) -> Option<Emitted> + Send>;
+
+impl<R: Send + 'static> Start<R> {
+    async fn run(mut self) -> Result<Receipt, DecideError<R>> {
+        if is_deciding() {
+            return Err(AppendError::NotAppended(Refusal::Deciding).into());
+        }
+        let Some(desk) = self.desk.take() else {
+            return Err(AppendError::NotAppended(Refusal::ReadOnly).into());
+        };
+        let (core, name) = (self.core.clone(), self.name);
+        if self.key.as_deref() == Some("") {
+            return Err(AppendError::NotAppended(Refusal::EmptyKey { name }).into());
+        }
+        let note = self.key.as_ref().map(|key| note_of(name, key));
+        if self.metadata.causation_id.is_none() && !name.is_empty() {
+            self.metadata.causation_id =
+                Some(note.as_deref().map_or(name, |note| &note[COMMAND.len()..]).to_owned());
+        }
+        let _counted = Counted::new(&core);
+        for attempt in 1..=TRIES {
+            // It sees everything that was acknowledged before it began.
+            let head = core.head();
+            core.folded.until(|| core.is_shown(head).then_some(())).await;
+            let published = core.published.load_full();
+            // After the rows were taken: what they show of an earlier try has its key in the log.
+            if let Some(note) = &note
+                && let Some(receipt) =
+                    core.receipt_of(note).map_err(|refusal| AppendError::NotAppended(refusal))?
+            {
+                return Ok(receipt);
+            }
+            let emitted = match self.decide(&core, published) {
+                Verdict::Emitted(emitted) => emitted,
+                Verdict::Failed(error) => return Err(error),
+                Verdict::Panicked(panic) => resume_unwind(panic),
+            };
+            let (reply, answer) = reply();
+            let decision = Decision { key: note.clone(), boundary: Some(emitted.boundary), inline: None };
+            let request = Request {
+                decision: Some(Box::new(decision)),
+                ..Request::new(emitted.events, self.consistency, reply)
+            };
+            hand_over(&desk, request, self.blocks).await;
+            match answered(answer).await {
+                Err(AppendError::NotAppended(Refusal::Conflict)) => {
+                    tracing::debug!(
+                        name,
+                        attempt,
+                        "what the decision read has been touched: it is made anew"
+                    );
+                }
+                answer => return answer.map_err(DecideError::Append),
+            }
+        }
+        tracing::debug!(name, "the decision is made in line");
+        let failure: Arc<Mutex<Option<Verdict<R>>>> = Arc::default();
+        let (to, consistency, blocks) = (failure.clone(), self.consistency, self.blocks);
+        let inline: Inline = Box::new(move |core| match self.decide(core, core.published.load_full()) {
+            Verdict::Emitted(emitted) => Some(emitted),
+            failed => {
+                *lock(&to) = Some(failed);
+                None
+            }
+        });
+        let (reply, answer) = reply();
+        let decision = Decision { key: note, boundary: None, inline: Some(inline) };
+        let request =
+            Request { decision: Some(Box::new(decision)), ..Request::new(Vec::new(), consistency, reply) };
+        hand_over(&desk, request, blocks).await;
+        let answer = answered(answer).await;
+        match lock(&failure).take() {
+            Some(Verdict::Failed(error)) => Err(error),
+            Some(Verdict::Panicked(panic)) => resume_unwind(panic),
+            Some(Verdict::Emitted(_)) | None => answer.map_err(DecideError::Append),
+        }
+    }
+
+    /// Makes the decision on what is published.
+    fn decide(&mut self, core: &Arc<Core>, published: Arc<Published>) -> Verdict<R> {
+        let mut tx =
+            Tx { core: core.clone(), published, reads: Arc::default(), events: Vec::new(), failed: None };
+        let _deciding = Deciding::enter();
+        let said = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut tx)));
+        if let Some((view, error)) = tx.failed {
+            return Verdict::Failed(DecideError::Read { view, error });
+        }
+        match said {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => return Verdict::Failed(DecideError::Refused(refusal)),
+            Err(panic) => return Verdict::Panicked(panic),
+        }
+        let at = tx.published.position;
+        let events = tx.events.into_iter().map(|event| event.beside(&self.metadata).encoded(core)).collect();
+        match events {
+            Ok(events) => {
+                let reads = std::mem::take(&mut *lock(&tx.reads));
+                Verdict::Emitted(Emitted { events, boundary: Boundary { at, reads } })
+            }
+            Err(refusal) => Verdict::Failed(AppendError::NotAppended(refusal).into()),
+        }
+    }
+}
+
+/// Before the keys of commands, among the notes of a store.
+const COMMAND: &str = "command/";
+
+/// The note under which a command's key is kept.
+fn note_of(name: &str, key: &str) -> String {
+    format!("{COMMAND}{name}/{key}")
+}

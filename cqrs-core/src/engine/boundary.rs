@@ -1,0 +1,134 @@
+//! What decisions rest on, and what has been touched since: the writer's account.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+
+use super::catalog::Catalog;
+use super::request::Encoded;
+use crate::event::Meta;
+use crate::table::Touches;
+
+/// What a decision has read of a view, by the view's number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// The row of a key, by its canonical bytes, or that there is none.
+    Key(usize, Vec<u8>),
+    /// All rows whose key begins so.
+    Prefix(usize, Vec<u8>),
+    /// All rows.
+    All(usize),
+}
+
+impl Read {
+    fn view(&self) -> usize {
+        match self {
+            Self::Key(view, _) | Self::Prefix(view, _) | Self::All(view) => *view,
+        }
+    }
+}
+
+/// What a decision rests on.
+#[derive(Debug)]
+pub(crate) struct Boundary {
+    /// The last event that it has seen.
+    pub(crate) at: u64,
+    pub(crate) reads: Vec<Read>,
+}
+
+/// How many touched keys are kept account of. Decisions are seldom older than a few groups of events; one that is is made anew.
+const KEPT: usize = 1 << 16;
+
+/// What has been touched in the views that decisions read, as far back as it is known.
+#[derive(Default)]
+pub(crate) struct Account {
+    views: HashMap<usize, Touched>,
+    kept: usize,
+    scratch: Touches,
+}
+
+/// What events have touched in a view, by the position of the last that did.
+#[derive(Default)]
+struct Touched {
+    /// What came up to here is not known.
+    since: u64,
+    keys: BTreeMap<Vec<u8>, u64>,
+    /// Prefixes under which all was touched.
+    prefixes: Vec<(Vec<u8>, u64)>,
+    /// When anything was, and what is not known.
+    all: u64,
+    any: u64,
+}
+
+impl Account {
+    /// Whether nothing of this has been touched since. `head` is the last event there is: what is asked for the first time is kept account of from there on.
+    pub(crate) fn holds(&mut self, boundary: &Boundary, head: u64) -> bool {
+        let mut holds = true;
+        for read in &boundary.reads {
+            let new = || Touched { since: head, ..Touched::default() };
+            let touched = self.views.entry(read.view()).or_insert_with(new);
+            holds &= boundary.at >= head || touched.is_untouched(read, boundary.at);
+        }
+        holds
+    }
+
+    /// Takes an event in that is to be appended.
+    pub(crate) fn take_in(&mut self, catalog: &Catalog, event: &Encoded, meta: &Meta) {
+        if self.kept > KEPT {
+            self.forget(meta.position - 1);
+        }
+        let Self { views, kept, scratch, .. } = self;
+        for (view, touched) in views {
+            scratch.clear();
+            catalog.touches(*view, event.kind, &event.payload, meta, scratch);
+            *kept += touched.take_in(scratch, meta.position);
+        }
+    }
+
+    /// Forgets what came up to this position: it was not kept account of, or is not as it was to be.
+    pub(crate) fn forget(&mut self, since: u64) {
+        self.kept = 0;
+        for touched in self.views.values_mut() {
+            *touched = Touched { since, ..Touched::default() };
+        }
+    }
+}
+
+impl Touched {
+    fn take_in(&mut self, touches: &mut Touches, position: u64) -> usize {
+        if touches.all {
+            (self.all, self.any) = (position, position);
+        }
+        let count = touches.keys.len() + touches.prefixes.len();
+        if count > 0 {
+            self.any = position;
+        }
+        self.keys.extend(touches.keys.drain(..).map(|key| (key, position)));
+        self.prefixes.extend(touches.prefixes.drain(..).map(|prefix| (prefix, position)));
+        count
+    }
+
+    fn is_untouched(&self, read: &Read, at: u64) -> bool {
+        if at < self.since || at < self.all {
+            return false;
+        }
+        match read {
+            Read::All(_) => self.any <= at,
+            Read::Key(_, key) => {
+                self.keys.get(key).is_none_or(|position| *position <= at)
+                    && !self
+                        .prefixes
+                        .iter()
+                        .any(|(prefix, position)| *position > at && key.starts_with(prefix))
+            }
+            Read::Prefix(_, prefix) => {
+                let from = (Bound::Included(prefix), Bound::Unbounded);
+                let under =
+                    self.keys.range::<Vec<u8>, _>(from).take_while(|(key, _)| key.starts_with(prefix));
+                under.into_iter().all(|(_, position)| *position <= at)
+                    && !self.prefixes.iter().any(|(touched, position)| {
+                        *position > at && (touched.starts_with(prefix) || prefix.starts_with(touched))
+                    })
+            }
+        }
+    }
+}

@@ -1,0 +1,629 @@
+//! Decisions: what they see, what conflicts with them, and that some serial order explains them all.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use cqrs_core::prelude::*;
+use cqrs_core::{Decide, Refusal};
+
+#[event]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moved {
+    pub account: String,
+    pub part: u32,
+    pub amount: i64,
+}
+
+#[event]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Emptied {
+    pub account: String,
+}
+
+#[projection(from = Moved, remove(Emptied { account, .. }), group_by = (account, part))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Balance {
+    pub account: String,
+    pub part: u32,
+    #[sum]
+    pub amount: i64,
+}
+
+/// The plain kind, whose touched keys are known from the event alone.
+#[projection(from = Moved, group_by = account)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Total {
+    pub account: String,
+    #[sum]
+    pub amount: i64,
+}
+
+/// A view over a view.
+#[projection(from = Total, group_by = (rich = amount > 100))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Riches {
+    pub rich: bool,
+    #[count]
+    pub accounts: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Missing(i64);
+
+fn moved(account: &str, part: u32, amount: i64) -> Moved {
+    Moved { account: account.into(), part, amount }
+}
+
+fn engine() -> Engine {
+    Engine::in_memory().view::<Balance>().view::<Total>().view::<Riches>().start().unwrap()
+}
+
+/// Takes an amount from an account, if it has so much.
+fn withdraw(engine: &Engine, account: &str, amount: i64) -> Decide<Missing> {
+    let account = account.to_owned();
+    engine.decide(move |tx| {
+        let balance = tx.get::<Total>(&account).map_or(0, |row| row.amount);
+        if balance < amount {
+            return Err(Missing(amount - balance));
+        }
+        tx.emit(moved(&account, 0, -amount));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_decision_is_accepted_or_refused_by_what_is() {
+    let engine = engine();
+    engine.append(moved("ann", 0, 10)).wait().unwrap();
+    let receipt = withdraw(&engine, "ann", 7).wait().unwrap();
+    assert_eq!((receipt.first, receipt.last), (2, 2));
+    let refused = withdraw(&engine, "ann", 7).wait().unwrap_err();
+    assert_eq!(refused.to_string(), "Missing(4)".replace("Missing(4)", &format!("{}", Shown(4))));
+    assert_eq!(refused.refusal(), Some(Missing(4)));
+    assert_eq!(withdraw(&engine, "bob", 1).wait().unwrap_err().refusal(), Some(Missing(1)));
+    assert_eq!(engine.health().position, 2);
+    assert_eq!(engine.view::<Total>().get("ann").unwrap().unwrap().amount, 3);
+}
+
+/// A refusal is printed as itself.
+struct Shown(i64);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} are missing", self.0)
+    }
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Shown(self.0).fmt(f)
+    }
+}
+
+/// How often a decision is made that reads with `read`, where something else happens during its first `disturbed` runs.
+#[track_caller]
+fn runs(
+    engine: &Engine,
+    disturbed: usize,
+    read: impl Fn(&mut Tx) + Send + 'static,
+    other: impl Fn(&Engine) + Send + Sync + 'static,
+) -> usize {
+    let count = Arc::new(AtomicUsize::new(0));
+    let (counted, clone, other) = (count.clone(), engine.clone(), Arc::new(other));
+    let decide = engine.decide(move |tx| {
+        read(tx);
+        if counted.fetch_add(1, Ordering::SeqCst) < disturbed {
+            let (engine, other) = (clone.clone(), other.clone());
+            // In another thread: a decision itself does nothing of the kind.
+            std::thread::spawn(move || other(&engine)).join().unwrap();
+        }
+        tx.emit(moved("decided", 0, 1));
+        Ok::<(), Missing>(())
+    });
+    decide.wait().unwrap();
+    count.load(Ordering::SeqCst)
+}
+
+fn appends(account: &'static str, part: u32, amount: i64) -> impl Fn(&Engine) + Send + Sync + 'static {
+    move |engine| drop(engine.append(moved(account, part, amount)).wait().unwrap())
+}
+
+#[test]
+fn what_was_read_conflicts_if_it_is_touched_and_nothing_else_does() {
+    let engine = engine();
+    engine.append_all([moved("ann", 1, 5), moved("ann", 2, 5), moved("bob", 1, 5)]).wait().unwrap();
+    let ann = |tx: &mut Tx| drop(tx.get::<Balance>(("ann", 1)));
+    let annas = |tx: &mut Tx| drop(tx.rows_of::<Balance, _>("ann").count());
+    let nobody = |tx: &mut Tx| assert!(tx.get::<Balance>(("carl", 1)).is_none() || tx.position() > 3);
+    let all = |tx: &mut Tx| drop(tx.rows::<Balance>().count());
+    let riches = |tx: &mut Tx| drop(tx.get::<Riches>(false));
+
+    // The row itself; and where it ends as it was.
+    assert_eq!(runs(&engine, 1, ann, appends("ann", 1, 1)), 2);
+    assert_eq!(runs(&engine, 1, ann, appends("ann", 1, 0)), 2);
+    assert_eq!(runs(&engine, 1, ann, appends("ann", 2, 1)), 1, "another row");
+    // A row that is not there, and comes.
+    assert_eq!(runs(&engine, 1, nobody, appends("carl", 2, 1)), 1, "another row");
+    assert_eq!(runs(&engine, 1, nobody, appends("carl", 1, 1)), 2);
+    // A prefix: its rows, and a new one.
+    assert_eq!(runs(&engine, 1, annas, appends("ann", 2, 1)), 2);
+    assert_eq!(runs(&engine, 1, annas, appends("ann", 77, 1)), 2);
+    assert_eq!(runs(&engine, 1, annas, appends("ann2", 1, 1)), 1, "another prefix");
+    assert_eq!(runs(&engine, 1, all, appends("dora", 1, 1)), 2);
+    assert_eq!(runs(&engine, 1, riches, appends("ann", 1, 1)), 2, "through a view that it reads");
+    assert_eq!(runs(&engine, 1, |_| {}, appends("ann", 1, 1)), 1, "what reads nothing rests on nothing");
+    // Rows that are removed, under a prefix.
+    let emptied = |engine: &Engine| drop(engine.append(Emptied { account: "ann".into() }).wait().unwrap());
+    assert_eq!(runs(&engine, 1, ann, emptied), 2);
+    assert_eq!(runs(&engine, 1, annas, emptied), 2);
+    assert_eq!(
+        runs(&engine, 1, |tx| drop(tx.get::<Balance>(("bob", 1))), emptied),
+        1,
+        "it removes nothing of bob's"
+    );
+    // In doubt, what it saw is what the log has right before it.
+    assert_eq!(runs(&engine, 2, ann, appends("ann", 1, 1)), 3, "the third time nothing comes between");
+}
+
+#[test]
+fn a_decision_that_was_made_anew_has_seen_what_came_between() {
+    let engine = engine();
+    engine.append(moved("ann", 0, 10)).wait().unwrap();
+    let clone = engine.clone();
+    let mut first = true;
+    let decide = engine.decide(move |tx| {
+        let balance = tx.get::<Total>("ann").unwrap().amount;
+        if std::mem::take(&mut first) {
+            let engine = clone.clone();
+            let taken = move || engine.append(moved("ann", 0, -8)).wait().unwrap();
+            std::thread::spawn(taken).join().unwrap();
+        }
+        if balance < 5 { Err(Missing(5 - balance)) } else { Ok(()) }
+    });
+    // It emits nothing, and is held against what came between even so.
+    assert_eq!(decide.wait().unwrap_err().refusal(), Some(Missing(3)));
+}
+
+#[test]
+fn a_panic_costs_its_own_call_only() {
+    let engine = engine();
+    let clone = engine.clone();
+    let panics = move |disturbed: usize| {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let other = clone.clone();
+        let decide = clone.decide(move |tx| {
+            let _ = tx.get::<Total>("ann");
+            tx.emit(moved("ann", 0, 1));
+            if runs.fetch_add(1, Ordering::SeqCst) == disturbed {
+                panic!("not today");
+            }
+            let engine = other.clone();
+            std::thread::spawn(move || engine.append(moved("ann", 0, 1)).wait().unwrap()).join().unwrap();
+            Ok::<(), Missing>(())
+        });
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| decide.wait())).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"not today"));
+    };
+    // Beside others, and at the writer.
+    panics(0);
+    panics(2);
+    engine.append(moved("ann", 0, 1)).wait().unwrap();
+    withdraw(&engine, "ann", 1).wait().unwrap();
+    assert_eq!(engine.view::<Total>().get("ann").unwrap().unwrap().amount, 2);
+    assert!(engine.health().broken.is_none());
+}
+
+#[test]
+fn a_decision_does_nothing_besides() {
+    let engine = engine();
+    let clone = engine.clone();
+    let decide = engine.decide(move |_| {
+        let appended = clone.append(moved("ann", 0, 1)).wait();
+        assert!(matches!(appended, Err(AppendError::NotAppended(Refusal::Deciding))), "{appended:?}");
+        let decided = withdraw(&clone, "ann", 1).wait();
+        assert!(matches!(decided, Err(DecideError::Append(AppendError::NotAppended(Refusal::Deciding)))));
+        Ok::<(), Missing>(())
+    });
+    let receipt = decide.wait().unwrap();
+    assert!(receipt.is_empty());
+    assert_eq!(engine.health().position, 0);
+    // Afterwards, this thread may again.
+    engine.append(moved("ann", 0, 1)).wait().unwrap();
+}
+
+#[test]
+fn an_engine_that_is_closed_or_does_not_know_the_event_says_so() {
+    #[event]
+    struct Unknown {
+        at: u32,
+    }
+    let engine = engine();
+    let unknown = engine.decide(|tx| {
+        tx.emit(Unknown { at: 1 });
+        Ok::<(), Missing>(())
+    });
+    let error = unknown.wait().unwrap_err();
+    assert!(matches!(error, DecideError::Append(AppendError::NotAppended(Refusal::Unregistered { .. }))));
+    engine.close().wait().unwrap();
+    let error = withdraw(&engine, "ann", 1).wait().unwrap_err();
+    assert!(matches!(error, DecideError::Read { view: "Total", error: ReadError::Closed }), "{error:?}");
+    let blind = engine.decide(|tx| {
+        tx.emit(moved("ann", 0, 1));
+        Ok::<(), Missing>(())
+    });
+    let error = blind.wait().unwrap_err();
+    assert!(matches!(error, DecideError::Append(AppendError::NotAppended(Refusal::Closed))), "{error:?}");
+}
+
+#[projection(from = Moved, group_by = account)]
+pub struct Narrow {
+    pub account: String,
+    #[sum]
+    pub amount: i64,
+    #[sum(amount * i64::MAX)]
+    pub overflows: i64,
+}
+
+#[test]
+fn a_view_that_has_stopped_ends_the_decision_where_it_is_read() {
+    let engine = Engine::in_memory().view::<Narrow>().view::<Total>().start().unwrap();
+    engine.append(moved("ann", 0, 2)).wait().unwrap();
+    let reached = Arc::new(AtomicUsize::new(0));
+    let count = reached.clone();
+    let decide = engine.decide(move |tx| {
+        let row = tx.get::<Narrow>("ann");
+        count.fetch_add(1, Ordering::SeqCst);
+        row.map_or(Err(Missing(0)), |_| Ok(()))
+    });
+    let error = decide.wait().unwrap_err();
+    assert!(
+        matches!(&error, DecideError::Read { view: "Narrow", error: ReadError::Faulted(fault) } if fault.position == 1),
+        "{error:?}"
+    );
+    assert_eq!(reached.load(Ordering::SeqCst), 0);
+    // Others go on.
+    withdraw(&engine, "ann", 1).wait().unwrap();
+}
+
+struct Take(i64);
+
+impl Command for Take {
+    type Refusal = Missing;
+    fn decide(&self, tx: &mut Tx) -> Result<(), Missing> {
+        let balance = tx.get::<Total>("ann").map_or(0, |row| row.amount);
+        if balance < self.0 {
+            return Err(Missing(self.0 - balance));
+        }
+        if self.0 > 0 {
+            tx.emit(moved("ann", 0, -self.0));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_key_makes_a_command_happen_once_also_after_a_restart() {
+    let parent = tempfile::tempdir().unwrap();
+    let open = || Engine::open(parent.path().join("store")).unwrap().view::<Total>().start().unwrap();
+    let engine = open();
+    let refused = engine.execute(Take(8)).key("a").wait();
+    assert_eq!(refused.unwrap_err().refusal(), Some(Missing(8)), "nothing is there yet");
+    engine.append(moved("ann", 0, 10)).wait().unwrap();
+    let first = engine.execute(Take(8)).key("a").wait().expect("a refusal is not remembered");
+    assert_eq!(engine.execute(Take(8)).key("a").wait().unwrap(), first);
+    let nothing = engine.execute(Take(0)).key("b").wait().unwrap();
+    assert!(nothing.is_empty());
+    engine.append(moved("bob", 0, 10)).wait().unwrap();
+    assert_eq!(engine.execute(Take(0)).key("b").wait().unwrap(), nothing, "though it emitted nothing");
+    drop(engine);
+    let engine = open();
+    assert_eq!(engine.execute(Take(8)).key("a").wait().unwrap(), first);
+    assert_eq!(engine.execute(Take(0)).key("b").wait().unwrap(), nothing);
+    assert_eq!(engine.execute(Take(8)).key("c").wait().unwrap_err().refusal(), Some(Missing(6)));
+    assert_eq!(engine.view::<Total>().get("ann").unwrap().unwrap().amount, 2);
+    let empty = engine.execute(Take(1)).key("").wait().unwrap_err();
+    assert!(matches!(
+        empty,
+        DecideError::Append(AppendError::NotAppended(Refusal::EmptyKey { name: "Take" }))
+    ));
+}
+
+#[test]
+fn a_command_that_is_sent_many_times_at_once_happens_once() {
+    let engine = engine();
+    engine.append(moved("ann", 0, 1000)).wait().unwrap();
+    for round in 0..50 {
+        let receipts: Vec<_> = std::thread::scope(|scope| {
+            let send = || engine.execute(Take(7)).key(format!("round {round}")).wait().unwrap();
+            let sent: Vec<_> = (0..8).map(|_| scope.spawn(send)).collect();
+            sent.into_iter().map(|sent| sent.join().unwrap()).collect()
+        });
+        assert!(receipts.iter().all(|receipt| *receipt == receipts[0]), "{receipts:?}");
+        let left = engine.view::<Total>().get("ann").unwrap().unwrap().amount;
+        assert_eq!(left, 1000 - 7 * (round + 1));
+    }
+}
+
+#[test]
+fn events_bear_the_command_that_caused_them() {
+    let engine = engine();
+    engine.append(moved("ann", 0, 10)).wait().unwrap();
+    engine.execute(Take(1)).key("k").correlation_id("request-9").meta("channel", "web").wait().unwrap();
+    engine.execute(Take(1)).wait().unwrap();
+    withdraw(&engine, "ann", 1).correlation_id("request-10").causation_id("cron").wait().unwrap();
+    let mut events = engine.events::<Moved>(2).until_head();
+    let mut next = || events.next().wait().unwrap().unwrap().metadata;
+    let first = next();
+    assert_eq!(first.correlation_id.as_deref(), Some("request-9"));
+    assert_eq!(first.causation_id.as_deref(), Some("Take/k"));
+    assert_eq!(first.entries["channel"], "web");
+    let second = next();
+    assert_eq!((second.correlation_id, second.causation_id.as_deref()), (None, Some("Take")));
+    let third = next();
+    assert_eq!(third.correlation_id.as_deref(), Some("request-10"));
+    assert_eq!(third.causation_id.as_deref(), Some("cron"));
+}
+
+/// Polls all of them in turn, until all are done.
+fn all<T>(futures: Vec<impl Future<Output = T> + Unpin>) -> Vec<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (future, None)).collect();
+    while futures.iter().any(|(_, output)| output.is_none()) {
+        for (future, output) in futures.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let Poll::Ready(value) = Pin::new(future).poll(&mut context) {
+                *output = Some(value);
+            }
+        }
+    }
+    futures.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+#[test]
+fn many_callers_on_one_key_all_get_through_and_never_wrongly() {
+    let engine = engine();
+    engine.append(moved("ann", 0, 100)).wait().unwrap();
+    // Futures of one thread: 64 that are under way at the same time.
+    let taken = all((0..64).map(|_| withdraw(&engine, "ann", 2)).collect());
+    let refused = taken.into_iter().filter(Result::is_err).count();
+    assert_eq!(refused, 14, "50 of them could be had");
+    assert_eq!(engine.view::<Total>().get("ann").unwrap().unwrap().amount, 0);
+    // Threads that wait.
+    engine.append(moved("ann", 0, 100)).wait().unwrap();
+    let refused: usize = std::thread::scope(|scope| {
+        let withdraw = || usize::from(withdraw(&engine, "ann", 2).wait().is_err());
+        let callers: Vec<_> = (0..64).map(|_| scope.spawn(withdraw)).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+    });
+    assert_eq!(refused, 14);
+    assert_eq!(engine.view::<Total>().get("ann").unwrap().unwrap().amount, 0);
+}
+
+#[test]
+fn a_decision_sees_what_was_acknowledged_when_it_was_durable_only() {
+    let engine = Engine::in_memory().view::<Total>().consistency(Consistency::Durable).start().unwrap();
+    for had in 0..500 {
+        engine.append(moved("ann", 0, 1)).wait().unwrap();
+        let seen = engine.decide(move |tx| {
+            let amount = tx.get::<Total>("ann").map_or(0, |row| row.amount);
+            if amount == had + 1 { Ok(()) } else { Err(Missing(had + 1 - amount)) }
+        });
+        seen.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_decision_that_is_dropped_half_way_harms_nobody() {
+    let engine = engine();
+    engine.append(moved("ann", 0, 1_000_000)).wait().unwrap();
+    let mut context = Context::from_waker(Waker::noop());
+    for n in 0..200 {
+        let mut decide = pin!(withdraw(&engine, "ann", 1));
+        let _ = decide.as_mut().poll(&mut context);
+        if n % 3 == 0 {
+            withdraw(&engine, "ann", 1).wait().unwrap();
+        }
+    }
+    // Those that were made were made once, and on what was there.
+    engine.append_all(Vec::<Moved>::new()).wait().unwrap();
+    let left = engine.view::<Total>().get("ann").unwrap().unwrap().amount;
+    let made = engine.health().position - 1;
+    assert_eq!(left, 1_000_000 - made as i64);
+    assert!((67..=267).contains(&made), "{made}");
+}
+
+/// What a decision read, at which position, and what became of it.
+#[derive(Debug, Default, Clone)]
+struct Record {
+    /// The last event that was acknowledged to anybody before it began.
+    acknowledged: u64,
+    at: u64,
+    totals: Vec<(String, Option<i64>)>,
+    balances: Vec<((String, u32), Option<i64>)>,
+    prefixes: Vec<(String, Vec<(u32, i64)>)>,
+    all: Option<i64>,
+    /// The position of its first event; `None` if it was refused, or emitted nothing.
+    first: Option<u64>,
+}
+
+/// The state before a position, from a plain loop over the log.
+#[derive(Default)]
+struct Model(BTreeMap<(String, u32), i64>, BTreeMap<String, i64>);
+
+impl Model {
+    fn fold(&mut self, event: &Log) {
+        match event {
+            Log::Moved(Moved { account, part, amount }) => {
+                *self.0.entry((account.clone(), *part)).or_default() += amount;
+                *self.1.entry(account.clone()).or_default() += amount;
+            }
+            Log::Emptied(Emptied { account }) => self.0.retain(|(of, _), _| of != account),
+        }
+    }
+
+    #[track_caller]
+    fn explains(&self, record: &Record, seed: u64) {
+        let context = |what: &str| format!("seed {seed}: {what} of {record:?}");
+        for (account, total) in &record.totals {
+            assert_eq!(self.1.get(account), total.as_ref(), "{}", context("a total"));
+        }
+        for (key, balance) in &record.balances {
+            assert_eq!(self.0.get(key), balance.as_ref(), "{}", context("a balance"));
+        }
+        for (account, rows) in &record.prefixes {
+            let own: Vec<_> = self
+                .0
+                .iter()
+                .filter(|((of, _), _)| of == account)
+                .map(|((_, part), amount)| (*part, *amount))
+                .collect();
+            assert_eq!(&own, rows, "{}", context("a prefix"));
+        }
+        if let Some(all) = record.all {
+            assert_eq!(self.0.values().sum::<i64>(), all, "{}", context("all"));
+        }
+    }
+}
+
+#[event]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Log {
+    Moved(Moved),
+    Emptied(Emptied),
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+    fn account(&mut self) -> String {
+        format!("account {}", self.below(4))
+    }
+}
+
+/// A decision that reads a bit of everything, and says what it read.
+fn random_decision(engine: &Engine, random: &mut Random, acknowledged: u64) -> Record {
+    let record = Arc::new(Mutex::new(Record::default()));
+    let (noted, seed) = (record.clone(), random.below(u64::MAX));
+    let decide = engine.decide(move |tx| {
+        let mut random = Random(seed);
+        let mut record = Record { at: tx.position(), ..Record::default() };
+        for _ in 0..=random.below(2) {
+            let account = random.account();
+            match random.below(12) {
+                0..5 => {
+                    record.totals.push((account.clone(), tx.get::<Total>(&account).map(|row| row.amount)))
+                }
+                5..8 => {
+                    let part = random.below(3) as u32;
+                    let row = tx.get::<Balance>((&account, part)).map(|row| row.amount);
+                    record.balances.push(((account, part), row));
+                }
+                8..11 => {
+                    let rows = tx
+                        .rows_of::<Balance, _>(account.as_str())
+                        .map(|row| (row.part, row.amount))
+                        .collect();
+                    record.prefixes.push((account, rows));
+                }
+                _ => record.all = Some(tx.rows::<Balance>().map(|row| row.amount).sum()),
+            }
+        }
+        *noted.lock().unwrap() = record;
+        match random.below(10) {
+            0 => return Err(Missing(0)),
+            1 => {}
+            2 => tx.emit(Emptied { account: random.account() }),
+            _ => {
+                for _ in 0..=random.below(2) {
+                    tx.emit(moved(&random.account(), random.below(3) as u32, random.below(9) as i64 - 4));
+                }
+            }
+        }
+        Ok(())
+    });
+    let first = match decide.wait() {
+        Ok(receipt) if !receipt.is_empty() => Some(receipt.first),
+        Ok(_) | Err(DecideError::Refused(_)) => None,
+        Err(error) => panic!("{error:?}"),
+    };
+    Record { acknowledged, first, ..record.lock().unwrap().clone() }
+}
+
+/// Every decision saw what the log had right before its own events, so the log itself is the serial order; one that appended nothing saw
+/// what there was at its position, and all that was acknowledged before it began.
+fn serial(seed: u64, folder: Option<&std::path::Path>) {
+    let builder = folder.map_or_else(Engine::in_memory, |folder| Engine::open(folder).unwrap());
+    let engine = builder.view::<Balance>().view::<Total>().event::<Log>().start().unwrap();
+    let records: Vec<Record> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|thread| {
+                let engine = &engine;
+                scope.spawn(move || {
+                    let mut random = Random(seed * 100 + thread);
+                    let mut records = Vec::new();
+                    let mut acknowledged = 0;
+                    for _ in 0..60 {
+                        if random.below(5) == 0 {
+                            let event = moved(&random.account(), random.below(3) as u32, 1);
+                            let durable = random.below(2) == 0;
+                            let append = engine.append(event);
+                            let receipt = if durable { append.durable() } else { append }.wait().unwrap();
+                            acknowledged = acknowledged.max(receipt.last);
+                        } else {
+                            let record = random_decision(engine, &mut random, acknowledged);
+                            acknowledged = acknowledged.max(record.first.unwrap_or(0));
+                            records.push(record);
+                        }
+                    }
+                    records
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut ordered = records;
+    // Those without events saw everything up to their position.
+    ordered.sort_by_key(|record| record.first.map_or(record.at, |first| first - 1));
+    let mut model = Model::default();
+    let (mut log, mut position) = (engine.events::<Log>(1).until_head(), 0);
+    for record in &ordered {
+        assert!(record.at >= record.acknowledged, "seed {seed}: {record:?} missed what was acknowledged");
+        let before = record.first.map_or(record.at, |first| first - 1);
+        while position < before {
+            let event = log.next().wait().unwrap().unwrap();
+            model.fold(&event.event);
+            position = event.position;
+        }
+        model.explains(record, seed);
+    }
+}
+
+fn rounds(usual: u64) -> std::ops::Range<u64> {
+    let from = std::env::var("DECIDE_SEED").map_or(0, |seed| seed.parse().unwrap());
+    let rounds = std::env::var("DECIDE_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap());
+    from..from + rounds
+}
+
+#[test]
+fn some_serial_order_explains_every_decision() {
+    for seed in rounds(60) {
+        serial(seed, None);
+    }
+}
+
+#[test]
+fn some_serial_order_explains_every_decision_on_disk() {
+    for seed in rounds(4) {
+        let parent = tempfile::tempdir().unwrap();
+        serial(seed, Some(&parent.path().join("store")));
+    }
+}
