@@ -65,7 +65,7 @@ pub(crate) fn run_callers(events: &[Purchased], report: &mut Report) {
     report.speed(("8", "64 callers, one event an append", "one caller"), single.len(), together, alone, 20.0);
 }
 
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 

@@ -6,6 +6,7 @@
 //! Absolute figures move with the machine; the ratios are what to look at. `quick` as the filter's first word runs everything on a tenth of the events.
 
 mod append;
+mod decide;
 mod feed;
 mod fold;
 mod language;
@@ -47,10 +48,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let events = workload::events(if quick { 100_000 } else { 1_000_000 });
     let mut report = Report::new(events.len());
     type Part = fn(&[workload::Purchased], &mut Report);
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 8] = [
         ("fold", fold::run),
         ("append", append::run),
         ("callers", append::run_callers),
+        ("decide", decide::run),
         ("feed", feed::run),
         ("read", read::run),
         ("start", start::run),
