@@ -10,6 +10,7 @@ mod keys;
 mod ordered;
 mod rows;
 mod sink;
+mod touches;
 mod window;
 
 use std::any::Any;
@@ -22,6 +23,7 @@ pub(crate) use fold::Folder;
 pub(crate) use rows::Rows;
 pub use sink::Sink;
 pub(crate) use sink::Turn;
+pub(crate) use touches::{Touches, touches};
 pub use window::{WindowSpec, starts};
 
 use crate::Timestamp;

@@ -9,6 +9,7 @@ mod racing;
 mod restarting;
 mod streaming;
 mod subscribing;
+mod touching;
 mod verifying;
 mod waiting;
 
