@@ -57,6 +57,7 @@ pub mod error;
 pub mod event;
 pub mod health;
 pub mod key;
+mod lookups;
 pub mod projection;
 mod receipt;
 pub mod schema;
