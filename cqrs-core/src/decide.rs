@@ -19,6 +19,7 @@ use crate::engine::shared::{Core, Published};
 use crate::error::{AppendError, DecideError, ReadError, Refusal};
 use crate::event::Metadata;
 use crate::key::{Key, PrefixOf};
+use crate::lookups::{Access, Indexed, Part, Shared};
 use crate::projection::Projection;
 use crate::receipt::Receipt;
 use crate::sync::{block_on, lock, reply};
@@ -135,6 +136,22 @@ impl Tx {
         ViewRows::all(self.shared(view), self.position())
     }
 
+    /// The view of `P`, for look-ups by its indexes: `tx.view::<Order>().by_status(Status::Open)`. What an event does to an index is known when it is folded, so
+    /// the whole view is in the boundary: any event that it folds conflicts.
+    ///
+    /// What becomes of a view that cannot be read, see [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn view<P: Projection>(&mut self) -> TxView<P> {
+        let view = self.number::<P>();
+        let rows = self.shared::<P>(view);
+        let pinned = Pinned { rows, position: self.position(), reads: self.reads.clone() };
+        TxView { lookups: Indexed::new(pinned, view).into() }
+    }
+
     /// Has an event appended, if the decision stands: all of a decision's events, in this order, or none. The decision does not see it in what it reads.
     pub fn emit(&mut self, event: impl Into<NewEvent>) {
         self.events.push(event.into());
@@ -166,6 +183,55 @@ impl Tx {
             Ok(number) => number,
             Err(error) => panic!("{error}"),
         }
+    }
+}
+
+/// A view as a decision sees it: derefs to the look-ups of its indexes, which answer with rows, without a `Result`.
+pub struct TxView<P: Projection> {
+    lookups: P::Lookups<Pinned>,
+}
+
+impl<P: Projection> std::fmt::Debug for TxView<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TxView").field("projection", &P::RUST_NAME).finish_non_exhaustive()
+    }
+}
+
+impl<P: Projection> std::ops::Deref for TxView<P> {
+    type Target = P::Lookups<Pinned>;
+    fn deref(&self) -> &Self::Target {
+        &self.lookups
+    }
+}
+
+/// Reads what a decision sees, and has it noted.
+#[derive(Clone)]
+pub struct Pinned {
+    rows: Arc<dyn Any + Send + Sync>,
+    position: u64,
+    reads: Arc<Mutex<Vec<Read>>>,
+}
+
+impl std::fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pinned").field("position", &self.position).finish_non_exhaustive()
+    }
+}
+
+impl Access for Pinned {
+    type Answer<T> = T;
+
+    fn rows<P: Projection>(&self, _: usize) -> Shared<P> {
+        let Ok(rows) = self.rows.clone().downcast() else { unreachable!("they were taken for their view") };
+        Shared { rows, position: self.position }
+    }
+
+    fn map<T, U>(answer: T, make: impl FnOnce(T) -> U) -> U {
+        make(answer)
+    }
+
+    fn looks_up(&self, view: usize, _: &Part) {
+        lock(&self.reads).push(Read::All(view));
     }
 }
 

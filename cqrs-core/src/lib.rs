@@ -59,6 +59,7 @@ pub mod error;
 pub mod event;
 pub mod health;
 pub mod key;
+mod lookups;
 pub mod projection;
 mod receipt;
 pub mod schema;
@@ -80,7 +81,7 @@ mod view;
 pub mod __private;
 
 pub use change::{Change, Changes, Next, NextTimeout};
-pub use decide::{Command, Decide, Tx};
+pub use decide::{Command, Decide, Tx, TxView};
 pub use engine::{
     Append, Builder, Consistency, Engine, Events, Fed, Feed, FeedContent, FeedItem, IntoFeedItem, Items,
     NewEvent, stream,

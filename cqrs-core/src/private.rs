@@ -1,6 +1,5 @@
 //! What generated code names. Not for users: it changes without notice.
 
-pub use crate::ReadError;
 pub use crate::Tick;
 pub use crate::aggregate::{
     All, Any, Appended, Appends, Cells, Changing, Collected, Column, Count, First, KeepsOrder, Last, Live,
@@ -9,6 +8,7 @@ pub use crate::aggregate::{
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
 pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
+pub use crate::lookups::{Access, Indexed, Live as LiveAccess, NoLookups};
 pub use crate::projection::{Fold, by_hand, looks_up, removes_rows, windowed};
 pub use crate::projection::{
     FoldError, JoinSet, Joined, Pass, Projection, Reads, RowSource, SignOf, Source, SourceVisitor,
@@ -18,7 +18,7 @@ pub use crate::sql::{SqlType, SqlValue};
 pub use crate::table::{Sink, WindowSpec, starts};
 pub use crate::time::{EventTime, IntegerTime, WindowBound};
 pub use crate::value::{Item, KeyInput, KeyPart, Scalar, Value};
-pub use crate::view::{Indexed, NoLookups, ViewRows};
+pub use crate::view::ViewRows;
 pub use serde;
 
 #[cfg(feature = "macros")]

@@ -5,10 +5,10 @@ use std::any::{Any, TypeId};
 use crate::aggregate::{Cells, ColumnFault, Mode, ShownCells, Sign, State};
 use crate::event::{Event, Meta};
 use crate::key::{Key, KeyWriter};
+use crate::lookups::{Access, Indexed};
 use crate::schema::Schema;
 use crate::sql::{SqlType, SqlValue};
 use crate::table::{Rows, Sink, WindowSpec};
-use crate::view::Indexed;
 
 /// A read model, written as the struct of its row.
 ///
@@ -44,7 +44,7 @@ pub trait Projection: Send + Sync + Sized + 'static {
     const INDEXES: usize = 0;
 
     /// What a [`View`](crate::View) of it can be asked besides: one method an index.
-    type Lookups: From<Indexed<Self>> + Send + Sync;
+    type Lookups<A: Access>: From<Indexed<Self, A>> + Send + Sync;
 
     /// Appends the canonical bytes of an index's columns.
     fn index_key(&self, _index: usize, _out: &mut Vec<u8>) {}

@@ -1,7 +1,5 @@
 //! What readers hold of a view.
 
-use std::marker::PhantomData;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,6 +8,7 @@ use crate::change::{Backlog, Changes, Feed};
 use crate::engine::shared::{Core, Shown};
 use crate::error::{ChangesError, ReadError, WaitError};
 use crate::key::{Key, PrefixOf};
+use crate::lookups::{Access, Indexed, Live, Shared};
 use crate::projection::{Fault, Projection};
 use crate::receipt::Receipt;
 use crate::sync::{Wait, within};
@@ -22,102 +21,13 @@ use crate::table::Rows;
 pub struct View<P: Projection> {
     indexed: Indexed<P>,
     feed: Arc<Feed<P>>,
-    lookups: P::Lookups,
-}
-
-/// The rows of a view, for the look-ups that `index(..)` generates.
-pub struct Indexed<P> {
-    core: Arc<Core>,
-    number: usize,
-    row: PhantomData<fn() -> P>,
-}
-
-impl<P> Clone for Indexed<P> {
-    fn clone(&self) -> Self {
-        Self { core: self.core.clone(), number: self.number, row: PhantomData }
-    }
-}
-
-impl<P: Projection> std::fmt::Debug for Indexed<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Indexed").field("projection", &P::RUST_NAME).finish_non_exhaustive()
-    }
-}
-
-/// The look-ups of a projection without indexes: none.
-#[derive(Clone, Copy, Debug)]
-pub struct NoLookups;
-
-impl<P> From<Indexed<P>> for NoLookups {
-    fn from(_: Indexed<P>) -> Self {
-        Self
-    }
-}
-
-impl<P: Projection> Indexed<P> {
-    fn read<T>(&self, look: impl FnOnce(&Rows<P>, u64) -> T) -> Result<T, ReadError> {
-        let published = self.core.published.load();
-        Ok(look(self.core.rows(&published, self.number)?, published.position))
-    }
-
-    /// All rows at one position, shared.
-    fn shared(&self) -> Result<(Arc<Rows<P>>, u64), ReadError> {
-        let published = self.core.published.load();
-        Ok((self.core.shared_rows(&published, self.number)?, published.position))
-    }
-
-    /// The rows that have these columns in an index: those whose bytes begin with `prefix`.
-    ///
-    /// # Errors
-    ///
-    /// As [`View::get`].
-    pub fn with(&self, index: usize, prefix: &[u8]) -> Result<ViewRows<P>, ReadError> {
-        let (rows, position) = self.shared()?;
-        let found = rows.index(index).from(prefix).take_while(|(columns, _)| columns.starts_with(prefix));
-        let found = found.map(|(_, row)| row).collect();
-        Ok(ViewRows::these(rows, position, found))
-    }
-
-    /// The rows that have these columns in an index, and the next in a range; in its order.
-    ///
-    /// # Errors
-    ///
-    /// As [`View::get`].
-    pub fn within(
-        &self,
-        index: usize,
-        prefix: &[u8],
-        range: (Bound<Vec<u8>>, Bound<Vec<u8>>),
-    ) -> Result<ViewRows<P>, ReadError> {
-        let (rows, position) = self.shared()?;
-        let at = |bytes: &[u8]| [prefix, bytes].concat();
-        let (start, after) = match &range.0 {
-            Bound::Unbounded => (prefix.to_vec(), false),
-            Bound::Included(bytes) => (at(bytes), false),
-            Bound::Excluded(bytes) => (at(bytes), true),
-        };
-        let end = match &range.1 {
-            Bound::Unbounded => None,
-            Bound::Included(bytes) => Some((at(bytes), true)),
-            Bound::Excluded(bytes) => Some((at(bytes), false)),
-        };
-        let within = |columns: &[u8]| {
-            columns.starts_with(prefix)
-                && end
-                    .as_ref()
-                    .is_none_or(|(end, with)| columns < &end[..] || *with && columns.starts_with(end))
-        };
-        let found = rows.index(index).from(&start);
-        let found = found.skip_while(|(columns, _)| after && columns.starts_with(&start));
-        let found = found.take_while(|(columns, _)| within(columns)).map(|(_, row)| row).collect();
-        Ok(ViewRows::these(rows, position, found))
-    }
+    lookups: P::Lookups<Live>,
 }
 
 /// The look-ups of the projection's indexes: `view.by_item("hats")`.
 impl<P: Projection> std::ops::Deref for View<P> {
-    type Target = P::Lookups;
-    fn deref(&self) -> &P::Lookups {
+    type Target = P::Lookups<Live>;
+    fn deref(&self) -> &P::Lookups<Live> {
         &self.lookups
     }
 }
@@ -161,16 +71,23 @@ impl<P: Projection> View<P> {
     pub(crate) fn new(core: Arc<Core>, number: usize) -> Self {
         let feed = core.catalog.views[number].feed();
         let Ok(feed) = feed.downcast() else { unreachable!("a view is found by the type of its rows") };
-        let indexed = Indexed { core, number, row: PhantomData };
+        let indexed = Indexed::new(Live { core }, number);
         Self { lookups: indexed.clone().into(), indexed, feed }
     }
 
     fn read<T>(&self, look: impl FnOnce(&Rows<P>, u64) -> T) -> Result<T, ReadError> {
-        self.indexed.read(look)
+        let published = self.core().published.load();
+        Ok(look(self.core().rows(&published, self.indexed.number)?, published.position))
     }
 
+    /// All rows at one position, shared.
     fn shared(&self) -> Result<(Arc<Rows<P>>, u64), ReadError> {
-        self.indexed.shared()
+        let Shared { rows, position } = self.indexed.access.rows(self.indexed.number)?;
+        Ok((rows, position))
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.indexed.access.core
     }
 
     /// All rows in the order of their keys, at one position.
@@ -270,7 +187,7 @@ impl<P: Projection> View<P> {
     pub fn subscribe(&self) -> Changes<P> {
         let backlog = Arc::new(Backlog::new());
         // Between the snapshot and the place in the list, nothing can be published.
-        let gate = crate::sync::lock(&self.indexed.core.gate);
+        let gate = crate::sync::lock(&self.core().gate);
         match self.shared() {
             Ok((rows, position)) => {
                 backlog.begin(rows, position);
@@ -281,13 +198,13 @@ impl<P: Projection> View<P> {
             Err(ReadError::Closed) => drop(backlog.end(ChangesError::Closed)),
         }
         drop(gate);
-        Changes::new(self.indexed.core.clone(), backlog)
+        Changes::new(self.core().clone(), backlog)
     }
 
     /// Waits until the view has folded the events of a receipt, which may come from another handle or process, for at most this long. A view that is being
     /// rebuilt or has stopped is answered at once.
     pub fn wait_for(&self, receipt: &Receipt, timeout: Duration) -> Wait<Result<Reached, WaitError>> {
-        let (core, number, receipt) = (self.indexed.core.clone(), self.indexed.number, *receipt);
+        let (core, number, receipt) = (self.core().clone(), self.indexed.number, *receipt);
         Wait::new(async move {
             if receipt.store != core.store_id {
                 return Err(WaitError::OtherLog { expected: core.store_id, found: receipt.store });

@@ -66,7 +66,7 @@ pub(crate) fn projection(item: &DeriveInput, errors: Errors) -> TokenStream {
                 type Key = ();
                 type State = __cqrs::Count;
                 type Joins = ();
-            type Lookups = __cqrs::NoLookups;
+                type Lookups<A: __cqrs::Access> = __cqrs::NoLookups;
                 const SINGLE: bool = true;
                 fn sources<V: __cqrs::SourceVisitor<Self>>(_: &mut V) {}
                 fn row((): (), _: &__cqrs::Count, _: __cqrs::ShownCells<'_>) -> ::core::option::Option<Self> {

@@ -42,6 +42,15 @@ pub struct Total {
     pub amount: i64,
 }
 
+/// With an index.
+#[projection(from = Moved, group_by = account, index(amount))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    pub account: String,
+    #[sum]
+    pub amount: i64,
+}
+
 /// A view over a view.
 #[projection(from = Total, group_by = (rich = amount > 100))]
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +68,7 @@ fn moved(account: &str, part: u32, amount: i64) -> Moved {
 }
 
 fn engine() -> Engine {
-    Engine::in_memory().view::<Balance>().view::<Total>().view::<Riches>().start().unwrap()
+    Engine::in_memory().view::<Balance>().view::<Total>().view::<Riches>().view::<Ranked>().start().unwrap()
 }
 
 /// Takes an amount from an account, if it has so much.
@@ -140,6 +149,8 @@ fn what_was_read_conflicts_if_it_is_touched_and_nothing_else_does() {
     let annas = |tx: &mut Tx| drop(tx.rows_of::<Balance, _>("ann").count());
     let nobody = |tx: &mut Tx| assert!(tx.get::<Balance>(("carl", 1)).is_none() || tx.position() > 3);
     let all = |tx: &mut Tx| drop(tx.rows::<Balance>().count());
+    let five = |tx: &mut Tx| assert!(tx.view::<Ranked>().by_amount(5).all(|row| row.amount == 5));
+    assert_eq!(runs(&engine, 1, five, appends("zoe", 1, 5)), 2, "an index look-up that finds one more");
     let riches = |tx: &mut Tx| drop(tx.get::<Riches>(false));
 
     // The row itself; and where it ends as it was.

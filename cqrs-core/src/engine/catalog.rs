@@ -50,6 +50,8 @@ pub(crate) struct Catalog {
     pub(crate) clusters: Vec<Cluster>,
     /// For each view, the one of the clusters that it belongs to.
     pub(crate) cluster_of: Vec<Option<usize>>,
+    /// For each view, those whose rows it takes in, and those whose rows these take in.
+    taken_in: Vec<Vec<usize>>,
     /// For each course, whether two of its routes go to one cluster.
     singly: Vec<bool>,
     allowed: HashSet<String>,
@@ -164,6 +166,7 @@ impl Registry {
             };
             route.learn(self.kinds.iter().map(index_in).collect());
         }
+        let taken_in = taken_in(&self.members);
         let (clusters, cluster_of) = clusters(self.members, &self.turns);
         for member in clusters.iter().flat_map(|cluster| &cluster.members) {
             member.inputs.iter().for_each(|input| self.views[input.up].watch());
@@ -180,6 +183,7 @@ impl Registry {
         Ok(Catalog {
             clusters,
             cluster_of,
+            taken_in,
             singly,
             names: self.names,
             kinds: self.kinds,
@@ -190,6 +194,20 @@ impl Registry {
             payload_limit,
         })
     }
+}
+
+/// For each view, those whose rows it takes in, directly or not.
+fn taken_in(members: &[Member]) -> Vec<Vec<usize>> {
+    let mut taken_in: Vec<Vec<usize>> = Vec::new();
+    // Those it takes in come first.
+    for member in members {
+        let ups = member.inputs.iter().map(|input| input.up);
+        let mut all: Vec<usize> = ups.flat_map(|up| taken_in[up].iter().copied().chain([up])).collect();
+        all.sort_unstable();
+        all.dedup();
+        taken_in.push(all);
+    }
+    taken_in
 }
 
 /// Views that are folded together: those that read each other, and each that is folded an event at a time.
@@ -326,10 +344,14 @@ impl Catalog {
         self.kinds.get(kind as usize).map_or(0, |kind| kind.course)
     }
 
-    /// What an event touches in a view.
-    pub(crate) fn touches(&self, view: usize, kind: Kind, _payload: &[u8], _meta: &Meta, out: &mut Touches) {
-        let _ = view;
-        out.all |= self.course(kind) != 0;
+    /// Adds what an event would touch of a view's rows.
+    pub(crate) fn touches(&self, view: usize, kind: Kind, payload: &[u8], meta: &Meta, out: &mut Touches) {
+        for route in &self.courses[self.course(kind)] {
+            let route = &self.routes[*route];
+            // What it changes of another view's rows, only those rows say.
+            out.all |= self.taken_in[view].iter().any(|up| route.reaches(*up, kind));
+            route.touches(view, kind, payload, meta, self.payload_limit, out);
+        }
     }
 
     /// Refuses history that nobody claims.

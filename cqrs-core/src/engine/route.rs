@@ -4,14 +4,14 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::batch::StoredEvent;
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Kind};
 use super::cluster::{Arriving, Find};
 use super::slot::{Slot, ViewRows};
 use crate::aggregate::Appends;
 use crate::codec::DecodeError;
 use crate::event::{Event, Meta, Recorded};
 use crate::projection::{FoldError, JoinSet, Projection, Reads};
-use crate::table::{fold_run, said};
+use crate::table::{Touches, fold_run, said, touches};
 
 /// How many events are decoded before they are folded.
 const RUN: usize = 1024;
@@ -33,6 +33,12 @@ pub(crate) trait Route: Send + Sync {
     /// The clusters that it goes to.
     fn clusters(&self) -> &[usize];
 
+    /// Whether an event of this kind goes to a view.
+    fn reaches(&self, view: usize, kind: Kind) -> bool;
+
+    /// Adds what an event would touch of a view's rows, if it goes there.
+    fn touches(&self, view: usize, kind: Kind, payload: &[u8], meta: &Meta, limit: usize, out: &mut Touches);
+
     fn as_any(&mut self) -> &mut dyn Any;
 }
 
@@ -49,12 +55,16 @@ type FoldInto<E> = fn(&mut dyn Any, &[Recorded<'_, E>]) -> Result<(), (usize, Fo
 /// Takes one event into a [`ViewRows`], in its turn.
 type RunInto<E> = fn(&mut dyn Any, &Recorded<'_, E>, Find<'_>) -> Result<(), FoldError>;
 
+/// Notes what an event would touch.
+type Note<E> = fn(&<E as Event>::Ref<'_>, &Meta, &mut Touches);
+
 /// A view that reads `E`. The view's type is behind the function.
 struct Reader<E: Event> {
     view: usize,
     wants: Vec<bool>,
     fold: FoldInto<E>,
     run: RunInto<E>,
+    touches: Note<E>,
     /// Where it is folded with others, or an event at a time.
     cluster: Option<usize>,
 }
@@ -94,7 +104,13 @@ impl<E: Event> TypedRoute<E> {
     pub(crate) fn reader<P: Projection + Reads<E>>(&mut self, view: usize) {
         let wants = (0..E::TYPES.len()).map(P::wants).collect();
         let (fold, run) = (fold_into::<E, P>, run_into::<E, P>);
-        self.readers.push(Reader { view, wants, fold, run, cluster: None });
+        self.readers.push(Reader { view, wants, fold, run, touches: touches::<E, P>, cluster: None });
+    }
+
+    /// Who takes the events of a type into a view.
+    fn reader_of(&self, view: usize, type_index: usize) -> Option<&Reader<E>> {
+        let wants = |reader: &Reader<E>| reader.wants.get(type_index).copied().unwrap_or(false);
+        self.readers.iter().find(|reader| reader.view == view && wants(reader))
     }
 
     /// Folds what has been decoded, and forgets it.
@@ -175,6 +191,19 @@ impl<E: Event> Route for TypedRoute<E> {
 
     fn clusters(&self) -> &[usize] {
         &self.clusters
+    }
+
+    fn reaches(&self, view: usize, kind: Kind) -> bool {
+        self.reader_of(view, self.type_of_kind[kind as usize]).is_some()
+    }
+
+    fn touches(&self, view: usize, kind: Kind, payload: &[u8], meta: &Meta, limit: usize, out: &mut Touches) {
+        let type_index = self.type_of_kind[kind as usize];
+        let Some(reader) = self.reader_of(view, type_index) else { return };
+        match decode::<E>(type_index, payload, limit) {
+            Ok(event) => (reader.touches)(&event, meta, out),
+            Err(_) => out.all = true,
+        }
     }
 
     fn fold(&self, run: &[StoredEvent<'_>], catalog: &Catalog, slots: &mut [Slot]) {

@@ -23,7 +23,7 @@ pub(crate) use fold::Folder;
 pub(crate) use rows::Rows;
 pub use sink::Sink;
 pub(crate) use sink::Turn;
-pub(crate) use touches::Touches;
+pub(crate) use touches::{Touches, touches};
 pub use window::{WindowSpec, starts};
 
 use crate::Timestamp;

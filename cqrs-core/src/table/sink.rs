@@ -7,6 +7,7 @@ use super::fold::Folder;
 use super::keys::Probe;
 use super::panicked;
 use super::rows::Rows;
+use super::touches::Touches;
 use crate::aggregate::{Cells, Sign, State};
 use crate::event::Meta;
 use crate::key::KeyWriter;
@@ -86,7 +87,7 @@ impl<P: Projection> Turn<P> {
     where
         P: Reads<S>,
     {
-        let mut sink = Sink { rows, turn: self };
+        let mut sink = Sink { rows, turn: self, noted: None };
         let ran = catch_unwind(AssertUnwindSafe(|| P::run(event, meta, sign, joined, &mut sink)));
         ran.unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
@@ -196,6 +197,8 @@ impl<P: Projection> Turn<P> {
 pub struct Sink<'a, P: Projection> {
     pub(super) rows: &'a mut Rows<P>,
     pub(super) turn: &'a mut Turn<P>,
+    /// Where it is only noted which rows that would be: then nothing is folded, and the rows are none of a view's.
+    noted: Option<&'a mut Touches>,
 }
 
 impl<P: Projection> std::fmt::Debug for Sink<'_, P> {
@@ -204,7 +207,22 @@ impl<P: Projection> std::fmt::Debug for Sink<'_, P> {
     }
 }
 
+impl<'a, P: Projection> Sink<'a, P> {
+    /// One that only notes what would be touched; `rows` and `turn` are its scratch space.
+    pub(super) fn noting(rows: &'a mut Rows<P>, turn: &'a mut Turn<P>, noted: &'a mut Touches) -> Self {
+        Self { rows, turn, noted: Some(noted) }
+    }
+}
+
 impl<P: Projection> Sink<'_, P> {
+    /// Notes what would be touched by the key that was written, if that is all that is asked; whether it is.
+    #[inline]
+    fn only_notes(&mut self, note: impl FnOnce(&mut Touches, &[u8])) -> bool {
+        let Some(noted) = &mut self.noted else { return false };
+        note(noted, &self.turn.key);
+        true
+    }
+
     /// Begins a key: its columns are written next.
     pub fn key(&mut self) -> KeyWriter<'_> {
         self.turn.key.clear();
@@ -221,6 +239,9 @@ impl<P: Projection> Sink<'_, P> {
         sign: impl Into<Sign>,
         fold: impl FnOnce(&mut P::State, Cells<'_>) -> Result<(), FoldError>,
     ) -> Result<(), FoldError> {
+        if self.only_notes(Touches::key) {
+            return Ok(());
+        }
         let sign = sign.into();
         let row = match sign {
             Sign::Insert => self.row()?,
@@ -244,6 +265,9 @@ impl<P: Projection> Sink<'_, P> {
         fold: impl FnOnce(&mut P) -> Result<(), String>,
         keep: impl FnOnce(&mut P::State, P),
     ) -> Result<(), FoldError> {
+        if self.only_notes(Touches::key) {
+            return Ok(());
+        }
         let number = self.row()?;
         let Some(mut row) = self.rows.render(number) else {
             let reason = "a column has no value yet, so the row cannot be shown to a fold by hand".into();
@@ -295,6 +319,9 @@ impl<P: Projection> Sink<'_, P> {
 
     /// Removes the row of the key that was written, if there is one.
     pub fn remove(&mut self) {
+        if self.only_notes(Touches::key) {
+            return;
+        }
         if let Some(row) = self.rows.find(&self.turn.key) {
             self.doom(row);
         }
@@ -302,6 +329,9 @@ impl<P: Projection> Sink<'_, P> {
 
     /// Removes every row whose key begins with the columns that were written.
     pub fn remove_under(&mut self) {
+        if self.only_notes(Touches::under) {
+            return;
+        }
         for row in self.rows.under_bytes(&self.turn.key) {
             self.doom(row);
         }

@@ -339,7 +339,7 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             type Key = #key;
             type State = __State;
             type Joins = (#(#joins,)*);
-            type Lookups = #lookups;
+            type Lookups<__A: __cqrs::Access> = #lookups;
             const SINGLE: bool = #single;
             #window
             #indexes
@@ -760,7 +760,7 @@ fn merge(model: &Projection<'_>) -> Option<TokenStream> {
     })
 }
 
-/// The name of the type that has the projection's look-ups, and what the projection says of its indexes.
+/// The type that has the projection's look-ups by the access `__A`, and what the projection says of its indexes.
 fn lookups(model: &Projection<'_>) -> (TokenStream, TokenStream) {
     if model.indexes.is_empty() {
         return (quote!(__cqrs::NoLookups), TokenStream::new());
@@ -780,7 +780,7 @@ fn lookups(model: &Projection<'_>) -> (TokenStream, TokenStream) {
             }
         }
     };
-    (quote!(#name), indexes)
+    (quote!(#name<__A>), indexes)
 }
 
 /// The type that has the projection's look-ups: `by_item`, and `by_item_in` for a range.
@@ -825,7 +825,7 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
                 /// As those of the view's `get`.
                 pub fn #equal(
                     &self, #(#columns: <#types as __cqrs::KeyPart>::Ref<'_>),*
-                ) -> ::core::result::Result<__cqrs::ViewRows<#row>, __cqrs::ReadError> {
+                ) -> __A::Answer<__cqrs::ViewRows<#row>> {
                     let mut __prefix = ::std::vec::Vec::new();
                     #( <#types as __cqrs::KeyPart>::write_ref(&#columns, &mut __prefix); )*
                     self.0.with(#at, &__prefix)
@@ -838,7 +838,7 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
                 pub fn #range<'a>(
                     &self, #(#first: <#first_tys as __cqrs::KeyPart>::Ref<'_>,)*
                     #last: impl ::core::ops::RangeBounds<<#last_ty as __cqrs::KeyPart>::Ref<'a>>,
-                ) -> ::core::result::Result<__cqrs::ViewRows<#row>, __cqrs::ReadError> {
+                ) -> __A::Answer<__cqrs::ViewRows<#row>> {
                     let mut __prefix = ::std::vec::Vec::new();
                     #( <#first_tys as __cqrs::KeyPart>::write_ref(&#first, &mut __prefix); )*
                     let __bytes = |__bound: ::core::ops::Bound<&<#last_ty as __cqrs::KeyPart>::Ref<'a>>| __bound.map(|__value| {
@@ -855,13 +855,13 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
     let assumed = indexed_types(model).into_iter().map(|(_, ty)| quote!(for<'__k> #ty: __cqrs::KeyPart));
     quote! {
         #[doc = #doc]
-        pub struct #name(__cqrs::Indexed<#row>);
-        impl ::core::convert::From<__cqrs::Indexed<#row>> for #name {
-            fn from(indexed: __cqrs::Indexed<#row>) -> Self {
+        pub struct #name<__A = __cqrs::LiveAccess>(__cqrs::Indexed<#row, __A>);
+        impl<__A> ::core::convert::From<__cqrs::Indexed<#row, __A>> for #name<__A> {
+            fn from(indexed: __cqrs::Indexed<#row, __A>) -> Self {
                 Self(indexed)
             }
         }
-        impl #name where #(#assumed,)* { #methods }
+        impl<__A: __cqrs::Access> #name<__A> where #(#assumed,)* { #methods }
     }
 }
 

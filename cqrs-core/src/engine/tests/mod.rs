@@ -5,10 +5,12 @@ mod appending;
 mod closing;
 mod failing;
 mod faulting;
+mod looking_up;
 mod racing;
 mod restarting;
 mod streaming;
 mod subscribing;
+mod touching;
 mod verifying;
 mod waiting;
 
