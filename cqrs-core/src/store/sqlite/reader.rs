@@ -319,13 +319,18 @@ pub(super) fn note_sum(database: &Database, connection: &Connection) -> Result<N
 pub(super) struct Surveyed {
     /// How many are as they were written.
     pub(super) whole: u64,
-    /// How many others there are traces of.
-    pub(super) lost: u64,
     /// What does not hold.
     pub(super) wrong: Vec<String>,
+    read: NoteSum,
+    stored: Option<NoteSum>,
 }
 
 impl Surveyed {
+    /// How many there are traces of, beside those that are whole.
+    pub(super) fn lost(&self) -> u64 {
+        self.stored.map_or(0, |sum| sum.count).max(self.read.count).saturating_sub(self.whole)
+    }
+
     fn run(
         &mut self,
         database: &Database,
@@ -339,14 +344,12 @@ impl Surveyed {
             select => select.map_err(fault)?,
         };
         let mut rows = select.query([]).map_err(fault)?;
-        let (mut stored, mut read, mut broken) = (None, NoteSum::default(), 0_u64);
         while let Some(row) = rows.next().map_err(fault)? {
             if row.get_ref(0).is_ok_and(|key| key == ValueRef::Text(b"")) {
-                let sum = NoteSum::of(row).map_err(fault)?;
-                (stored, self.lost) = (Some(sum), sum.count);
+                self.stored = NoteSum::of(row).ok();
                 continue;
             }
-            read.add(row.get::<_, i64>(2).map_err(fault)?.cast_unsigned());
+            self.read.add(row.get(2).map_or(0, i64::cast_unsigned));
             match note(id, row) {
                 Ok((key, value)) => {
                     self.whole += 1;
@@ -354,22 +357,20 @@ impl Surveyed {
                         return Ok(());
                     }
                 }
-                Err(what) => {
-                    broken += 1;
-                    if broken == 1 {
-                        self.wrong.push(what);
-                    }
-                }
+                // The first stands for all: there may be millions.
+                Err(what) if self.wrong.is_empty() => self.wrong.push(what),
+                Err(_) => {}
             }
-            self.lost = stored.map_or(0, |sum: NoteSum| sum.count).max(read.count).saturating_sub(self.whole);
         }
-        if broken > 1 {
-            self.wrong.push(format!("{} more notes are not as they were written", broken - 1));
+        let more = self.read.count - self.whole;
+        if let [first] = &mut self.wrong[..]
+            && more > 1
+        {
+            first.push_str(&format!(" (and {} more such notes)", more - 1));
         }
-        if stored != Some(read) {
-            self.wrong.push(
-                "the notes do not match their sum: one of them is missing, or was put there by another program".into(),
-            );
+        if self.stored != Some(self.read) {
+            let what = "the notes do not match their sum: one of them is missing, or was put there by another program";
+            self.wrong.push(what.into());
         }
         Ok(())
     }

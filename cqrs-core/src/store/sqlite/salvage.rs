@@ -111,12 +111,9 @@ fn copy(from: &Arc<Folder>, reader: &mut SqliteReader, to: &Path) -> Result<Salv
             sources.iter().map(|(source, to)| Advance { source, after: None, to: *to }).collect();
         log.append(head, &[], &Beside { advances: &advances, notes: &[] }).map_err(refused)?;
     }
-    let (notes, notes_lost, notes_why) = if why.is_none() {
-        copy_notes(reader, &mut *log, head)?
-    } else {
-        let found = reader.survey(&mut |_, _| true);
-        let left = found.whole + found.lost;
-        (0, left, (left > 0).then(|| "what they say may be about events that are lost".into()))
+    let (notes, notes_lost, notes_why) = match &why {
+        None => copy_notes(reader, &mut *log, head)?,
+        Some(_) => leave_notes(reader),
     };
     drop(log);
     let store_id = store.id();
@@ -158,7 +155,15 @@ fn copy_notes(
         put.is_ok()
     });
     put.and_then(|()| write(&mut page))?;
-    Ok((found.whole, found.lost, (!found.wrong.is_empty()).then(|| found.wrong.join("; "))))
+    Ok((found.whole, found.lost(), (!found.wrong.is_empty()).then(|| found.wrong.join("; "))))
+}
+
+/// As [`copy_notes`], where events are lost.
+fn leave_notes(reader: &SqliteReader) -> (u64, u64, Option<String>) {
+    let found = reader.survey(&mut |_, _| true);
+    let left = found.whole + found.lost();
+    let any = left > 0 || !found.wrong.is_empty();
+    (0, left, any.then(|| "what they say may be about events that are lost".into()))
 }
 
 /// The next events that are whole, and why there are no more, unless it is for the size of the page or the log's end.
