@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Advance, AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, RowImages,
-    SavedView, SqlColumn, Store, StoreId, StoredType, ViewCheckpoint, Witness, chain,
+    Advance, AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, Note,
+    RowImages, SavedView, SqlColumn, Store, StoreId, StoredType, ViewCheckpoint, Witness, chain,
 };
 use crate::Timestamp;
 use crate::sql::{SqlType, SqlValue};
@@ -278,6 +278,141 @@ fn a_source_moves_with_its_events(store: &dyn Store) {
     assert_eq!(sources(), of(&[("a", 11), ("c", 1), ("\u{e4} 'b'", u64::MAX)]));
 }
 
+/// Notes alone.
+pub(super) fn noting<'a>(notes: &'a [Note<'a>]) -> Beside<'a> {
+    Beside { notes, ..Beside::default() }
+}
+
+pub(super) fn note<'a>(key: &'a str, value: &'a str) -> Note<'a> {
+    Note { key, value: Some(value.as_bytes()) }
+}
+
+/// The notes whose keys begin with this.
+pub(super) fn notes(store: &dyn Store, prefix: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut reader = store.reader().expect("a reader");
+    let read = reader.notes(prefix, &mut |key, value| {
+        found.push((key.into(), String::from_utf8(value.into()).expect("text")));
+        true
+    });
+    read.expect("notes");
+    found
+}
+
+fn of(notes: &[(&str, &str)]) -> Vec<(String, String)> {
+    notes.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+}
+
+fn a_note_is_put_replaced_and_taken_away(store: &dyn Store) {
+    let mut reader = store.reader().expect("a reader");
+    let mut say = |key| reader.note(key).expect("read").map(|value| String::from_utf8(value).expect("text"));
+    let mut log = store.log().expect("the log");
+    assert_eq!(say("a"), None);
+    let first = events(Head::default(), 2);
+    let first: Vec<_> = first.iter().map(Owned::borrow).collect();
+    let both = [note("a", "1"), note("\u{e4} 'b'\0", "")];
+    let advance = [Advance { source: "till", after: None, to: 3 }];
+    log.append(Head::default(), &first, &Beside { advances: &advance, notes: &both }).expect("appended");
+    assert_eq!((say("a"), say("\u{e4} 'b'\0")), (Some("1".into()), Some(String::new())));
+    assert_eq!(store.reader().expect("a reader").sources().expect("sources")["till"], 3);
+    let head = log.head().expect("the head");
+    assert_eq!(head.position, 2);
+
+    // Without events. To take away what is not there is no error.
+    let away = |key| Note { key, value: None };
+    let long = "long".repeat(50_000);
+    log.append(head, &[], &noting(&[note("a", &long), away("\u{e4} 'b'\0"), away("none")])).expect("put");
+    assert_eq!((say("a"), say("\u{e4} 'b'\0"), say("none")), (Some(long), None, None));
+    assert_eq!(log.head().expect("the head"), head);
+
+    // It is there for whoever opens the store again, and goes on from there.
+    drop(log);
+    let mut log = store.log().expect("the log");
+    let next = events(head, 1);
+    log.append(head, &[next[0].borrow()], &noting(&[note("a", "2"), note("c", "3")])).expect("appended");
+    assert_eq!(notes(store, ""), of(&[("a", "2"), ("c", "3")]));
+    let head = log.head().expect("the head");
+    log.append(head, &[], &noting(&[away("a"), away("c")])).expect("taken away");
+    assert_eq!(notes(store, ""), []);
+    assert_eq!(store.check().expect("checked").log, [""; 0]);
+}
+
+fn a_note_goes_in_with_its_events_or_not_at_all(store: &dyn Store) {
+    let mut log = store.log().expect("the log");
+    append(&mut *log, &odd_events()).expect("appended");
+    let head = log.head().expect("the head");
+    log.append(head, &[], &noting(&[note("a", "1"), note("b", "1")])).expect("put");
+    let next = events(head, 1);
+    let mut taken = next.clone();
+    taken[0].event_id = Some("\u{65e5}\u{672c}-1".into());
+    let mut gap = next.clone();
+    gap[0].position = 9;
+    let changes = [note("a", "2"), Note { key: "b", value: None }, note("c", "2")];
+    let stray = [Advance { source: "till", after: Some(1), to: 2 }];
+    let keyless = [note("a", "2"), note("", "2")];
+    let moved = Head { position: 1, ..head };
+    for (expected, event, beside) in [
+        (head, &taken[0], noting(&changes)),
+        (head, &gap[0], noting(&changes)),
+        (head, &next[0], Beside { advances: &stray, notes: &changes }),
+        (head, &next[0], noting(&keyless)),
+        (moved, &next[0], noting(&changes)),
+    ] {
+        match log.append(expected, &[event.borrow()], &beside) {
+            Err(AppendFailure::HeadMoved(now)) => assert_eq!((now, expected), (head, moved)),
+            Err(AppendFailure::NotAppended(_)) => assert_eq!(expected, head),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(notes(store, ""), of(&[("a", "1"), ("b", "1")]));
+    }
+    // Nor by themselves.
+    assert!(matches!(log.append(moved, &[], &noting(&changes)), Err(AppendFailure::HeadMoved(_))));
+    let refused = log.append(head, &[], &noting(&keyless));
+    assert!(
+        matches!(&refused, Err(AppendFailure::NotAppended(why)) if why.to_string().contains("is empty")),
+        "{refused:?}"
+    );
+    assert_eq!(notes(store, ""), of(&[("a", "1"), ("b", "1")]));
+    // Their count and sum are as they were, too.
+    log.append(head, &[next[0].borrow()], &noting(&changes)).expect("appended");
+    assert_eq!(notes(store, ""), of(&[("a", "2"), ("c", "2")]));
+    assert_eq!(store.check().expect("checked").log, [""; 0]);
+}
+
+fn notes_are_read_by_the_beginning_of_their_keys(store: &dyn Store) {
+    let mut log = store.log().expect("the log");
+    let put = [
+        "b/2",
+        "b",
+        "a/1",
+        "b/\u{10ffff}",
+        "b0",
+        "b/\u{10ffff}z",
+        "b/10",
+        "B/1",
+        "c",
+        "b.",
+        "b/\u{e4}",
+        "b/",
+    ];
+    let put = put.map(|key| note(key, "x"));
+    log.append(Head::default(), &[], &noting(&put)).expect("put");
+    let keys = |prefix| notes(store, prefix).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    assert_eq!(keys("b/"), ["b/", "b/10", "b/2", "b/\u{e4}", "b/\u{10ffff}", "b/\u{10ffff}z"]);
+    assert_eq!(keys("c"), ["c"]);
+    assert_eq!(keys("d"), [""; 0]);
+    assert_eq!((keys("").len(), keys("")[0].as_str()), (12, "B/1"));
+    let mut seen = Vec::new();
+    let mut reader = store.reader().expect("a reader");
+    let read = reader.notes("b/", &mut |key, _| {
+        seen.push(key.to_owned());
+        seen.len() < 2
+    });
+    read.expect("notes");
+    assert_eq!(seen, ["b/", "b/10"]);
+    assert_eq!(reader.note("").expect("read"), None);
+}
+
 fn a_log_is_read_in_pages(store: &dyn Store) {
     let mut log = store.log().expect("the log");
     let mut all = Vec::new();
@@ -537,6 +672,9 @@ suite! {
     an_id_is_taken_once
     types_are_counted
     a_source_moves_with_its_events
+    a_note_is_put_replaced_and_taken_away
+    a_note_goes_in_with_its_events_or_not_at_all
+    notes_are_read_by_the_beginning_of_their_keys
     a_log_is_read_in_pages
     a_reader_follows_the_writer
     a_checkpoint_comes_back

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::slot::{TypedView, ViewType};
-use crate::store::{Beside, Head, LogEvent, StoreId, ViewCheckpoint, Witness, chain};
+use crate::store::{Beside, Head, LogEvent, Note, StoreId, ViewCheckpoint, Witness, chain};
 use crate::verify::{Place as At, Verified};
 
 /// A closed store with a view that hides a row, one that has stopped, and one that is not registered later.
@@ -273,6 +273,29 @@ fn what_nobody_claims_or_can_read_is_told() {
         let verified = place.engine().view::<Owners>().verify().unwrap();
         assert!(verified.to_string().contains("`Noted` version 1 (2 stored)"), "{verified}");
     });
+}
+
+#[test]
+fn damaged_notes_are_told_and_what_to_do() {
+    for (damage, words) in [
+        ("UPDATE notes SET value = x'00' WHERE key = 'n'", "the note \"n\" is not as it was written"),
+        ("DELETE FROM notes WHERE key = 'n'", "the notes do not match their sum"),
+    ] {
+        let place = Place::Folder(tempfile::tempdir().unwrap());
+        filled(&place);
+        let mut log = place.store().log().unwrap();
+        let head = log.head().unwrap();
+        let notes = [Note { key: "n", value: Some(b"1") }];
+        log.append(head, &[], &Beside { notes: &notes, ..Beside::default() }).unwrap();
+        drop(log);
+        assert!(verify(&place).is_whole(), "{}", verify(&place));
+        sql(&place, "events.db", damage);
+        let verified = verify(&place);
+        assert!(!verified.is_log_whole());
+        assert!(verified.to_string().contains("put back a backup that is whole"), "{verified}");
+        let found: Vec<_> = verified.findings.into_iter().map(|found| (found.place, found.what)).collect();
+        only(&found, &At::Log, words);
+    }
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl SqliteStore {
     /// and so is the old `views.db`. Views are folded anew.
     ///
     /// Events behind the damage are not copied: what they meant may rest on what is lost. They can be looked at with `sqlite3 events.db .recover`,
-    /// and what still holds be appended as events of today.
+    /// and what still holds be appended as events of today. Nor are notes copied then: what they say may be about events that are lost. Where every
+    /// event is whole, so are copied the notes that are.
     ///
     /// ```
     /// # use cqrs_core::prelude::*;
@@ -135,6 +136,10 @@ impl Store for SqliteStore {
     fn check(&self) -> Result<Checked, StoreError> {
         let mut checked = Checked { bytes: self.folder.bytes(), ..Checked::default() };
         checked.log = self.folder.events.integrity(self.folder.read_only());
+        // Where it cannot be opened, that has been said.
+        if let Ok(reader) = SqliteReader::new(&self.folder.events) {
+            checked.log.extend(reader.survey(&mut |_, _| true).wrong);
+        }
         if self.folder.views.path.exists() {
             checked.checkpoints = self.folder.views.integrity(self.folder.read_only());
             match SqliteCheckpoints::open_to_read(&self.folder) {

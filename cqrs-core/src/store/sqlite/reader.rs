@@ -37,6 +37,15 @@ impl SqliteReader {
         read.map_or(0, i64::cast_unsigned)
     }
 
+    /// Reads every note; `visit` is given those that are whole, and ends it early with `false`.
+    pub(super) fn survey(&self, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Surveyed {
+        let mut surveyed = Surveyed::default();
+        if let Err(error) = surveyed.run(&self.database, &self.connection, visit) {
+            surveyed.wrong.push(error.to_string());
+        }
+        surveyed
+    }
+
     fn id(&mut self) -> Result<StoreId, StoreError> {
         match self.id {
             Some(id) => Ok(id),
@@ -44,7 +53,7 @@ impl SqliteReader {
         }
     }
 
-    /// Visits the notes of which this holds.
+    /// Visits the notes of which this holds, up to the first whose key does not begin with `key`.
     fn notes_where(
         &mut self,
         (holds, key): (&str, &str),
@@ -52,14 +61,19 @@ impl SqliteReader {
     ) -> Result<(), StoreError> {
         let id = self.id()?;
         let fault = |error| self.database.fault("reading the notes", error);
-        // The one of the empty key is not one of them.
-        let sql = format!("SELECT key, value, checksum FROM notes WHERE {holds} AND key > '' ORDER BY key");
+        let sql = format!("SELECT key, value, checksum FROM notes WHERE {holds} ORDER BY key");
         let mut select = match self.connection.prepare_cached(&sql) {
             Err(_) if is_before_notes(&self.connection) => return Ok(()),
             select => select.map_err(fault)?,
         };
         let mut rows = select.query([key]).map_err(fault)?;
         while let Some(row) = rows.next().map_err(fault)? {
+            match row.get_ref(0).map_err(fault)?.as_str() {
+                // The one of the empty key is not one of them.
+                Ok("") => continue,
+                Ok(at) if !at.starts_with(key) => break,
+                _ => {}
+            }
             let (key, value) = note(id, row).map_err(|what| self.database.corrupt(what))?;
             if !visit(key, value) {
                 break;
@@ -105,7 +119,7 @@ impl LogReader for SqliteReader {
     }
 
     fn notes(&mut self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
-        self.notes_where(("key >= ?", prefix), &mut |key, value| key.starts_with(prefix) && visit(key, value))
+        self.notes_where(("key >= ?", prefix), visit)
     }
 
     fn read(
@@ -282,6 +296,11 @@ impl NoteSum {
         (self.count, self.sum) = (self.count.wrapping_add(1), self.sum.wrapping_add(checksum));
     }
 
+    /// What the row of the empty key says.
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { count: u64::from_le_bytes(row.get(1)?), sum: row.get::<_, i64>(2)?.cast_unsigned() })
+    }
+
     pub(super) fn remove(&mut self, checksum: u64) {
         (self.count, self.sum) = (self.count.wrapping_sub(1), self.sum.wrapping_sub(checksum));
     }
@@ -289,15 +308,72 @@ impl NoteSum {
 
 /// What is stored of all notes together. They are not held against it here: there may be millions.
 pub(super) fn note_sum(database: &Database, connection: &Connection) -> Result<NoteSum, StoreError> {
-    let read = connection
-        .query_row("SELECT value, checksum FROM notes WHERE key = ''", [], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
-        })
-        .optional();
+    let sql = "SELECT key, value, checksum FROM notes WHERE key = ''";
+    let read = connection.query_row(sql, [], NoteSum::of).optional();
     let read = read.map_err(|error| database.fault("reading the notes", error))?;
-    let sum = read
-        .and_then(|(count, sum)| Some(NoteSum { count: u64::from_le_bytes(count.try_into().ok()?), sum }));
-    sum.ok_or_else(|| database.corrupt("the sum of the notes is missing"))
+    read.ok_or_else(|| database.corrupt("the sum of the notes is missing"))
+}
+
+/// All notes, held against their checksums, their count and their sum.
+#[derive(Default)]
+pub(super) struct Surveyed {
+    /// How many are as they were written.
+    pub(super) whole: u64,
+    /// What does not hold.
+    pub(super) wrong: Vec<String>,
+    read: NoteSum,
+    stored: Option<NoteSum>,
+}
+
+impl Surveyed {
+    /// How many there are traces of, beside those that are whole.
+    pub(super) fn lost(&self) -> u64 {
+        self.stored.map_or(0, |sum| sum.count).max(self.read.count).saturating_sub(self.whole)
+    }
+
+    fn run(
+        &mut self,
+        database: &Database,
+        connection: &Connection,
+        visit: &mut dyn FnMut(&str, &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let fault = |error| database.fault("reading the notes", error);
+        let id = identity(database, connection)?;
+        let mut select = match connection.prepare("SELECT key, value, checksum FROM notes") {
+            Err(_) if is_before_notes(connection) => return Ok(()),
+            select => select.map_err(fault)?,
+        };
+        let mut rows = select.query([]).map_err(fault)?;
+        while let Some(row) = rows.next().map_err(fault)? {
+            if row.get_ref(0).is_ok_and(|key| key == ValueRef::Text(b"")) {
+                self.stored = NoteSum::of(row).ok();
+                continue;
+            }
+            self.read.add(row.get(2).map_or(0, i64::cast_unsigned));
+            match note(id, row) {
+                Ok((key, value)) => {
+                    self.whole += 1;
+                    if !visit(key, value) {
+                        return Ok(());
+                    }
+                }
+                // The first stands for all: there may be millions.
+                Err(what) if self.wrong.is_empty() => self.wrong.push(what),
+                Err(_) => {}
+            }
+        }
+        let more = self.read.count - self.whole;
+        if let [first] = &mut self.wrong[..]
+            && more > 1
+        {
+            first.push_str(&format!(" (and {} more such notes)", more - 1));
+        }
+        if self.stored != Some(self.read) {
+            let what = "the notes do not match their sum: one of them is missing, or was put there by another program";
+            self.wrong.push(what.into());
+        }
+        Ok(())
+    }
 }
 
 /// Whether the file is open for reading only, and from before there were notes.

@@ -13,8 +13,8 @@ use super::folder::Folder;
 use super::reader::SqliteReader;
 use crate::Timestamp;
 use crate::store::{
-    Advance, AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, Store, StoreError, StoreId,
-    chain,
+    Advance, AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, Note, Store, StoreError,
+    StoreId, chain,
 };
 
 /// How much is copied at a time.
@@ -38,6 +38,13 @@ pub struct Salvaged {
     pub sources: BTreeMap<String, u64>,
     /// Why it is not known how far sources had been fed, if it is not: then none of it is carried over.
     pub sources_unknown: Option<String>,
+    /// How many notes were copied: those that are whole, if no event is lost, and none otherwise. What a note says may be about an event that
+    /// is lost, and which is not known: one that says that a command was executed would keep it from being executed again.
+    pub notes: u64,
+    /// How many other notes there are traces of, and are not in the new log.
+    pub notes_lost: u64,
+    /// Why they are not, if there are any.
+    pub notes_why: Option<String>,
 }
 
 impl fmt::Display for Salvaged {
@@ -52,6 +59,13 @@ impl fmt::Display for Salvaged {
         }
         for (source, offset) in &self.sources {
             write!(f, "; the source {source:?} was at offset {offset}, which is not carried over")?;
+        }
+        if let Some(why) = &self.notes_why {
+            write!(
+                f,
+                "; notes copied: {}, not copied: at least {}, because {why}",
+                self.notes, self.notes_lost
+            )?;
         }
         Ok(())
     }
@@ -97,10 +111,59 @@ fn copy(from: &Arc<Folder>, reader: &mut SqliteReader, to: &Path) -> Result<Salv
             sources.iter().map(|(source, to)| Advance { source, after: None, to: *to }).collect();
         log.append(head, &[], &Beside { advances: &advances, notes: &[] }).map_err(refused)?;
     }
+    let (notes, notes_lost, notes_why) = match &why {
+        None => copy_notes(reader, &mut *log, head)?,
+        Some(_) => leave_notes(reader),
+    };
     drop(log);
     let store_id = store.id();
     store.close()?;
-    Ok(Salvaged { store: store_id, events: head.position, lost, why, sources, sources_unknown })
+    let events = head.position;
+    Ok(Salvaged {
+        store: store_id,
+        events,
+        lost,
+        why,
+        sources,
+        sources_unknown,
+        notes,
+        notes_lost,
+        notes_why,
+    })
+}
+
+/// Copies the notes that are whole: how many, how many others there are traces of, and why those are not copied.
+fn copy_notes(
+    reader: &SqliteReader,
+    log: &mut dyn Log,
+    head: Head,
+) -> Result<(u64, u64, Option<String>), StoreError> {
+    let (mut page, mut bytes, mut put) = (Vec::new(), 0, Ok(()));
+    let mut write = |page: &mut Vec<(String, Vec<u8>)>| {
+        let notes: Vec<_> = page.iter().map(|(key, value)| Note { key, value: Some(value) }).collect();
+        let written = log.append(head, &[], &Beside { advances: &[], notes: &notes });
+        page.clear();
+        written.map_err(refused)
+    };
+    let found = reader.survey(&mut |key, value| {
+        bytes += key.len() + value.len();
+        page.push((key.to_owned(), value.to_vec()));
+        if page.len() == EVENTS || bytes >= BYTES {
+            bytes = 0;
+            put = write(&mut page);
+        }
+        put.is_ok()
+    });
+    put.and_then(|()| write(&mut page))?;
+    Ok((found.whole, found.lost(), (!found.wrong.is_empty()).then(|| found.wrong.join("; "))))
+}
+
+/// As [`copy_notes`], where events are lost.
+fn leave_notes(reader: &SqliteReader) -> (u64, u64, Option<String>) {
+    let found = reader.survey(&mut |_, _| true);
+    let left = found.whole + found.lost();
+    let any = left > 0 || !found.wrong.is_empty();
+    (0, left, any.then(|| "what they say may be about events that are lost".into()))
 }
 
 /// The next events that are whole, and why there are no more, unless it is for the size of the page or the log's end.

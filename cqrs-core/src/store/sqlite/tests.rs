@@ -13,8 +13,10 @@ use super::log::SqliteLog;
 use super::schema::Kind;
 use super::wal::WalWatch;
 use crate::sql::SqlType;
-use crate::store::suite::{WITNESS, append, checkpoint, columns, events, grow, read_all, rows, to};
-use crate::store::{Advance, AppendFailure, Head, Log, Store, StoreError, StoredType};
+use crate::store::suite::{
+    WITNESS, append, checkpoint, columns, events, grow, note, notes, noting, read_all, rows, to,
+};
+use crate::store::{Advance, AppendFailure, Beside, Head, Log, Store, StoreError, StoredType};
 
 /// The path of a folder that does not exist yet, and what removes it in the end.
 fn place() -> (TempDir, PathBuf) {
@@ -799,6 +801,158 @@ fn a_salvage_carries_offsets_over_only_if_nothing_is_lost() {
         let sources = open(&to).reader().expect("a reader").sources().expect("sources");
         assert_eq!(sources.get("till").copied(), carried.then_some(7), "{damage}");
     }
+}
+
+/// A closed store with ten events and three notes.
+fn noted() -> (TempDir, PathBuf) {
+    let (parent, path) = filled();
+    // It speaks of more events than this log has.
+    fs::remove_file(path.join("views.db")).expect("removed");
+    let store = open(&path);
+    let put = [note("a", "1"), note("b/1", "2"), note("b/2", "3")];
+    store.log().expect("the log").append(head(&store), &[], &noting(&put)).expect("put");
+    store.close().expect("closed");
+    (parent, path)
+}
+
+#[test]
+fn a_log_from_before_there_were_notes_is_brought_up_to_date() {
+    let (_parent, path) = filled();
+    let file = path.join("events.db");
+    plain(&file).execute_batch("PRAGMA user_version = 2").expect("marked");
+    let why = refused(&path, "marked as format 2");
+    assert!(matches!(why, StoreError::Corrupt { .. }), "{why}");
+    plain(&file).execute_batch("DROP TABLE notes").expect("dropped");
+
+    let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
+    assert_eq!(reading.reader().expect("a reader").note("a").expect("read"), None);
+    assert_eq!(notes(&reading, ""), []);
+    assert_eq!(reading.check().expect("checked").log, [""; 0]);
+    drop(reading);
+    let store = open(&path);
+    let put =
+        Beside { advances: &[Advance { source: "till", after: None, to: 7 }], notes: &[note("a", "1")] };
+    store.log().expect("the log").append(head(&store), &[], &put).expect("put");
+    drop(store);
+    let store = open(&path);
+    assert_eq!(notes(&store, ""), [("a".into(), "1".into())]);
+    assert_eq!(store.reader().expect("a reader").sources().expect("sources")["till"], 7);
+    assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 100).len(), 10);
+    assert_eq!(store.check().expect("checked").log, [""; 0]);
+}
+
+#[test]
+fn a_note_that_is_not_what_was_put_is_found() {
+    for (change, words, read) in [
+        ("UPDATE notes SET value = x'39' WHERE key = 'b/1'", "\"b/1\" is not as it was written", false),
+        ("UPDATE notes SET value = x'' WHERE key > 'b'", "(and 1 more such notes)", false),
+        ("UPDATE notes SET checksum = 0 WHERE key = 'b/1'", "\"b/1\" is not as it was written", false),
+        ("UPDATE notes SET key = 'b/3' WHERE key = 'b/1'", "\"b/3\" is not as it was written", true),
+        ("DELETE FROM notes WHERE key = 'b/1'", "one of them is missing", true),
+        ("DELETE FROM notes WHERE key > ''", "one of them is missing", true),
+        ("INSERT INTO notes SELECT 'z', value, checksum FROM notes WHERE key = 'a'", "\"z\" is not", true),
+        ("UPDATE notes SET checksum = checksum + 1 WHERE key = ''", "one of them is missing", true),
+        ("UPDATE notes SET value = x'0200000000000000' WHERE key = ''", "one of them is missing", true),
+        ("UPDATE notes SET value = x'03' WHERE key = ''", "one of them is missing", true),
+        ("DELETE FROM notes WHERE key = ''", "one of them is missing", true),
+        ("DROP TABLE notes", "no such table: notes", false),
+    ] {
+        let (_parent, path) = noted();
+        plain(&path.join("events.db")).execute_batch(change).expect("changed");
+        for store in [open(&path), SqliteStore::open_read_only(&path).expect("a read-only store")] {
+            let found = store.check().expect("checked").log;
+            assert!(found.iter().any(|what| what.contains(words)), "{change}: {found:?}");
+            let mut reader = store.reader().expect("a reader");
+            match reader.note("b/1") {
+                Ok(_) => assert!(read, "{change}"),
+                Err(why) => {
+                    assert!(!read && matches!(why, StoreError::Corrupt { .. }), "{change}: {why}");
+                    reader.notes("b", &mut |_, _| true).expect_err("damaged");
+                }
+            }
+            // Its neighbour's damage is none of its own.
+            if !change.starts_with("DROP") {
+                reader.note("a").expect("read");
+                reader.notes("a", &mut |_, _| true).expect("read");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_without_the_sum_of_its_notes_is_not_written_to() {
+    for change in [
+        "DELETE FROM notes WHERE key = ''",
+        "UPDATE notes SET value = x'03' WHERE key = ''",
+        "DROP TABLE notes",
+    ] {
+        let (_parent, path) = noted();
+        plain(&path.join("events.db")).execute_batch(change).expect("changed");
+        let why = open(&path).log().err().expect("refused");
+        assert!(matches!(why, StoreError::Corrupt { .. }), "{change}: {why}");
+    }
+}
+
+#[test]
+fn a_missing_note_is_found_whatever_is_put_after_it() {
+    let (_parent, path) = noted();
+    plain(&path.join("events.db")).execute_batch("DELETE FROM notes WHERE key = 'b/1'").expect("deleted");
+    let store = open(&path);
+    let put = [note("b/1", "2"), note("c", "4")];
+    store.log().expect("the log").append(head(&store), &[], &noting(&put)).expect("put");
+    let found = store.check().expect("checked").log;
+    assert!(found.len() == 1 && found[0].contains("one of them is missing"), "{found:?}");
+}
+
+#[test]
+fn a_backup_has_the_notes() {
+    let (parent, path) = noted();
+    let store = open(&path);
+    store.backup(&parent.path().join("copy")).expect("copied");
+    let copy = open(&parent.path().join("copy"));
+    assert_eq!(notes(&copy, ""), notes(&store, ""));
+    assert_eq!(notes(&copy, "").len(), 3);
+    assert_eq!(copy.check().expect("checked").log, [""; 0]);
+}
+
+#[test]
+fn a_salvage_carries_notes_over_only_if_nothing_is_lost() {
+    const ALL: &[&str] = &["a", "b/1", "b/2"];
+    for (damage, kept, lost, word) in [
+        ("", ALL, 0, "the whole log"),
+        ("UPDATE events SET payload = x'00' WHERE position = 7", &[], 3, "about events that are lost"),
+        ("UPDATE notes SET value = x'39' WHERE key = 'b/1'", &["a", "b/2"], 1, "\"b/1\" is not as it was"),
+        ("DELETE FROM notes WHERE key = 'b/2'", &["a", "b/1"], 1, "one of them is missing"),
+        ("DELETE FROM notes WHERE key = ''", ALL, 0, "one of them is missing"),
+        ("UPDATE notes SET value = x'03' WHERE key = ''", ALL, 0, "one of them is missing"),
+        ("DROP TABLE notes", &[], 0, "no such table: notes"),
+    ] {
+        let (parent, path) = noted();
+        plain(&path.join("events.db")).execute_batch(damage).expect("damaged");
+        let to = parent.path().join("mended");
+        let salvaged = SqliteStore::salvage(&path, &to).expect("salvaged");
+        assert!(salvaged.to_string().contains(word), "{damage}: {salvaged}");
+        assert_eq!((salvaged.notes, salvaged.notes_lost), (kept.len() as u64, lost), "{damage}");
+        assert_eq!(salvaged.notes_why.is_none(), damage.is_empty(), "{salvaged}");
+        let mended = open(&to);
+        let keys: Vec<_> = notes(&mended, "").into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, kept, "{damage}");
+        assert_eq!(mended.check().expect("checked").log, [""; 0]);
+    }
+}
+
+#[test]
+fn a_salvage_copies_notes_by_the_page() {
+    let (parent, path) = filled();
+    fs::remove_file(path.join("views.db")).expect("removed");
+    let store = open(&path);
+    let keys: Vec<_> = (0..9000).map(|n| n.to_string()).collect();
+    let put: Vec<_> = keys.iter().map(|key| note(key, key)).collect();
+    store.log().expect("the log").append(head(&store), &[], &noting(&put)).expect("put");
+    let to = parent.path().join("mended");
+    let salvaged = SqliteStore::salvage(&path, &to).expect("salvaged");
+    assert_eq!((salvaged.notes, salvaged.notes_lost, &salvaged.notes_why), (9000, 0, &None));
+    assert_eq!(notes(&open(&to), ""), notes(&store, ""));
 }
 
 #[test]
