@@ -80,16 +80,16 @@ pub mod __private;
 pub use change::{Change, Changes, Next, NextTimeout};
 pub use engine::{
     Append, Builder, Consistency, Engine, Events, Fed, Feed, FeedContent, FeedItem, IntoFeedItem, Items,
-    NewEvent, stream,
+    NewEvent, Retried, stream,
 };
 pub use error::{
-    AppendError, ChangesError, EventsError, FeedError, NoSuchView, NotReady, ReadError, Refusal, StartError,
-    StoreFailure, WaitError,
+    AppendError, ChangesError, EventsError, FeedError, NoSuchView, NotReady, ReadError, Refusal, RetryError,
+    StartError, StoreFailure, WaitError,
 };
 pub use receipt::{ParseReceiptError, Receipt};
 pub use snapshot::Snapshot;
 pub use sync::Wait;
-pub use table::Table;
+pub use table::{Parked, Table};
 pub use tick::Tick;
 pub use timestamp::Timestamp;
 pub use view::{Reached, View, ViewRows};

@@ -530,6 +530,7 @@ impl Core {
         vitals.position.store(slot.at.position, Ordering::Relaxed);
         vitals.rows.store(view.len() as u64, Ordering::Relaxed);
         vitals.late.store(view.late(), Ordering::Relaxed);
+        vitals.parked.store(view.parked().len(), Ordering::Relaxed);
         vitals.memory.store(view.memory(), Ordering::Relaxed);
     }
 }

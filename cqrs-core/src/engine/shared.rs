@@ -16,7 +16,7 @@ use super::slot::AnyRows;
 use crate::error::{NoSuchView, ReadError, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::projection::{Fault, Projection};
-use crate::store::{LogReader, Store, StoreId};
+use crate::store::{LogReader, Store, StoreError, StoreId};
 use crate::sync::{Signal, Timer, lock};
 use crate::table::Rows;
 
@@ -57,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) timer: Timer,
     pub(crate) vitals: Vec<Vitals>,
     pub(crate) lent: Mutex<Vec<Weak<LentReader>>>,
+    /// The units of views whose parked events are being retried.
+    pub(crate) retrying: Mutex<Vec<usize>>,
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
     pub(crate) broken: Mutex<Option<String>>,
     /// Whether the background work is to stop: the engine closes.
@@ -71,6 +73,7 @@ pub(crate) struct Vitals {
     pub(crate) position: AtomicU64,
     pub(crate) rows: AtomicU64,
     pub(crate) late: AtomicU64,
+    pub(crate) parked: AtomicUsize,
     pub(crate) memory: AtomicUsize,
     pub(crate) checkpoint: Mutex<Option<(u64, Instant)>>,
 }
@@ -100,6 +103,7 @@ impl Core {
             appended: Signal::default(),
             timer: Timer::default(),
             lent: Mutex::default(),
+            retrying: Mutex::default(),
             checkpoint_failure: Mutex::default(),
             broken: Mutex::default(),
             stop: AtomicBool::new(false),
@@ -121,6 +125,18 @@ impl Core {
     pub(crate) fn source(&self, source: &str) -> Result<Option<u64>, StoreFailure> {
         let store = lock(&self.store).clone().ok_or(StoreFailure::Closed)?;
         Ok(store.reader()?.sources()?.get(source).copied())
+    }
+
+    /// Lends a reader of the log; `None` once the engine is closed.
+    pub(crate) fn lend(&self) -> Result<Option<Arc<LentReader>>, StoreError> {
+        // Held until the reader is lent: closing takes the store first, and then what is lent.
+        let store = lock(&self.store);
+        let Some(store) = store.as_ref() else { return Ok(None) };
+        let reader = Arc::new(Mutex::new(Some(store.reader()?)));
+        let mut lent = lock(&self.lent);
+        lent.retain(|reader| reader.strong_count() > 0);
+        lent.push(Arc::downgrade(&reader));
+        Ok(Some(reader))
     }
 
     /// Asks something of the fold, between two batches.
@@ -211,6 +227,7 @@ impl Core {
                 lag: head.saturating_sub(position),
                 rows: vitals.rows.load(Ordering::Relaxed),
                 late: vitals.late.load(Ordering::Relaxed),
+                parked: vitals.parked.load(Ordering::Relaxed),
                 memory: vitals.memory.load(Ordering::Relaxed),
                 checkpoint: lock(&vitals.checkpoint)
                     .map(|(position, at)| CheckpointHealth { position, age: at.elapsed() }),
