@@ -2,8 +2,8 @@
 //! are read meanwhile; at a batch boundary the new ones take their places.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::pipeline::Control;
 use super::rebuild::LAST_STRETCH;
