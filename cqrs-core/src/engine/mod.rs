@@ -416,7 +416,7 @@ impl Engine {
     /// Folds the log anew into a view that has [parked](View::parked) events, now that what they failed at is mended, and into those it is folded with.
     /// Its old rows are read meanwhile; then the new ones take their places, between two batches, and subscribers are told what reads differently.
     ///
-    /// With nothing parked it answers at once. A fix that the projection's fingerprint sees needs none of this: the view is rebuilt at the
+    /// With nothing parked it answers at once. What it did is stored with the next checkpoint, as everything that views do. A fix that the projection's fingerprint sees needs none of this: the view is rebuilt at the
     /// next start. This is for one that it does not see: a called function, a setting.
     ///
     /// ```
