@@ -661,28 +661,62 @@ fn a_retry_that_would_stop_a_view_leaves_all_as_it_was() {
     assert!(matches!(engine.view::<Brittle>().get(()), Err(ReadError::Faulted(_))));
 }
 
-static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
-/// Whether someone waits at the gate.
-static AT_GATE: AtomicBool = AtomicBool::new(false);
-static GATED_MENDED: AtomicBool = AtomicBool::new(false);
-
-/// Waits at 42, once it is mended, until the gate is open.
-fn gated(value: i8) -> i8 {
-    let mended = GATED_MENDED.load(Ordering::Relaxed);
-    if value == 42 && mended {
-        let open = GATE.0.lock().unwrap();
-        AT_GATE.store(!*open, Ordering::Relaxed);
-        drop(GATE.1.wait_while(open, |open| !*open).unwrap());
-    }
-    unless_13(value, mended)
+/// Where folds of 42 wait, once 13 is no trouble any more, until it is open.
+struct Gate {
+    mended: AtomicBool,
+    open: Mutex<bool>,
+    moved: Condvar,
+    /// Whether someone waits.
+    waited_at: AtomicBool,
 }
+
+impl Gate {
+    const fn new() -> Self {
+        let (mended, waited_at) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { mended, open: Mutex::new(false), moved: Condvar::new(), waited_at }
+    }
+
+    fn pass(&self, value: i8) -> i64 {
+        let mended = self.mended.load(Ordering::Relaxed);
+        if value == 42 && mended {
+            let open = self.open.lock().unwrap();
+            self.waited_at.store(!*open, Ordering::Relaxed);
+            drop(self.moved.wait_while(open, |open| !*open).unwrap());
+        }
+        i64::from(unless_13(value, mended))
+    }
+
+    fn close(&self) {
+        *self.open.lock().unwrap() = false;
+        self.waited_at.store(false, Ordering::Relaxed);
+    }
+
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.moved.notify_all();
+    }
+
+    fn until_someone_waits(&self) {
+        while !self.waited_at.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+static GATE: Gate = Gate::new();
 
 #[projection(from = Paid, group_by = customer, on_fault = park)]
 #[derive(Debug, Clone, PartialEq)]
 struct Gated {
     customer: String,
-    #[sum(i64::from(gated(amount)))]
+    #[sum(GATE.pass(amount))]
     total: i64,
+}
+
+/// In a thread of its own.
+fn begin<P: Projection>(engine: &Engine) -> std::thread::JoinHandle<Result<Retried, RetryError>> {
+    let engine = engine.clone();
+    std::thread::spawn(move || engine.retry_parked::<P>().wait())
 }
 
 #[test]
@@ -690,37 +724,24 @@ fn while_it_is_retried_a_view_is_read_and_goes_on() {
     let engine = Engine::in_memory().view::<Gated>().start().unwrap();
     engine.append_all([paid("ann", 13), paid("ann", 42)]).wait().unwrap();
     let view = engine.view::<Gated>();
-    GATED_MENDED.store(true, Ordering::Relaxed);
-    let running = {
-        let engine = engine.clone();
-        std::thread::spawn(move || engine.retry_parked::<Gated>().wait())
-    };
-    while !AT_GATE.load(Ordering::Relaxed) {
-        std::thread::yield_now();
-    }
+    GATE.mended.store(true, Ordering::Relaxed);
+    let running = begin::<Gated>(&engine);
+    GATE.until_someone_waits();
     assert_eq!(engine.retry_parked::<Gated>().wait(), Err(RetryError::Running));
     engine.append(paid("ann", 1)).wait().unwrap();
     assert_eq!(view.get("ann").unwrap().unwrap().total, 43);
     assert_eq!(positions(&view.parked().unwrap()), [1]);
-    *GATE.0.lock().unwrap() = true;
-    GATE.1.notify_all();
+    GATE.open();
     assert_eq!(running.join().unwrap(), Ok(Retried { folded: 1, still_parked: 0 }));
     assert_eq!(view.get("ann").unwrap().unwrap().total, 56);
 
     // Closed in the middle of it: whoever waits is told.
-    GATED_MENDED.store(false, Ordering::Relaxed);
+    GATE.mended.store(false, Ordering::Relaxed);
     engine.append(paid("bob", 13)).wait().unwrap();
-    *GATE.0.lock().unwrap() = false;
-    AT_GATE.store(false, Ordering::Relaxed);
-    GATED_MENDED.store(true, Ordering::Relaxed);
-    let running = {
-        let engine = engine.clone();
-        std::thread::spawn(move || engine.retry_parked::<Gated>().wait())
-    };
-    while !AT_GATE.load(Ordering::Relaxed) {
-        std::thread::yield_now();
-    }
-    assert_eq!(engine.retry_parked::<Gated>().wait(), Err(RetryError::Running));
+    GATE.close();
+    GATE.mended.store(true, Ordering::Relaxed);
+    let running = begin::<Gated>(&engine);
+    GATE.until_someone_waits();
     let closing = {
         let engine = engine.clone();
         std::thread::spawn(move || engine.close().wait())
@@ -729,8 +750,71 @@ fn while_it_is_retried_a_view_is_read_and_goes_on() {
         std::thread::yield_now();
     }
     assert_eq!(engine.retry_parked::<Gated>().wait(), Err(RetryError::Closed));
-    *GATE.0.lock().unwrap() = true;
-    GATE.1.notify_all();
+    GATE.open();
     assert_eq!(running.join().unwrap(), Err(RetryError::Closed));
     closing.join().unwrap().unwrap();
+}
+
+static REBUILD: Gate = Gate::new();
+
+#[projection(from = Paid, group_by = customer, on_fault = park)]
+#[derive(Debug, Clone, PartialEq)]
+struct Waited {
+    customer: String,
+    #[sum(REBUILD.pass(amount))]
+    total: i64,
+}
+
+#[projection(from = Waited, group_by = total)]
+#[derive(Debug, Clone, PartialEq)]
+struct Waiting {
+    total: i64,
+    #[count]
+    customers: u64,
+}
+
+#[test]
+fn what_is_being_rebuilt_is_not_retried() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let engine = Engine::open(&folder).unwrap().view::<Waited>().start().unwrap();
+    engine.append_all([paid("ann", 13), paid("bob", 42)]).wait().unwrap();
+    engine.close().wait().unwrap();
+    REBUILD.mended.store(true, Ordering::Relaxed);
+    // A new view reads it: both are folded, and the one that is there answers meanwhile.
+    let engine = Engine::open(&folder).unwrap().view::<Waiting>().start().unwrap();
+    REBUILD.until_someone_waits();
+    assert_eq!(positions(&engine.view::<Waited>().parked().unwrap()), [1]);
+    let refused = engine.retry_parked::<Waited>().wait();
+    assert!(matches!(refused, Err(RetryError::Rebuilding { head: 2, .. })), "{refused:?}");
+    REBUILD.open();
+    engine.wait_ready().wait().unwrap();
+    assert_eq!(engine.retry_parked::<Waited>().wait(), Ok(Retried { folded: 1, still_parked: 0 }));
+    let counts = engine.view::<Waiting>().rows_by_key().unwrap().map(|row| (row.total, row.customers));
+    assert_eq!(counts.collect::<Vec<_>>(), [(13, 1), (42, 1)]);
+}
+
+#[test]
+fn damage_to_the_log_stops_a_view_that_parks() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let engine = Engine::open(&folder).unwrap().view::<Parks>().start().unwrap();
+    engine.append_all([100, 100, 1, 1].map(|amount| paid("ann", amount))).wait().unwrap();
+    engine.close().wait().unwrap();
+    let log = rusqlite::Connection::open(folder.join("events.db")).unwrap();
+    log.execute_batch("UPDATE events SET payload = x'80' WHERE position = 3").unwrap();
+    drop(log);
+    // What it folded while the log was whole is in the checkpoint, and cannot be folded anew.
+    let engine = Engine::open(&folder).unwrap().view::<Parks>().start().unwrap();
+    let refused = engine.retry_parked::<Parks>().wait();
+    let Err(RetryError::Unfoldable(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("position 3"), "{why}");
+    assert_eq!(engine.view::<Parks>().get("ann").unwrap().unwrap().amount, 102);
+    engine.close().wait().unwrap();
+    std::fs::remove_file(folder.join("views.db")).unwrap();
+    let engine = Engine::open(&folder).unwrap().view::<Parks>().start().unwrap();
+    assert!(engine.wait_ready().wait().is_err());
+    let Err(ReadError::Faulted(fault)) = engine.view::<Parks>().parked() else { panic!("it goes on") };
+    assert_eq!(fault.position, 3);
+    assert!(fault.reason.contains("the log is damaged here"), "{fault}");
 }

@@ -5,6 +5,9 @@ use crate::projection::FoldError;
 /// How many a view parks before it stops after all.
 pub(crate) const MOST_PARKED: usize = 10_000;
 
+/// How many bytes of a reason are kept: a panic may say a lot.
+const MOST_WORDS: usize = 1000;
+
 /// An event that a view has set aside, since it could not be folded (`on_fault = park`). It has changed nothing of the view, which has gone on
 /// without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +18,19 @@ pub struct Parked {
     pub event: String,
     /// The column, where it was a column that refused it.
     pub column: Option<String>,
-    /// Why.
+    /// Why; a long reason is cut.
     pub reason: String,
 }
 
 impl Parked {
     pub(crate) fn new(position: u64, event: &str, error: FoldError) -> Self {
         let column = (!error.column.is_empty()).then(|| error.column.to_owned());
-        Self { position, event: event.to_owned(), column, reason: error.reason }
+        let mut reason = error.reason;
+        if reason.len() > MOST_WORDS {
+            reason.truncate(reason.floor_char_boundary(MOST_WORDS));
+            reason.push_str("..");
+        }
+        Self { position, event: event.to_owned(), column, reason }
     }
 
     /// Its key in a checkpoint.
@@ -66,5 +74,31 @@ impl std::fmt::Display for Parked {
             write!(f, ", column `{column}`")?;
         }
         write!(f, ": {reason}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (column, reason) in [("", "no"), ("total", ""), ("größe", "ä \u{0} ✓"), ("n", &"é".repeat(4000))]
+        {
+            let parked = Parked::new(7, "Paid", FoldError { column, reason: reason.into() });
+            assert!(
+                parked.reason.len() <= MOST_WORDS + 2
+                    && reason.starts_with(parked.reason.trim_end_matches(".."))
+            );
+            let mut state = Vec::new();
+            parked.write(&mut state);
+            assert_eq!(Parked::read(&parked.key(), &state).as_ref(), Some(&parked));
+            assert_eq!(Parked::read(&parked.key()[1..], &state), None);
+            for cut in 0..state.len() {
+                assert_eq!(Parked::read(&parked.key(), &state[..cut]), None);
+            }
+            state.push(0);
+            assert_eq!(Parked::read(&parked.key(), &state), None);
+        }
     }
 }
