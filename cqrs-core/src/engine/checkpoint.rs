@@ -71,6 +71,11 @@ pub(crate) struct Saved {
     pub(crate) fault: bool,
 }
 
+impl Saved {
+    /// Nothing that is of any use.
+    pub(crate) const UNSAVED: Self = Self { position: u64::MAX, reset: true, complete: false, fault: false };
+}
+
 struct Job {
     witness: Witness,
     views: Vec<(usize, ViewCheckpoint)>,
