@@ -475,6 +475,7 @@ impl<R: Send + 'static> Start<R> {
             // It sees everything that was acknowledged before it began.
             let head = core.head();
             core.folded.until(|| core.is_shown(head).then_some(())).await;
+            let exchanged = core.exchanged.load(Ordering::SeqCst);
             let published = core.published.load_full();
             // After the rows were taken: what they show of an earlier try has its key in the log.
             if let Some(note) = &note
@@ -483,7 +484,7 @@ impl<R: Send + 'static> Start<R> {
             {
                 return Ok(receipt);
             }
-            let emitted = match self.decide(&core, published) {
+            let emitted = match self.decide(&core, published, exchanged) {
                 Verdict::Emitted(emitted) => emitted,
                 Verdict::Failed(error) => return Err(error),
                 Verdict::Panicked(panic) => resume_unwind(panic),
@@ -506,31 +507,44 @@ impl<R: Send + 'static> Start<R> {
                 answer => return answer.map_err(DecideError::Append),
             }
         }
-        tracing::debug!(name, "the decision is made in line");
-        let failure: Arc<Mutex<Option<Verdict<R>>>> = Arc::default();
-        let (to, consistency, blocks) = (failure.clone(), self.consistency, self.blocks);
-        let inline: Inline = Box::new(move |core| match self.decide(core, core.published.load_full()) {
-            Verdict::Emitted(emitted) => Some(emitted),
-            failed => {
-                *lock(&to) = Some(failed);
-                None
+        let (consistency, blocks) = (self.consistency, self.blocks);
+        let (start, failure) = (Arc::new(Mutex::new(self)), Arc::<Mutex<Option<Verdict<R>>>>::default());
+        loop {
+            tracing::debug!(name, "the decision is made in line");
+            let (start, to) = (start.clone(), failure.clone());
+            let inline: Inline = Box::new(move |core| {
+                let exchanged = core.exchanged.load(Ordering::SeqCst);
+                match lock(&start).decide(core, core.published.load_full(), exchanged) {
+                    Verdict::Emitted(emitted) => Some(emitted),
+                    failed => {
+                        *lock(&to) = Some(failed);
+                        None
+                    }
+                }
+            });
+            let (reply, answer) = reply();
+            let decision = Decision { key: note.clone(), boundary: None, inline: Some(inline) };
+            let request = Request {
+                decision: Some(Box::new(decision)),
+                ..Request::new(Vec::new(), consistency, reply)
+            };
+            hand_over(&desk, request, blocks).await;
+            let answer = answered(answer).await;
+            match lock(&failure).take() {
+                Some(Verdict::Failed(error)) => return Err(error),
+                Some(Verdict::Panicked(panic)) => resume_unwind(panic),
+                Some(Verdict::Emitted(_)) | None => {}
             }
-        });
-        let (reply, answer) = reply();
-        let decision = Decision { key: note, boundary: None, inline: Some(inline) };
-        let request =
-            Request { decision: Some(Box::new(decision)), ..Request::new(Vec::new(), consistency, reply) };
-        hand_over(&desk, request, blocks).await;
-        let answer = answered(answer).await;
-        match lock(&failure).take() {
-            Some(Verdict::Failed(error)) => Err(error),
-            Some(Verdict::Panicked(panic)) => resume_unwind(panic),
-            Some(Verdict::Emitted(_)) | None => answer.map_err(DecideError::Append),
+            match answer {
+                // Views were exchanged just then, or another process has written to the log.
+                Err(AppendError::NotAppended(Refusal::Conflict)) => {}
+                answer => return answer.map_err(DecideError::Append),
+            }
         }
     }
 
     /// Makes the decision on what is published.
-    fn decide(&mut self, core: &Arc<Core>, published: Arc<Published>) -> Verdict<R> {
+    fn decide(&mut self, core: &Arc<Core>, published: Arc<Published>, exchanged: u64) -> Verdict<R> {
         let mut tx =
             Tx { core: core.clone(), published, reads: Arc::default(), events: Vec::new(), failed: None };
         let _deciding = Deciding::enter();
@@ -548,7 +562,7 @@ impl<R: Send + 'static> Start<R> {
         match events {
             Ok(events) => {
                 let reads = std::mem::take(&mut *lock(&tx.reads));
-                Verdict::Emitted(Emitted { events, boundary: Boundary { at, reads } })
+                Verdict::Emitted(Emitted { events, boundary: Boundary { at, exchanged, reads } })
             }
             Err(refusal) => Verdict::Failed(AppendError::NotAppended(refusal).into()),
         }

@@ -376,6 +376,53 @@ pub enum ReadError {
     Closed,
 }
 
+/// Why parked events were not tried again, or to no end. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetryError {
+    /// The engine was not started with the view.
+    #[error(transparent)]
+    NoSuchView(#[from] NoSuchView),
+    /// The view, or one that it is folded with, is being rebuilt: that tries all its events.
+    #[error(
+        "the view, or one that it is folded with, is being rebuilt, {position} of {head} events are folded: wait with `engine.wait_ready()`"
+    )]
+    Rebuilding {
+        /// How far it is.
+        position: u64,
+        /// Where the log ends.
+        head: u64,
+    },
+    /// Parked events of the view, or of one that it is folded with, are being tried again already.
+    #[error("the view's parked events are being tried again already: wait for that")]
+    Running,
+    /// The view has stopped: what stopped it was not parked.
+    #[error("the view has stopped, by an event that was not parked: {0}")]
+    Faulted(Fault),
+    /// Folded anew, a view would stop: this one, or one that it is folded with. It goes on as it was.
+    #[error("folded anew, a view would stop, so everything was left as it was: {0}")]
+    WouldStop(Fault),
+    /// The log could not be folded anew.
+    #[error("the log could not be folded anew: {0}")]
+    Unfoldable(String),
+    /// The store was opened read-only: its views are those of the process that writes it.
+    #[error("the store is open read-only: retry in the process that writes it")]
+    ReadOnly,
+    /// The engine has been closed.
+    #[error("the engine is closed")]
+    Closed,
+}
+
+impl From<ReadError> for RetryError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Rebuilding { position, head } => Self::Rebuilding { position, head },
+            ReadError::Faulted(fault) => Self::Faulted(fault),
+            ReadError::Closed => Self::Closed,
+        }
+    }
+}
+
 /// A projection that the engine was not started with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -40,6 +40,8 @@ pub struct ViewHealth {
     pub rows: u64,
     /// How often an event came too late for its window, and was not folded.
     pub late: u64,
+    /// How many events it has parked: [`View::parked`](crate::View::parked) lists them.
+    pub parked: usize,
     /// Bytes in memory: index, keys and states, both copies where there are two.
     pub memory: usize,
     /// The last checkpoint, if there is one.

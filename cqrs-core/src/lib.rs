@@ -84,16 +84,16 @@ pub use change::{Change, Changes, Next, NextTimeout};
 pub use decide::{Command, Decide, Tx, TxView};
 pub use engine::{
     Append, Builder, Consistency, Engine, Events, Fed, Feed, FeedContent, FeedItem, IntoFeedItem, Items,
-    NewEvent, stream,
+    NewEvent, Retried, stream,
 };
 pub use error::{
     AppendError, ChangesError, DecideError, EventsError, FeedError, NoSuchView, NotReady, ReadError, Refusal,
-    StartError, StoreFailure, WaitError,
+    RetryError, StartError, StoreFailure, WaitError,
 };
 pub use receipt::{ParseReceiptError, Receipt};
 pub use snapshot::Snapshot;
 pub use sync::Wait;
-pub use table::Table;
+pub use table::{Parked, Table};
 pub use tick::Tick;
 pub use timestamp::Timestamp;
 pub use view::{Reached, View, ViewRows};

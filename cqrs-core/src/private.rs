@@ -9,7 +9,7 @@ pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
 pub use crate::event::{Event, Meta, NamedEvent};
 pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
 pub use crate::lookups::{Access, Indexed, Live as LiveAccess, NoLookups};
-pub use crate::projection::{Fold, by_hand, looks_up, removes_rows, windowed};
+pub use crate::projection::{Fold, by_hand, looks_up, parks, removes_rows, windowed};
 pub use crate::projection::{
     FoldError, JoinSet, Joined, Pass, Projection, Reads, RowSource, SignOf, Source, SourceVisitor,
 };

@@ -69,6 +69,9 @@ pub trait Projection: Send + Sync + Sized + 'static {
     /// Whether each event of its sources goes to one row at most, and stays in it.
     const SINGLE: bool;
 
+    /// Whether an event that faults is [parked](crate::Parked) (`on_fault = park`), and does not stop the view.
+    const PARKS: bool = false;
+
     /// Names its sources, each once.
     fn sources<V: SourceVisitor<Self>>(sources: &mut V);
 
@@ -392,6 +395,15 @@ impl ByHand for crate::aggregate::Appended {}
 pub trait LooksUp {}
 impl LooksUp for crate::aggregate::Appended {}
 
+/// Sources whose events can be set aside.
+#[diagnostic::on_unimplemented(
+    message = "`on_fault = park` sets events aside, and a source here is a projection",
+    label = "a change of its rows that is set aside could never be taken back",
+    note = "put `on_fault = park` on the projection of events that is the source"
+)]
+pub trait Parks {}
+impl Parks for crate::aggregate::Appended {}
+
 #[doc(hidden)]
 pub const fn removes_rows<M: RemovesRows>() {}
 #[doc(hidden)]
@@ -400,3 +412,5 @@ pub const fn windowed<M: Windowed>() {}
 pub const fn by_hand<M: ByHand>() {}
 #[doc(hidden)]
 pub const fn looks_up<M: LooksUp>() {}
+#[doc(hidden)]
+pub const fn parks<M: Parks>() {}

@@ -12,7 +12,7 @@ use crate::lookups::{Access, Indexed, Live, Shared};
 use crate::projection::{Fault, Projection};
 use crate::receipt::Receipt;
 use crate::sync::{Wait, within};
-use crate::table::Rows;
+use crate::table::{Parked, Rows};
 
 /// A view of an engine: the rows of the projection `P`, in memory, always at the end of some batch of events.
 ///
@@ -121,6 +121,16 @@ impl<P: Projection> View<P> {
     /// As [`get`](Self::get).
     pub fn late(&self) -> Result<u64, ReadError> {
         self.read(|rows, _| rows.clock.late)
+    }
+
+    /// The events that could not be folded, and were set aside (`on_fault = park`), in the order of the log. Once what they failed at is mended,
+    /// [`Engine::retry_parked`](crate::Engine::retry_parked) takes them in.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn parked(&self) -> Result<Vec<Parked>, ReadError> {
+        self.read(|rows, _| rows.parked.clone())
     }
 
     /// The row of a key; `None` if there is none, or `having` hides it. The key is borrowed: `("jsmith", "hats")`.

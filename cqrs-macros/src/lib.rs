@@ -493,6 +493,47 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # Ok::<(), Fault>(())
 /// ```
 ///
+/// # Events that cannot be folded
+///
+/// An expression that panics, a sum that overflows, a fold by hand that answers with an error, a payload that cannot be read: the event is at fault, and changes nothing of the view.
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `on_fault = stop` | the view stops before it, and its reads answer with the fault; the default |
+/// | `on_fault = park` | it is set aside, and the view goes on with the next one |
+///
+/// What is parked is a part of the view: `view.parked()` lists it, as of the same position as the rows; `health` counts it; checkpoints keep it, and a rebuild makes the list anew. A view parks at most 10,000 events, and
+/// stops at the one after them. It stops, too, where the log itself is damaged: nothing can be folded past that.
+///
+/// A view over other views cannot park: a change of their rows that was set aside could never be taken back. What it reads can. Where one parks an event, nothing of it comes to those that read its rows.
+///
+/// Once the cause is mended, parked events are taken in by a fold of the log from its beginning, since what came after them has been folded without them. A mend that changes the projection itself brings it about by itself, as any change does;
+/// one that the macro cannot see (the body of a called function) asks for `engine.retry_parked::<Revenue>()`, or a higher `version`.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event]
+/// pub struct Paid { pub customer: String, pub cents: i64 }
+///
+/// #[projection(from = Paid, group_by = customer, on_fault = park)]
+/// pub struct Revenue {
+///     pub customer: String,
+///     #[sum(i32::try_from(cents).expect("a sane amount"))]
+///     pub cents: i64,
+/// }
+///
+/// let engine = Engine::in_memory().view::<Revenue>().start()?;
+/// let paid = |cents| Paid { customer: "ann".into(), cents };
+/// engine.append_all([paid(5), paid(1 << 40), paid(7)]).wait()?;
+/// let view = engine.view::<Revenue>();
+/// assert_eq!(view.get("ann")?.unwrap().cents, 12);
+/// let parked = view.parked()?;
+/// assert_eq!((parked.len(), parked[0].position, parked[0].event.as_str()), (1, 2, "Paid"));
+/// assert!(parked[0].reason.contains("a sane amount"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Columns
 ///
 /// Every field of the row is a key (it stands in `group_by`), a window's bound, a fold by hand's own, or carries one of these:

@@ -50,6 +50,8 @@ pub(crate) struct Projection<'a> {
     /// The row's fields, in order.
     pub(crate) fields: Vec<RowField<'a>>,
     pub(crate) having: Option<Expr>,
+    /// Where the word `park` stands, if events that fault are parked.
+    pub(crate) parks: Option<Span>,
     pub(crate) indexes: Vec<Index>,
     /// The names of all its fields, also of those that something is wrong with.
     pub(crate) names: Vec<String>,
@@ -348,6 +350,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         window,
         fields: row,
         having: options.having,
+        parks: options.parks,
         indexes: options.indexes,
         names,
     })

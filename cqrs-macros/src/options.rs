@@ -172,6 +172,8 @@ pub(crate) struct ProjectionOptions {
     pub(crate) emit_final: bool,
     pub(crate) unit: Option<Unit>,
     pub(crate) having: Option<Expr>,
+    /// Where the word `park` stands, if events that fault are to be parked.
+    pub(crate) parks: Option<Span>,
     pub(crate) indexes: Vec<Index>,
     pub(crate) name: Option<LitStr>,
     pub(crate) version: u32,
@@ -181,7 +183,7 @@ pub(crate) struct ProjectionOptions {
     pub(crate) of_windows: Vec<Ident>,
 }
 
-const PROJECTION_OPTIONS: [&str; 17] = [
+const PROJECTION_OPTIONS: [&str; 18] = [
     "from",
     "group_by",
     "each",
@@ -196,6 +198,7 @@ const PROJECTION_OPTIONS: [&str; 17] = [
     "emit",
     "unit",
     "having",
+    "on_fault",
     "index",
     "name",
     "version",
@@ -297,6 +300,7 @@ impl ProjectionOptions {
                     input.parse::<Token![=]>()?;
                     options.having = Some(input.parse()?);
                 }
+                "on_fault" => options.parks = on_fault(input)?,
                 "name" => {
                     input.parse::<Token![=]>()?;
                     options.name = Some(input.parse()?);
@@ -307,6 +311,27 @@ impl ProjectionOptions {
         });
         options.said = said;
         options
+    }
+}
+
+/// `stop` or `park`: where the latter stands.
+fn on_fault(input: ParseStream<'_>) -> syn::Result<Option<Span>> {
+    const WORDS: [&str; 2] = ["stop", "park"];
+    input.parse::<Token![=]>()?;
+    if !input.peek(syn::Ident) {
+        return Err(input.error(
+            "`on_fault` is `park`, to set an event aside that cannot be folded, or `stop`, as without it",
+        ));
+    }
+    let word: Ident = input.parse()?;
+    match word.to_string().as_str() {
+        "stop" => Ok(None),
+        "park" => Ok(Some(word.span())),
+        other => {
+            let near = did_you_mean(other, &WORDS);
+            let message = format!("unknown `on_fault`, `{other}`{near} (expected {})", one_of(&WORDS));
+            Err(syn::Error::new(word.span(), message))
+        }
     }
 }
 

@@ -638,3 +638,30 @@ fn some_serial_order_explains_every_decision_on_disk() {
         serial(seed, Some(&parent.path().join("store")));
     }
 }
+
+static MENDED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+fn checked(amount: i64) -> i64 {
+    assert!(amount != 13 || MENDED.load(Ordering::SeqCst), "13 is bad luck");
+    amount
+}
+
+#[projection(from = Moved, group_by = account, on_fault = park)]
+#[derive(Debug)]
+pub struct Superstitious {
+    pub account: String,
+    #[sum(checked(amount))]
+    pub amount: i64,
+}
+
+#[test]
+fn a_view_whose_parked_events_are_folded_meanwhile_conflicts() {
+    let engine = Engine::in_memory().view::<Superstitious>().start().unwrap();
+    engine.append_all([moved("ann", 0, 1), moved("ann", 0, 13)]).wait().unwrap();
+    let mend = |engine: &Engine| {
+        MENDED.store(true, Ordering::SeqCst);
+        assert_eq!(engine.retry_parked::<Superstitious>().wait().unwrap().folded, 1);
+    };
+    // No event has come, and yet what was read is no more.
+    assert_eq!(runs(&engine, 1, |tx| drop(tx.get::<Superstitious>("ann")), mend), 2);
+}

@@ -32,6 +32,8 @@ impl Read {
 pub(crate) struct Boundary {
     /// The last event that it has seen.
     pub(crate) at: u64,
+    /// How often views had been exchanged by then.
+    pub(crate) exchanged: u64,
     pub(crate) reads: Vec<Read>,
 }
 

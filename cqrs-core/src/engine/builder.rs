@@ -341,6 +341,7 @@ impl Opened {
             });
             opened.add(catalog, number, resumed, head);
         }
+        opened.keep_together(catalog);
         // What is rebuilt is folded along with what it reads, also where that is there already.
         for number in (0..catalog.views.len()).rev() {
             if opened.rebuilt[number].view.is_some() {
@@ -352,19 +353,41 @@ impl Opened {
         Ok((opened, head))
     }
 
+    /// Where a view is rebuilt, an event that one folded with it has parked may be folded now: then both would not be of one fold of the log, unless that is
+    /// rebuilt, too.
+    fn keep_together(&mut self, catalog: &Catalog) {
+        let has_parked = |slot: &Slot| slot.view.as_ref().is_some_and(|view| !view.parked().is_empty());
+        let units: Vec<usize> = (0..catalog.views.len()).map(|number| catalog.unit(number)).collect();
+        for unit in 0..units.len() {
+            let members: Vec<usize> = (0..units.len()).filter(|number| units[*number] == unit).collect();
+            let rebuilt = members.iter().any(|number| self.rebuilt[*number].view.is_some());
+            if !rebuilt || !members.iter().any(|number| has_parked(&self.slots[*number])) {
+                continue;
+            }
+            for number in members {
+                let ty = &*catalog.views[number];
+                tracing::info!(view = ty.name(), "rebuilding the view with one that it is folded with");
+                self.slots[number] = Slot::absent(ty);
+                self.rebuilt[number] = Slot { view: Some(ty.rows()), ..Slot::absent(ty) };
+                self.sums[number] = Sums::default();
+                self.saved[number] = Saved::UNSAVED;
+                self.loaded[number] = None;
+            }
+        }
+    }
+
     fn add(&mut self, catalog: &Catalog, number: usize, resumed: Option<(Slot, Sums)>, head: Head) {
         let ty = &*catalog.views[number];
         let absent = || Slot::absent(ty);
         let fresh = || Slot { view: Some(ty.rows()), ..Slot::absent(ty) };
-        let unsaved = Saved { position: u64::MAX, reset: true, complete: false, fault: false };
         self.loaded.push(resumed.as_ref().map(|(slot, _)| slot.at.position));
         let (slot, rebuilt, sums, saved) = match resumed {
             Some((slot, sums)) => {
                 let saved = Saved { position: slot.at.position, reset: false, complete: true, fault: false };
                 (slot, absent(), sums, saved)
             }
-            None if head.position == 0 => (fresh(), absent(), Sums::default(), unsaved),
-            None => (absent(), fresh(), Sums::default(), unsaved),
+            None if head.position == 0 => (fresh(), absent(), Sums::default(), Saved::UNSAVED),
+            None => (absent(), fresh(), Sums::default(), Saved::UNSAVED),
         };
         self.slots.push(slot);
         self.rebuilt.push(rebuilt);

@@ -71,6 +71,11 @@ pub(crate) struct Saved {
     pub(crate) fault: bool,
 }
 
+impl Saved {
+    /// Nothing that is of any use.
+    pub(crate) const UNSAVED: Self = Self { position: u64::MAX, reset: true, complete: false, fault: false };
+}
+
 struct Job {
     witness: Witness,
     views: Vec<(usize, ViewCheckpoint)>,
@@ -530,6 +535,7 @@ impl Core {
         vitals.position.store(slot.at.position, Ordering::Relaxed);
         vitals.rows.store(view.len() as u64, Ordering::Relaxed);
         vitals.late.store(view.late(), Ordering::Relaxed);
+        vitals.parked.store(view.parked().len(), Ordering::Relaxed);
         vitals.memory.store(view.memory(), Ordering::Relaxed);
     }
 }

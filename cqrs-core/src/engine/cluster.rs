@@ -94,7 +94,7 @@ impl Cluster {
             };
             slots[member.view].view = Some(view);
             if let Err(error) = folded {
-                slots[member.view].fault(event.position(), event.name(), error);
+                slots[member.view].fail(event.position(), event.name(), error);
                 self.spread(slots);
             }
         }

@@ -76,17 +76,10 @@ impl<E: Event> Events<E> {
             ended: false,
             listener,
         };
-        // Held until the reader is lent: closing takes the store first, and then what is lent.
-        let store = lock(&core.store);
-        match store.as_ref().map(|store| store.reader()) {
-            Some(Ok(reader)) => {
-                *lock(&stream.reader) = Some(reader);
-                let mut lent = lock(&core.lent);
-                lent.retain(|reader| reader.strong_count() > 0);
-                lent.push(Arc::downgrade(&stream.reader));
-            }
-            Some(Err(error)) => stream.ready.push_back(Err(EventsError::Store(Arc::new(error)))),
-            None => stream.ready.push_back(Err(EventsError::Closed)),
+        match core.lend() {
+            Ok(Some(reader)) => stream.reader = reader,
+            Ok(None) => stream.ready.push_back(Err(EventsError::Closed)),
+            Err(error) => stream.ready.push_back(Err(EventsError::Store(Arc::new(error)))),
         }
         stream
     }

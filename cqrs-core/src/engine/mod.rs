@@ -26,6 +26,7 @@ mod pipeline;
 mod rebuild;
 mod replay;
 pub(crate) mod request;
+mod retry;
 mod route;
 pub(crate) mod shared;
 mod slot;
@@ -50,9 +51,10 @@ use self::fold::{Fold, Message};
 pub use self::item::{FeedContent, FeedItem, IntoFeedItem, Items, stream};
 use self::pipeline::Control;
 pub use self::request::{Append, Consistency, NewEvent};
+pub use self::retry::Retried;
 use self::shared::{Core, Shown};
 use crate::decide::{Command, Decide, Tx};
-use crate::error::{NoSuchView, NotReady, StoreFailure};
+use crate::error::{NoSuchView, NotReady, RetryError, StoreFailure};
 use crate::event::Event;
 use crate::health::Health;
 use crate::projection::Projection;
@@ -476,6 +478,64 @@ impl Engine {
                 return Err(StoreFailure::Closed);
             }
             answer.await.unwrap_or(Err(StoreFailure::Closed))
+        })
+    }
+
+    /// Folds the log anew into a view that has [parked](View::parked) events, now that what they failed at is mended, and into those it is folded with.
+    /// Its old rows are read meanwhile; then the new ones take their places, between two batches, and subscribers are told what reads differently.
+    ///
+    /// With nothing parked it answers at once. What it did is stored with the next checkpoint, as everything that views do. A fix that the projection's fingerprint sees needs none of this: the view is rebuilt at the
+    /// next start. This is for one that it does not see: a called function, a setting.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+    ///
+    /// use cqrs_core::{Retried, prelude::*};
+    ///
+    /// #[event]
+    /// pub struct Paid { pub customer: String, pub cents: i64, pub currency: String }
+    ///
+    /// static YEN: AtomicI64 = AtomicI64::new(0);
+    ///
+    /// fn in_euros(cents: i64, currency: &str) -> i64 {
+    ///     match (currency, YEN.load(Relaxed)) {
+    ///         ("EUR", _) => cents,
+    ///         ("JPY", rate) if rate > 0 => cents / rate,
+    ///         _ => panic!("no rate for {currency}"),
+    ///     }
+    /// }
+    ///
+    /// #[projection(from = Paid, group_by = customer, on_fault = park)]
+    /// pub struct Revenue {
+    ///     pub customer: String,
+    ///     #[sum(in_euros(cents, currency))]
+    ///     pub cents: i64,
+    /// }
+    ///
+    /// let engine = Engine::in_memory().view::<Revenue>().start()?;
+    /// let paid = |cents, currency: &str| Paid { customer: "ann".into(), cents, currency: currency.into() };
+    /// engine.append_all([paid(500, "EUR"), paid(16_000, "JPY"), paid(100, "EUR")]).wait()?;
+    /// let view = engine.view::<Revenue>();
+    /// assert_eq!(view.get("ann")?.unwrap().cents, 600);
+    /// assert_eq!(view.parked()?[0].position, 2);
+    ///
+    /// YEN.store(160, Relaxed);
+    /// assert_eq!(engine.retry_parked::<Revenue>().wait()?, Retried { folded: 1, still_parked: 0 });
+    /// assert_eq!(view.get("ann")?.unwrap().cents, 700);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RetryError`]; nothing has changed then.
+    pub fn retry_parked<P: Projection>(&self) -> Wait<Result<Retried, RetryError>> {
+        let core = self.core().clone();
+        Wait::new(async move {
+            let view = core.number(std::any::TypeId::of::<P>(), P::RUST_NAME)?;
+            if core.rows::<P>(&core.published.load(), view)?.parked.is_empty() {
+                return Ok(Retried::default());
+            }
+            retry::retry(&core, view).await
         })
     }
 

@@ -11,9 +11,10 @@ use super::abreast::fold_on;
 use super::batch::{Acknowledge, Batch};
 use super::checkpoint::Saver;
 use super::replay::{Halt, checksum, fold, replay, stop_all};
+use super::retry::{Retried, Retry, refuse};
 use super::shared::{Core, Published, Shown};
 use super::slot::Slot;
-use crate::error::{ChangesError, StoreFailure};
+use crate::error::{ChangesError, RetryError, StoreFailure};
 use crate::projection::FoldError;
 use crate::store::{Head, LogReader};
 use crate::sync::{ReplyTo, lock};
@@ -23,6 +24,8 @@ use crate::table::said;
 pub(crate) enum Control {
     /// Views that were rebuilt take their places.
     Join(Vec<Slot>),
+    /// Views whose parked events were tried again take the places of those that are there.
+    Retried(Retry, ReplyTo<Result<Retried, RetryError>>),
     Checkpoint(ReplyTo<Result<(), StoreFailure>>),
 }
 
@@ -175,6 +178,10 @@ impl Pipeline {
     fn obey(&mut self, control: Control) {
         match control {
             Control::Join(slots) => self.join(slots),
+            Control::Retried(retry, reply) => {
+                let replaced = self.replace(retry);
+                reply.send(replaced);
+            }
             Control::Checkpoint(reply) => match &mut self.saver {
                 Some(saver) => saver.ask(reply),
                 None if self.core.read_only => reply.send(Err(crate::store::StoreError::ReadOnly.into())),
@@ -197,18 +204,12 @@ impl Pipeline {
             }
             let Some(view) = &mut slot.view else { continue };
             view.go_live();
-            view.save_all();
-            self.shown[number] = Shown::Live(view.shown());
-            if let Some(saver) = &mut self.saver {
-                saver.rebuilt(number);
-            }
-            self.core.measure(number, &slot);
             tracing::info!(
                 view = self.core.catalog.views[number].name(),
                 position = to,
                 "the view is rebuilt"
             );
-            self.slots[number] = slot;
+            self.seat(number, slot);
             joined.push(number);
         }
         // What they read may have stopped meanwhile.
@@ -216,6 +217,52 @@ impl Pipeline {
             cluster.spread(&mut self.slots);
         }
         self.publish(&joined);
+    }
+
+    /// Gives a view that was folded anew its place: everything of it is to be saved.
+    fn seat(&mut self, number: usize, mut slot: Slot) {
+        let Some(view) = &mut slot.view else { return };
+        view.save_all();
+        self.shown[number] = Shown::Live(view.shown());
+        if let Some(saver) = &mut self.saver {
+            saver.rebuilt(number);
+        }
+        self.core.measure(number, &slot);
+        self.slots[number] = slot;
+    }
+
+    /// Puts views that were folded anew in the places of live ones. On an error, everything is as it was.
+    fn replace(&mut self, mut retry: Retry) -> Result<Retried, RetryError> {
+        let to = self.head.position;
+        let caught_up = replay(&mut *self.reader, &self.core.catalog, &mut retry.slots, to, &mut |_| true);
+        refuse(caught_up, &retry.slots)?;
+        if let Some(fault) = &self.slots[retry.view].fault {
+            return Err(RetryError::Faulted((**fault).clone()));
+        }
+        let mut retried = Retried::default();
+        for (number, mut slot) in retry.slots.into_iter().enumerate() {
+            // One that has stopped meanwhile stays as it is.
+            let live = self.slots[number].view.as_ref().filter(|_| self.slots[number].folds());
+            let (Some(view), Some(live)) = (&mut slot.view, live) else { continue };
+            view.go_live();
+            view.succeed(live.shown());
+            if number == retry.view {
+                let now = view.parked();
+                let is_parked = |position: u64| now.binary_search_by_key(&position, |it| it.position).is_ok();
+                retried.folded = live.parked().iter().filter(|it| !is_parked(it.position)).count();
+                retried.still_parked = now.len();
+            }
+            self.seat(number, slot);
+        }
+        tracing::info!(
+            view = self.core.catalog.views[retry.view].name(),
+            folded = retried.folded,
+            still_parked = retried.still_parked,
+            "the view's parked events were tried again"
+        );
+        self.core.exchanged.fetch_add(1, Ordering::SeqCst);
+        self.publish(&[]);
+        Ok(retried)
     }
 
     /// Shows all views as they stand now, and tells their subscribers; those of `joined` begin here.

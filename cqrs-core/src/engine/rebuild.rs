@@ -15,7 +15,7 @@ use crate::store::LogReader;
 use crate::table::said;
 
 /// How many events the live fold catches the views up with when they join it.
-const LAST_STRETCH: u64 = 8192;
+pub(super) const LAST_STRETCH: u64 = 8192;
 
 /// Folds the log into every view of `slots`, all in one pass, with a thread for each reader, and hands them to the live fold.
 pub(crate) fn rebuild(

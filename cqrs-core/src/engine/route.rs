@@ -128,12 +128,14 @@ impl<E: Event> TypedRoute<E> {
             while start < decoded.events.len() && slot.folds() {
                 let wanted = reader.wants[decoded.types[start]];
                 let same = decoded.types[start..].iter().take_while(|ty| reader.wants[**ty] == wanted);
-                let end = start + same.count();
+                let mut end = start + same.count();
                 if wanted {
                     let run = &decoded.events[start..end];
                     if let Some(Err((done, error))) = slot.view_mut().map(|view| (reader.fold)(view, run)) {
                         let event = E::TYPES[decoded.types[start + done]].name;
-                        slot.fault(run[done].meta.position, event, error);
+                        slot.fail(run[done].meta.position, event, error);
+                        // Where it was parked, the view goes on behind it.
+                        end = start + done + 1;
                     }
                 }
                 start = end;
@@ -232,7 +234,7 @@ impl<E: Event> Route for TypedRoute<E> {
                         let slot = &mut slots[reader.view];
                         if slot.folds() && slot.at.position < stored.position {
                             let error = FoldError { column: "", reason: error.reason.clone() };
-                            slot.fault(stored.position, E::TYPES[type_index].name, error);
+                            slot.fail(stored.position, E::TYPES[type_index].name, error);
                         }
                     }
                     for cluster in &self.clusters {

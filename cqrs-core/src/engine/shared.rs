@@ -59,14 +59,18 @@ pub(crate) struct Core {
     pub(crate) timer: Timer,
     pub(crate) vitals: Vec<Vitals>,
     pub(crate) lent: Mutex<Vec<Weak<LentReader>>>,
+    /// The units of views whose parked events are being retried.
+    pub(crate) retrying: Mutex<Vec<usize>>,
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
     pub(crate) broken: Mutex<Option<String>>,
     /// Whether the background work is to stop: the engine closes.
     pub(crate) stop: AtomicBool,
     /// How many decisions are being made.
     pub(crate) deciding: Decisions,
+    /// How often views that are read were exchanged for ones that were folded anew: no event says so.
+    pub(crate) exchanged: AtomicU64,
     /// By which notes are looked up; made when it is first needed.
-    notes: Arc<LentReader>,
+    notes: Mutex<Option<Arc<LentReader>>>,
     controls: Mutex<VecDeque<Control>>,
     nudge: SyncSender<Message>,
 }
@@ -77,6 +81,7 @@ pub(crate) struct Vitals {
     pub(crate) position: AtomicU64,
     pub(crate) rows: AtomicU64,
     pub(crate) late: AtomicU64,
+    pub(crate) parked: AtomicUsize,
     pub(crate) memory: AtomicUsize,
     pub(crate) checkpoint: Mutex<Option<(u64, Instant)>>,
 }
@@ -106,11 +111,13 @@ impl Core {
             appended: Signal::default(),
             timer: Timer::default(),
             lent: Mutex::default(),
+            retrying: Mutex::default(),
             checkpoint_failure: Mutex::default(),
             broken: Mutex::default(),
             stop: AtomicBool::new(false),
             deciding: Decisions::new(0),
-            notes: Arc::default(),
+            exchanged: AtomicU64::new(0),
+            notes: Mutex::default(),
             controls: Mutex::default(),
             nudge,
         }
@@ -131,6 +138,18 @@ impl Core {
         Ok(store.reader()?.sources()?.get(source).copied())
     }
 
+    /// Lends a reader of the log; `None` once the engine is closed.
+    pub(crate) fn lend(&self) -> Result<Option<Arc<LentReader>>, StoreError> {
+        // Held until the reader is lent: closing takes the store first, and then what is lent.
+        let store = lock(&self.store);
+        let Some(store) = store.as_ref() else { return Ok(None) };
+        let reader = Arc::new(Mutex::new(Some(store.reader()?)));
+        let mut lent = lock(&self.lent);
+        lent.retain(|reader| reader.strong_count() > 0);
+        lent.push(Arc::downgrade(&reader));
+        Ok(Some(reader))
+    }
+
     /// Whether readers see everything up to a position, or never will.
     pub(crate) fn is_shown(&self, position: u64) -> bool {
         let published = self.published.load();
@@ -139,18 +158,16 @@ impl Core {
 
     /// The receipt that is kept under a note.
     pub(crate) fn receipt_of(&self, note: &str) -> Result<Option<Receipt>, Refusal> {
-        // Held until the reader is lent: closing takes the store first, and then what is lent.
-        let store = lock(&self.store);
-        let store = store.as_ref().ok_or(Refusal::Closed)?;
-        let mut reader = lock(&self.notes);
-        let found = (|| {
-            if reader.is_none() {
-                *reader = Some(store.reader()?);
-                lock(&self.lent).push(Arc::downgrade(&self.notes));
-            }
-            reader.as_mut().map_or(Ok(None), |reader| kept_receipt(&mut **reader, self.store_id, note))
-        })();
-        found.map_err(|error: StoreError| Refusal::Store(Arc::new(error)))
+        let failed = |error: StoreError| Refusal::Store(Arc::new(error));
+        let mut notes = lock(&self.notes);
+        if notes.is_none() {
+            *notes = self.lend().map_err(failed)?;
+        }
+        let lent = notes.clone().ok_or(Refusal::Closed)?;
+        drop(notes);
+        let mut reader = lock(&lent);
+        let reader = reader.as_mut().ok_or(Refusal::Closed)?;
+        kept_receipt(&mut **reader, self.store_id, note).map_err(failed)
     }
 
     /// Asks something of the fold, between two batches.
@@ -241,6 +258,7 @@ impl Core {
                 lag: head.saturating_sub(position),
                 rows: vitals.rows.load(Ordering::Relaxed),
                 late: vitals.late.load(Ordering::Relaxed),
+                parked: vitals.parked.load(Ordering::Relaxed),
                 memory: vitals.memory.load(Ordering::Relaxed),
                 checkpoint: lock(&vitals.checkpoint)
                     .map(|(position, at)| CheckpointHealth { position, age: at.elapsed() }),

@@ -15,7 +15,7 @@ use crate::event::Meta;
 use crate::projection::{Fault, FoldError, JoinSet, Projection, Reads, SignOf, Source};
 use crate::sql::SqlValue;
 use crate::store::{Head, Part, RowImages, SqlColumn};
-use crate::table::{Clock, Folder, Rows, Turn, said};
+use crate::table::{Clock, Folder, Parked, Rows, Turn, said};
 
 /// Rows of a view, with their type forgotten: an `Rows<P>`.
 pub(crate) type AnyRows = Arc<dyn Any + Send + Sync>;
@@ -99,6 +99,10 @@ pub(crate) trait AnyView: Send {
     fn len(&self) -> usize;
     /// How often an event came too late.
     fn late(&self) -> u64;
+    /// The events that readers see as parked.
+    fn parked(&self) -> &[Parked];
+    /// Sets an event aside that could not be folded; the error comes back where the view is to stop.
+    fn park(&mut self, position: u64, event: &str, error: FoldError) -> Result<(), FoldError>;
     fn memory(&self) -> usize;
     /// Adds a row out of a checkpoint; whether it is one.
     fn restore(&mut self, id: u64, key: &[u8], state: &[u8]) -> bool;
@@ -114,6 +118,8 @@ pub(crate) trait AnyView: Send {
     fn deliver(&mut self, position: u64, wake: &mut Vec<Waker>);
     /// Gives the rows to subscribers who came while there were none to see.
     fn welcome(&mut self, position: u64, wake: &mut Vec<Waker>);
+    /// Takes the place of other rows, an `Rows<P>`, that were read until now: the next [`deliver`](Self::deliver) tells how these differ.
+    fn succeed(&mut self, others: AnyRows);
     /// Forgets what the store has: every row is to be saved, a stretch at a time.
     fn save_all(&mut self);
     /// What is to be saved next: at most about `stretch` of those that were never saved.
@@ -162,6 +168,10 @@ pub(crate) struct ViewRows<P: Projection> {
     saved_elements: u32,
     /// The clock that the store has; `None` if that is not known.
     saved_clock: Option<Clock>,
+    /// How many parked events the store has.
+    saved_parked: usize,
+    /// What readers saw instead of these rows, until subscribers are told.
+    others: Option<Arc<Rows<P>>>,
     feed: Arc<Feed<P>>,
 }
 
@@ -238,6 +248,8 @@ impl<P: Projection> ViewRows<P> {
             dirty_elements: Dirty::default(),
             saved_elements: 0,
             saved_clock: Some(Clock::default()),
+            saved_parked: 0,
+            others: None,
             feed,
         }
     }
@@ -289,6 +301,9 @@ impl<P: Projection> ViewRows<P> {
     }
 
     fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
+        if let Some(others) = &self.others {
+            return backlog.extend(self.rows.front().differences(others), position);
+        }
         let (front, back) = (self.rows.front(), self.rows.back().filter(|_| self.flipped));
         let changed = back.iter().flat_map(|back| front.changes(back, self.rows.lag()));
         backlog.extend(changed, position)
@@ -351,6 +366,17 @@ impl<P: Projection> AnyView for ViewRows<P> {
         self.rows.front().clock.late
     }
 
+    fn parked(&self) -> &[Parked] {
+        &self.rows.front().parked
+    }
+
+    fn park(&mut self, position: u64, event: &str, error: FoldError) -> Result<(), FoldError> {
+        if !P::PARKS {
+            return Err(error);
+        }
+        self.writable().1.park(position, event, error)
+    }
+
     fn memory(&self) -> usize {
         let back = self.rows.back().map_or(0, |back| back.memory());
         self.rows.front().memory() + back + self.folder.memory()
@@ -371,6 +397,10 @@ impl<P: Projection> AnyView for ViewRows<P> {
             Some((Part::View, 0)) if key.is_empty() => {
                 self.saved_clock = Clock::read(state);
                 self.saved_clock.map(|clock| rows.clock = clock).is_some()
+            }
+            Some((Part::Parked, number)) if P::PARKS && number as usize == rows.parked.len() => {
+                self.saved_parked = rows.parked.len() + 1;
+                Parked::read(key, state).map(|parked| rows.parked.push(parked)).is_some()
             }
             _ => false,
         }
@@ -404,7 +434,8 @@ impl<P: Projection> AnyView for ViewRows<P> {
         let (front, back) = (self.rows.front(), self.rows.back()?);
         // They stay with the copy: it is by them that the other catches up.
         let elements = back.elements.touched();
-        if touched.is_empty() && elements.is_empty() && front.clock == back.clock {
+        let parked = front.parked.len() != back.parked.len();
+        if touched.is_empty() && elements.is_empty() && front.clock == back.clock && !parked {
             return None;
         }
         self.dirty.add(&touched);
@@ -432,6 +463,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
             }));
         }
         self.flipped = false;
+        self.others = None;
     }
 
     fn welcome(&mut self, position: u64, wake: &mut Vec<Waker>) {
@@ -440,8 +472,13 @@ impl<P: Projection> AnyView for ViewRows<P> {
         }
     }
 
+    fn succeed(&mut self, others: AnyRows) {
+        self.others = others.downcast().ok();
+    }
+
     fn save_all(&mut self) {
         (self.saved, self.saved_elements, self.saved_clock) = (0, 0, Some(Clock::default()));
+        self.saved_parked = 0;
     }
 
     fn images(&mut self, stretch: usize) -> Images {
@@ -453,9 +490,11 @@ impl<P: Projection> AnyView for ViewRows<P> {
             Stretch::take(&mut self.dirty_elements, &mut self.saved_elements, element_end, left);
         let clock = (self.saved_clock != Some(rows.clock)).then_some(rows.clock);
         self.saved_clock = Some(rows.clock);
+        let parked = self.saved_parked..rows.parked.len();
+        self.saved_parked = parked.end;
         let complete = self.saved >= row_end && self.saved_elements >= element_end;
 
-        let room = next.len() + next_elements.len() + usize::from(clock.is_some());
+        let room = next.len() + next_elements.len() + usize::from(clock.is_some()) + parked.len();
         let mut changed = RowImages::with_capacity(room, P::COLUMNS.len());
         let mut gone = Vec::new();
         for row in next.dirty.iter().copied().filter(|row| !rows.keys().has(*row)) {
@@ -479,6 +518,10 @@ impl<P: Projection> AnyView for ViewRows<P> {
         }
         if let Some(clock) = clock {
             changed.push(Part::View.id(0), false, &[], |out| clock.write(out), hidden);
+        }
+        for number in parked {
+            let event = &rows.parked[number];
+            changed.push(Part::Parked.id(number as u32), false, &event.key(), |out| event.write(out), hidden);
         }
         Images { gone, changed, complete }
     }
@@ -513,6 +556,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
             match Part::of(*id) {
                 Some((Part::Rows, row)) => self.dirty.add(&[row]),
                 Some((Part::Elements, number)) => self.dirty_elements.add(&[number]),
+                Some((Part::Parked, number)) => self.saved_parked = self.saved_parked.min(number as usize),
                 _ => self.saved_clock = None,
             }
         }
@@ -563,6 +607,24 @@ impl Slot {
 
     pub(crate) fn view_mut(&mut self) -> Option<&mut dyn Any> {
         self.view.as_mut().map(|view| view.as_any())
+    }
+
+    /// An event could not be folded: it is parked, or stops the view.
+    pub(crate) fn fail(&mut self, position: u64, event: &str, error: FoldError) {
+        let Some(view) = &mut self.view else { return };
+        let (column, reason) = (error.column, error.reason.clone());
+        match view.park(position, event, error) {
+            Ok(()) => {
+                tracing::warn!(
+                    view = self.rust_name,
+                    position,
+                    event,
+                    column,
+                    "an event is parked, and the view goes on: {reason}"
+                );
+            }
+            Err(error) => self.fault(position, event, error),
+        }
     }
 
     pub(crate) fn fault(&mut self, position: u64, event: &str, error: FoldError) {

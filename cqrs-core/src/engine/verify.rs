@@ -15,6 +15,7 @@ use crate::store::{
     Checked, Checkpoints, Head, LogEvent, LogReader, Part, RowImages, SavedRow, SavedView, SqlColumn, Store,
     StoreError, StoredType, TypeCounts, Witness, chain, row_checksum,
 };
+use crate::table::Parked;
 use crate::verify::{Finding, Place, Verified, VerifiedView};
 
 /// More findings than these are only counted.
@@ -358,6 +359,14 @@ impl CheckViews<'_> {
                 of(counts[1]),
                 of(elements)
             ));
+        } else if let Some(made) = anew
+            .map(|anew| anew.view.parked().len())
+            .filter(|made| *made as u64 != counts[Part::Parked as usize])
+        {
+            told.push(format!(
+                "it has {} parked events, and a fold of the log from its beginning parks {made}",
+                counts[Part::Parked as usize]
+            ));
         } else if anew.is_some_and(|anew| counts[Part::View as usize] == 0 && !anew.view.knows(None)) {
             told.push(format!("{} is missing", Part::name(Part::View.id(0))));
         }
@@ -415,6 +424,11 @@ impl Anew<'_> {
                 count.map(u64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice) == Some(stored.state)
             }
             Part::View => number == 0 && self.view.knows(Some(stored.state)),
+            Part::Parked => {
+                let here = self.view.parked().get(number as usize);
+                here.zip(Parked::read(stored.key, stored.state))
+                    .is_some_and(|(here, stored)| here.is(&stored))
+            }
         };
         (!same).then_some(
             "a fold of the log from its beginning makes another; unless the projection calls a function that has changed since (raise its \
@@ -504,7 +518,7 @@ impl Alike {
 }
 
 /// Why a fold of the log came to no end.
-fn said(halt: Halt) -> String {
+pub(super) fn said(halt: Halt) -> String {
     match halt {
         Halt::Stopped => "it was stopped".into(),
         Halt::Store(error) => error.to_string(),

@@ -320,7 +320,8 @@ impl Writer {
         }
         let head = self.head.position + accepted.events.len() as u64;
         if let Some(boundary) = &decision.boundary
-            && !self.account.holds(boundary, head)
+            && !(boundary.exchanged == self.core.exchanged.load(Ordering::SeqCst)
+                && self.account.holds(boundary, head))
         {
             return Verdict::Refuse(Refusal::Conflict);
         }

@@ -390,12 +390,12 @@ struct RowImage {
 /// One row of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SavedRow<'a> {
-    /// `part << 32 | number`. Part 0 is the view's rows. Parts 1 and 2 are the elements of their columns, and what it knows beside its rows:
-    /// never shown, and nothing for SQL to see. The number of a row that went is given to a later one.
+    /// `part << 32 | number`. Part 0 is the view's rows. Parts 1 to 3 are the elements of their columns, what it knows beside its rows, and the
+    /// events it has parked: never shown, and nothing for SQL to see. The number of a row that went is given to a later one.
     pub id: u64,
     /// The canonical bytes of its key.
     pub key: &'a [u8],
-    /// The exact state of its columns; of an element, its count.
+    /// The exact state of its columns; of an element, its count; of a parked event, why it is.
     pub state: &'a [u8],
     /// Whether readers see it (`having`).
     pub shown: bool,
@@ -435,10 +435,12 @@ pub(crate) enum Part {
     Elements,
     /// What the view knows beside its rows: one row, of number 0.
     View,
+    /// The events that it has parked, in the order of the log.
+    Parked,
 }
 
 impl Part {
-    pub(crate) const COUNT: usize = 3;
+    pub(crate) const COUNT: usize = 4;
 
     pub(crate) const fn id(self, number: u32) -> u64 {
         (self as u64) << 32 | number as u64
@@ -450,6 +452,7 @@ impl Part {
             0 => Self::Rows,
             1 => Self::Elements,
             2 => Self::View,
+            3 => Self::Parked,
             _ => return None,
         };
         Some((part, id as u32))
@@ -460,6 +463,7 @@ impl Part {
         match Self::of(id) {
             Some((Self::Rows, number)) => format!("row {number}"),
             Some((Self::Elements, number)) => format!("element {number}"),
+            Some((Self::Parked, number)) => format!("parked event {number}"),
             Some((Self::View, 0)) => "the state beside its rows".into(),
             _ => format!("what has the id {id}"),
         }

@@ -8,6 +8,7 @@ mod fold;
 mod index;
 mod keys;
 mod ordered;
+mod parked;
 mod rows;
 mod sink;
 mod touches;
@@ -20,6 +21,7 @@ pub use clock::Clock;
 pub use elements::{Cell, Cells, Elements, Shown, ShownCells};
 use fold::AHEAD;
 pub(crate) use fold::Folder;
+pub use parked::Parked;
 pub(crate) use rows::Rows;
 pub use sink::Sink;
 pub(crate) use sink::Turn;
@@ -89,7 +91,7 @@ impl<P: Projection> Table<P> {
     ///
     /// # Errors
     ///
-    /// The fold's fault. The event has changed nothing then.
+    /// The fold's fault. The event has changed nothing then. A projection that parks has no fault: the event is in [`parked`](Self::parked).
     pub fn apply<E: Event>(&mut self, event: &E) -> Result<(), Fault>
     where
         P: Reads<E> + Projection<Joins = ()>,
@@ -132,12 +134,12 @@ impl<P: Projection> Table<P> {
         P: Reads<E> + Projection<Joins = ()>,
     {
         self.position = run.last().map_or(self.position, |last| last.meta.position);
-        let folded = self.fold(run);
-        self.forget_touched();
-        folded.map_err(|(done, error)| {
+        let folded = self.fold(run, |_| {
             let names: Vec<_> = E::TYPES.iter().map(|ty| ty.name).collect();
-            Fault::new(P::RUST_NAME, run[done].meta.position, &names.join("` or `"), error)
-        })
+            names.join("` or `")
+        });
+        self.forget_touched();
+        folded
     }
 
     fn apply_all_at<'e, E: Event>(
@@ -169,21 +171,30 @@ impl<P: Projection> Table<P> {
             if self.position == before {
                 return Ok(());
             }
-            self.fold(&run).map_err(|(done, error)| {
-                Fault::new(
-                    P::RUST_NAME,
-                    run[done].meta.position,
-                    E::TYPES[types.get(done).copied().unwrap_or(0)].name,
-                    error,
-                )
-            })?;
+            self.fold(&run, |at| E::TYPES[types.get(at).copied().unwrap_or(0)].name.to_owned())?;
             self.forget_touched();
             run.clear();
             types.clear();
         }
     }
 
-    fn fold<E: Event>(&mut self, run: &[Recorded<'_, E>]) -> Result<(), (usize, FoldError)>
+    /// Folds a run; what faults is parked, where the projection says so. `name` is what an event of the run is stored as.
+    fn fold<E: Event>(&mut self, run: &[Recorded<'_, E>], name: impl Fn(usize) -> String) -> Result<(), Fault>
+    where
+        P: Reads<E> + Projection<Joins = ()>,
+    {
+        let mut start = 0;
+        while let Err((done, error)) = self.fold_some(&run[start..]) {
+            let (position, event) = (run[start + done].meta.position, name(start + done));
+            let parked = self.rows.park(position, &event, error);
+            parked.map_err(|error| Fault::new(P::RUST_NAME, position, &event, error))?;
+            start += done + 1;
+        }
+        Ok(())
+    }
+
+    /// Folds a run up to an event that faults; with the error comes how many were folded before it.
+    fn fold_some<E: Event>(&mut self, run: &[Recorded<'_, E>]) -> Result<(), (usize, FoldError)>
     where
         P: Reads<E> + Projection<Joins = ()>,
     {
@@ -268,6 +279,12 @@ impl<P: Projection> Table<P> {
     #[must_use]
     pub fn late(&self) -> u64 {
         self.rows.clock.late
+    }
+
+    /// The events that were parked (`on_fault = park`), in order.
+    #[must_use]
+    pub fn parked(&self) -> &[Parked] {
+        &self.rows.parked
     }
 
     /// How many rows there are, those that `having` hides included.

@@ -8,10 +8,11 @@ use super::elements::{Cells, Elements};
 use super::index::Index;
 use super::keys::{Keys, Place, Probe};
 use super::ordered::Ordered;
+use super::parked::{MOST_PARKED, Parked};
 use super::window::Schedule;
 use crate::aggregate::State;
 use crate::key::{Key, PrefixOf};
-use crate::projection::Projection;
+use crate::projection::{FoldError, Projection};
 
 /// The rows of one view at one position. Cloning copies them all.
 pub(crate) struct Rows<P: Projection> {
@@ -20,6 +21,8 @@ pub(crate) struct Rows<P: Projection> {
     ordered: OnceLock<Ordered>,
     pub(crate) elements: Elements,
     pub(crate) clock: Clock,
+    /// What was parked, in the order of the log. It only grows.
+    pub(crate) parked: Vec<Parked>,
     /// When rows close or go; made when it is first asked for.
     pub(super) schedule: Option<Schedule>,
     /// One for each of the projection's indexes.
@@ -42,6 +45,7 @@ impl<P: Projection> Clone for Rows<P> {
             ordered: self.ordered.clone(),
             elements: self.elements.clone(),
             clock: self.clock,
+            parked: self.parked.clone(),
             schedule: self.schedule.clone(),
             indexes: self.indexes.clone(),
         }
@@ -55,6 +59,7 @@ impl<P: Projection> Default for Rows<P> {
             ordered: OnceLock::new(),
             elements: Elements::default(),
             clock: Clock::default(),
+            parked: Vec::new(),
             schedule: None,
             indexes: vec![OnceLock::new(); P::INDEXES],
         }
@@ -229,9 +234,38 @@ impl<P: Projection> Rows<P> {
         self.keys.set_removals(newer.keys.removals());
         self.elements.catch_up(&newer.elements);
         self.clock = newer.clock;
+        let known = self.parked.len();
+        self.parked.extend_from_slice(&newer.parked[known..]);
         if self.schedule.is_some() {
             touched.iter().filter(|row| newer.keys.has(**row)).for_each(|row| self.schedule_row(*row));
         }
+    }
+
+    /// Sets an event aside that could not be folded. The error comes back where the projection does not park, and where too many are parked.
+    pub(crate) fn park(&mut self, position: u64, event: &str, error: FoldError) -> Result<(), FoldError> {
+        if !P::PARKS {
+            return Err(error);
+        }
+        if self.parked.len() >= MOST_PARKED {
+            let reason = format!(
+                "{MOST_PARKED} events are parked, and this is one too many, so the view stops: {}",
+                error.reason
+            );
+            return Err(FoldError { reason, ..error });
+        }
+        self.parked.push(Parked::new(position, event, error));
+        Ok(())
+    }
+
+    /// How the rows of another fold of the log differ from `before`: each key of both, before and after, as readers get it.
+    pub(crate) fn differences<'r>(
+        &'r self,
+        before: &'r Self,
+    ) -> impl Iterator<Item = (Option<P>, Option<P>)> + 'r {
+        let here = move |row| self.find(before.keys.key(row)).and_then(|row| self.show(row));
+        let were = before.keys.rows(0).map(move |row| (before.show(row), here(row)));
+        let is_new = move |row: &u32| before.find(self.keys.key(*row)).is_none();
+        were.chain(self.keys.rows(0).filter(is_new).map(move |row| (None, self.show(row))))
     }
 
     /// What changed of each key from `before`, which differs from these rows in the `touched` ones only: the row before and after, as readers
@@ -266,6 +300,7 @@ impl<P: Projection> Rows<P> {
         self.keys.memory()
             + self.ordered.get().map_or(0, Ordered::memory)
             + self.elements.memory()
+            + self.parked.capacity() * size_of::<Parked>()
             + self.indexes.iter().filter_map(OnceLock::get).map(Index::memory).sum::<usize>()
     }
 }

@@ -307,6 +307,11 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             });
         }
     });
+    let parks = model.parks.map(|_| {
+        quote!(
+            const PARKS: bool = true;
+        )
+    });
     let merge = merge(model);
     let row = row(model, errors);
     let having = model.having.as_ref().map(|having| {
@@ -341,6 +346,7 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             type Joins = (#(#joins,)*);
             type Lookups<__A: __cqrs::Access> = #lookups;
             const SINGLE: bool = #single;
+            #parks
             #window
             #indexes
             #merge
@@ -698,6 +704,9 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
             window.shape, window.lateness, window.max_ahead, window.keep, window.emit_final, window.unit
         ));
     }
+    if model.parks.is_some() {
+        words.push_str("; on fault park");
+    }
     let version = model.version;
     quote! {{
         let hash: u128 = 1;
@@ -883,6 +892,9 @@ fn questions(model: &Projection<'_>) -> TokenStream {
     }
     if let Some(join) = model.joins.first() {
         ask(join.name.span(), "looks_up");
+    }
+    if let Some(park) = model.parks {
+        ask(park, "parks");
     }
     for event in model.sources.iter().flat_map(|source| &source.events) {
         match event.action {

@@ -257,6 +257,43 @@ fn checkpoints_that_fail_at_random_lose_nothing() {
 }
 
 #[test]
+fn what_is_parked_and_retried_survives_checkpoints_that_fail() {
+    let store = Unruly::default();
+    let start = || {
+        let often = Duration::from_millis(1);
+        let engine = store.engine().view::<Sets>().view::<Has>().checkpoint_every(often, 50).start().unwrap();
+        engine.wait_ready().wait().unwrap();
+        engine
+    };
+    let parked = |engine: &Engine| {
+        let parked = engine.view::<Sets>().parked().unwrap();
+        parked.iter().map(|parked| parked.position).collect::<Vec<_>>()
+    };
+    let mut expected = Vec::new();
+    for round in 0..10 {
+        let engine = start();
+        assert_eq!(parked(&engine), expected);
+        for n in 0..60 {
+            Unruly::order(&store.orders.refuse_save, (n * 7 + round) % 5 < 2);
+            let receipt =
+                engine.append_all([bought("ann", "hats", 100), bought("ann", "pants", 0)]).wait().unwrap();
+            expected.extend(Some(receipt.first).filter(|first| *first > 1));
+            if n % 25 == 13 {
+                let retried = engine.retry_parked::<Sets>().wait().unwrap();
+                assert_eq!((retried.folded, retried.still_parked), (0, expected.len()));
+            }
+        }
+        assert_eq!(parked(&engine), expected);
+    }
+    Unruly::order(&store.orders.refuse_save, false);
+    start().close().wait().unwrap();
+    let verified = store.engine().view::<Sets>().view::<Has>().verify().unwrap();
+    assert!(verified.is_whole(), "{verified}");
+    assert_eq!(parked(&start()), expected);
+    assert_eq!(start().view::<Sets>().get("hats").unwrap().unwrap().qty, 100);
+}
+
+#[test]
 fn a_slow_checkpoint_does_not_fall_behind_for_ever() {
     let store = Unruly::default();
     Unruly::order(&store.orders.slow_save, true);

@@ -83,6 +83,15 @@ pub(super) struct Tiny {
     qty: i8,
 }
 
+/// Sets aside what would overflow.
+#[projection(from = Bought, group_by = item, on_fault = park)]
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sets {
+    item: String,
+    #[sum(qty as i8)]
+    qty: i8,
+}
+
 /// Reads the enum.
 #[projection(from = Shop { Bought, Returned }, group_by = ())]
 #[derive(Debug, Clone, PartialEq)]

@@ -230,6 +230,67 @@ fn elements_and_a_state_that_no_fold_makes_are_found() {
 }
 
 #[test]
+fn parked_events_are_held_against_a_fold_of_the_log() {
+    everywhere(|place| {
+        let engine = place.engine().view::<Sets>().start().unwrap();
+        engine.append_all([100, 100, 1, 100].map(|qty| bought("ann", "hats", qty))).wait().unwrap();
+        engine.close().wait().unwrap();
+        let verified = place.engine().view::<Sets>().verify().unwrap();
+        assert!(verified.is_whole(), "{verified}");
+        let mut keeper = place.store().checkpoints().unwrap();
+        let witness = keeper.witness().unwrap().unwrap();
+        let mut stored = Vec::new();
+        keeper.rows("sets", &mut |row| stored.push((row.id, row.key.to_vec(), row.state.to_vec()))).unwrap();
+        assert_eq!(stored.iter().map(|row| row.0).collect::<Vec<_>>(), [0, 3 << 32, 3 << 32 | 1]);
+        assert_eq!(stored[2].1, 4_u64.to_be_bytes());
+        let mut view = keeper.views().unwrap().remove(0);
+        let columns = TypedView::<Sets>::default().columns();
+        let mut changed = crate::store::RowImages::default();
+        let nulls = |into: &mut Vec<_>| into.resize(into.len() + columns.len(), crate::sql::SqlValue::Null);
+        // One that no fold parks, and is written as it should be.
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(&stored[2].2);
+        let checksum = changed.push(3 << 32 | 2, false, &5_u64.to_be_bytes(), write, nulls);
+        view.digest = view.digest.wrapping_add(checksum);
+        view.rows += 1;
+        keeper
+            .save(witness, &[ViewCheckpoint { view, columns, reset: false, gone: Vec::new(), changed }])
+            .unwrap();
+        drop(keeper);
+        let verified = place.engine().view::<Sets>().verify().unwrap();
+        let [first, second] = &verified.findings[..] else { panic!("{verified}") };
+        assert!(first.what.contains("parked event 2: a fold of the log from its beginning makes"), "{first}");
+        assert!(
+            second.what.contains("3 parked events, and a fold of the log from its beginning parks 2"),
+            "{second}"
+        );
+    });
+}
+
+#[test]
+fn a_parked_event_that_rots_or_is_gone_has_the_view_rebuilt() {
+    for damage in [
+        "UPDATE \"rows$sets\" SET \"$state\" = x'00' WHERE \"$id\" >> 32 = 3",
+        "DELETE FROM \"rows$sets\" WHERE \"$id\" >> 32 = 3",
+    ] {
+        let place = Place::Folder(tempfile::tempdir().unwrap());
+        let engine = place.engine().view::<Sets>().start().unwrap();
+        engine.append_all([100, 100, 1].map(|qty| bought("ann", "hats", qty))).wait().unwrap();
+        let parked = engine.view::<Sets>().parked().unwrap();
+        assert_eq!(parked.len(), 1);
+        engine.close().wait().unwrap();
+        sql(&place, "views.db", damage);
+        assert!(!place.engine().view::<Sets>().verify().unwrap().is_whole());
+        let engine = place.engine().view::<Sets>().start().unwrap();
+        engine.wait_ready().wait().unwrap();
+        assert_eq!(engine.view::<Sets>().parked().unwrap(), parked);
+        engine.checkpoint().wait().unwrap();
+        engine.close().wait().unwrap();
+        let verified = place.engine().view::<Sets>().verify().unwrap();
+        assert!(verified.is_whole(), "{verified}");
+    }
+}
+
+#[test]
 fn what_sql_shows_is_held_against_the_rows() {
     let sql = At::Sql("owners".into());
     let found = found("views.db", "UPDATE \"rows$owners\" SET qty = 41 WHERE \"$id\" = 4");

@@ -33,7 +33,7 @@ impl Kind {
     pub(super) const fn format(self) -> u32 {
         match self {
             Self::Events => 3,
-            Self::Views => 3,
+            Self::Views => 4,
         }
     }
 
@@ -41,7 +41,7 @@ impl Kind {
     pub(super) const fn oldest_format(self) -> u32 {
         match self {
             Self::Events => 1,
-            Self::Views => 3,
+            Self::Views => 4,
         }
     }
 

@@ -333,9 +333,9 @@ fn a_file_that_was_torn_while_its_write_ahead_log_was_folded_is_made_good() {
 fn unreadable_views_are_set_aside() {
     let spoil: [fn(&Path); 7] = [
         |views| fs::write(views, b"garbage").expect("written"),
-        |views| plain(views).execute_batch("PRAGMA user_version = 4").expect("marked"),
-        // Of the version before, whose tables were others.
-        |views| plain(views).execute_batch("PRAGMA user_version = 2").expect("marked"),
+        |views| plain(views).execute_batch("PRAGMA user_version = 5").expect("marked"),
+        // Of the version before, whose parts were others.
+        |views| plain(views).execute_batch("PRAGMA user_version = 3").expect("marked"),
         |views| plain(views).execute_batch("PRAGMA application_id = 7").expect("marked"),
         |views| {
             // SQLite takes this mark for that of a file which it must not write.

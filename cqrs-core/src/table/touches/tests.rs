@@ -131,7 +131,8 @@ where
     for event in events.iter().filter(|event| P::wants(event.type_index())) {
         let found = found::<P>(event);
         let before = keys(&table);
-        let folded = table.fold(&[Recorded { meta: Meta::default(), event: event.borrowed() }]);
+        let folded =
+            table.fold(&[Recorded { meta: Meta::default(), event: event.borrowed() }], |_| String::new());
         let rows = table.folder.take_touched();
         table.rows.elements.forget_touched();
         let after = keys(&table);
