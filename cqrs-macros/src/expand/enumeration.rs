@@ -41,7 +41,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                 name: &variant.ident,
                 twin: Twin::new(format_ident!("{name}{}Ref", variant.ident), fields, rename_all, &item.attrs, errors),
                 encoder: format_ident!("__{}Fields", variant.ident),
-                older: Older::new(&options, variant.ident.clone(), &quote!(__Enum)),
+                older: Older::new(&options, &variant.ident, &format_ident!("__Enum")),
                 options,
             }),
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {

@@ -34,7 +34,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     if let Some(path) = options.upcast.as_ref().filter(|path| path.is_ident(name)) {
         errors.at(path, "a type does not upcast from itself: name the type that the version before is read as");
     }
-    let older = Older::new(&options, format_ident!("{name}"), &quote!(#name));
+    let older = Older::new(&options, name, name);
     let (asked, upcasts) = (older.as_ref().map(|older| &older.asked), older.as_ref().map(Older::upcasts));
     let standing = if options.retired { quote!(Retired) } else { quote!(Current) };
     let (definition, twin_name, generics) = (twin.definition(), &twin.name, twin.generics());
@@ -92,10 +92,12 @@ pub(super) struct Older {
 
 impl Older {
     /// `name` makes its alias one of its own; `event` is the event that it is turned into.
-    pub(super) fn new(options: &EventOptions, name: Ident, event: &TokenStream) -> Option<Self> {
+    pub(super) fn new(options: &EventOptions, name: &Ident, event: &Ident) -> Option<Self> {
         let path = options.upcast.as_ref()?;
         let (span, version) = (path.span(), options.version);
-        let [written, alias] = ["Written", "Older"].map(|word| Ident::new(&format!("__{name}{word}"), span));
+        let [written, alias] = ["Written", "Older"].map(|word| format_ident!("__{name}{word}", span = span));
+        let mut event = event.clone();
+        event.set_span(span);
         let question = quote_spanned!(span=> { __cqrs::is_upcast::<#written, #event>() });
         let gap = format!(
             "version {version} upcasts from version {}: this type's version has to be one above that of the type it upcasts from",

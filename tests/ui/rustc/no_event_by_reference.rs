@@ -7,6 +7,6 @@ pub struct Purchased {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::in_memory().start()?;
     let purchased = Purchased { item: "hats".into() };
-    engine.append_all([purchased].iter().map(NewEvent::of)).wait()?;
+    engine.append(NewEvent::of(&purchased)).wait()?;
     Ok(())
 }

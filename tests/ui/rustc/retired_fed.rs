@@ -8,6 +8,6 @@ pub struct Purchased {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::in_memory().start()?;
     let purchased = Purchased { item: "hats".into() };
-    engine.feed("orders", cqrs_core::stream([(1, purchased)])).wait()?;
+    let _ = engine.feed("orders", cqrs_core::stream([(1, purchased)]));
     Ok(())
 }
