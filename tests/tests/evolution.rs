@@ -121,12 +121,12 @@ macro_rules! today {
 
             #[projection(from = Sale, group_by = item)]
             #[derive(Debug, PartialEq)]
-            pub struct Sold {
-                pub item: String,
+            pub(crate) struct Sold {
+                pub(crate) item: String,
                 #[count]
-                pub sales: u64,
+                pub(crate) sales: u64,
                 #[sum]
-                pub qty: i64,
+                pub(crate) qty: i64,
             }
         }
     };
@@ -141,13 +141,13 @@ macro_rules! sold {
 today!(defaulted, {
     #[event]
     #[derive(Debug, PartialEq)]
-    pub struct Sale {
-        pub item: String,
+    pub(crate) struct Sale {
+        pub(crate) item: String,
         #[serde(default = "one")]
-        pub qty: i32,
-        pub note: Option<String>,
+        pub(crate) qty: i32,
+        pub(crate) note: Option<String>,
         #[serde(default)]
-        pub tags: Vec<String>,
+        pub(crate) tags: Vec<String>,
     }
 
     fn one() -> i32 {
@@ -164,10 +164,10 @@ fn a_field_that_was_added() {
 today!(aliased, {
     #[event]
     #[derive(Debug, PartialEq)]
-    pub struct Sale {
-        pub item: String,
+    pub(crate) struct Sale {
+        pub(crate) item: String,
         #[serde(alias = "amount")]
-        pub qty: i32,
+        pub(crate) qty: i32,
     }
 });
 
@@ -181,10 +181,10 @@ fn a_field_that_has_another_stored_name_from_now_on() {
 today!(renamed, {
     #[event]
     #[derive(Debug, PartialEq)]
-    pub struct Sale {
-        pub item: String,
+    pub(crate) struct Sale {
+        pub(crate) item: String,
         #[serde(rename = "amount")]
-        pub qty: i32,
+        pub(crate) qty: i32,
     }
 });
 
@@ -198,9 +198,9 @@ fn a_field_that_keeps_its_stored_name() {
 today!(smaller, {
     #[event]
     #[derive(Debug, PartialEq)]
-    pub struct Sale {
-        pub item: String,
-        pub qty: i64,
+    pub(crate) struct Sale {
+        pub(crate) item: String,
+        pub(crate) qty: i64,
     }
 });
 
@@ -213,9 +213,9 @@ fn a_field_that_is_no_more_and_a_number_that_is_wider() {
 today!(of_other_names, {
     #[event(name = "sale", aliases("Sale", "Deal"))]
     #[derive(Debug, PartialEq)]
-    pub struct Sale {
-        pub item: String,
-        pub qty: i32,
+    pub(crate) struct Sale {
+        pub(crate) item: String,
+        pub(crate) qty: i32,
     }
 });
 
@@ -232,26 +232,26 @@ fn a_type_that_has_another_stored_name_from_now_on() {
 today!(upcast, {
     #[event(version = 1)]
     #[derive(Debug, PartialEq)]
-    pub struct SaleV1 {
-        pub customer: String,
-        pub item: String,
+    pub(crate) struct SaleV1 {
+        pub(crate) customer: String,
+        pub(crate) item: String,
     }
 
     #[event(version = 2, upcast = SaleV1)]
     #[derive(Debug, PartialEq)]
-    pub struct SaleV2 {
-        pub customer: String,
-        pub item: String,
-        pub qty: i32,
+    pub(crate) struct SaleV2 {
+        pub(crate) customer: String,
+        pub(crate) item: String,
+        pub(crate) qty: i32,
     }
 
     #[event(version = 3, upcast = SaleV2, aliases("Purchased"))]
     #[derive(Debug, PartialEq)]
-    pub struct Sale {
-        pub customer: String,
-        pub item: String,
-        pub qty: i32,
-        pub cents: u64,
+    pub(crate) struct Sale {
+        pub(crate) customer: String,
+        pub(crate) item: String,
+        pub(crate) qty: i32,
+        pub(crate) cents: u64,
     }
 
     impl From<SaleV1> for SaleV2 {
@@ -269,19 +269,19 @@ today!(upcast, {
 
     #[projection(from = Sale, group_by = customer)]
     #[derive(Debug, PartialEq)]
-    pub struct Spent {
-        pub customer: String,
+    pub(crate) struct Spent {
+        pub(crate) customer: String,
         #[sum]
-        pub cents: u64,
+        pub(crate) cents: u64,
     }
 
     #[projection(from = Spent, group_by = ())]
     #[derive(Debug, PartialEq)]
-    pub struct Turnover {
+    pub(crate) struct Turnover {
         #[sum]
-        pub cents: u64,
+        pub(crate) cents: u64,
         #[max(cents)]
-        pub best: u64,
+        pub(crate) best: u64,
     }
 });
 
@@ -308,17 +308,17 @@ mod first {
     use cqrs_core::prelude::*;
 
     #[event]
-    pub struct Sale {
-        pub customer: String,
-        pub item: String,
+    pub(crate) struct Sale {
+        pub(crate) customer: String,
+        pub(crate) item: String,
     }
 
     #[projection(from = Sale, group_by = item)]
     #[derive(Debug, PartialEq)]
-    pub struct Sold {
-        pub item: String,
+    pub(crate) struct Sold {
+        pub(crate) item: String,
         #[count]
-        pub sales: u64,
+        pub(crate) sales: u64,
     }
 }
 
@@ -326,10 +326,10 @@ mod second {
     use cqrs_core::prelude::*;
 
     #[event(version = 2, upcast = crate::first::Sale)]
-    pub struct Sale {
-        pub customer: String,
-        pub item: String,
-        pub qty: i32,
+    pub(crate) struct Sale {
+        pub(crate) customer: String,
+        pub(crate) item: String,
+        pub(crate) qty: i32,
     }
 
     impl From<crate::first::Sale> for Sale {
@@ -340,12 +340,12 @@ mod second {
 
     #[projection(from = Sale, group_by = item)]
     #[derive(Debug, PartialEq)]
-    pub struct Sold {
-        pub item: String,
+    pub(crate) struct Sold {
+        pub(crate) item: String,
         #[count]
-        pub sales: u64,
+        pub(crate) sales: u64,
         #[sum]
-        pub qty: i64,
+        pub(crate) qty: i64,
     }
 }
 
@@ -446,15 +446,15 @@ mod variants {
     use cqrs_core::prelude::*;
 
     #[event]
-    pub struct AddedV1 {
-        pub item: String,
+    pub(crate) struct AddedV1 {
+        pub(crate) item: String,
     }
 
     #[event(version = 2, upcast = AddedV1)]
-    pub struct AddedV2 {
-        pub item: String,
+    pub(crate) struct AddedV2 {
+        pub(crate) item: String,
         #[serde(rename = "amount")]
-        pub qty: i32,
+        pub(crate) qty: i32,
     }
 
     impl From<AddedV1> for AddedV2 {
@@ -465,7 +465,7 @@ mod variants {
 
     #[event]
     #[derive(Debug, PartialEq)]
-    pub enum Cart {
+    pub(crate) enum Cart {
         #[event(version = 3, upcast = AddedV2)]
         Added { item: String, qty: i32 },
         /// Version 1 was an event of its own, which is what a cart's `Added` is now.
@@ -491,34 +491,34 @@ mod variants {
 
     #[event(retired)]
     #[derive(Debug, PartialEq)]
-    pub struct Returned {
-        pub item: String,
-        pub qty: i32,
+    pub(crate) struct Returned {
+        pub(crate) item: String,
+        pub(crate) qty: i32,
     }
 
     #[projection(from = Cart { Added, Bought, Returned, .. }, group_by = item)]
     #[derive(Debug, PartialEq)]
-    pub struct Wanted {
-        pub item: String,
+    pub(crate) struct Wanted {
+        pub(crate) item: String,
         #[count]
-        pub sales: u64,
+        pub(crate) sales: u64,
         #[sum(Added => qty, Bought => qty, Returned => -qty)]
-        pub qty: i64,
+        pub(crate) qty: i64,
     }
 
     #[projection(from = Cart { Put, .. }, group_by = item)]
     #[derive(Debug, PartialEq)]
-    pub struct Puts {
-        pub item: String,
+    pub(crate) struct Puts {
+        pub(crate) item: String,
         #[count]
-        pub n: u64,
+        pub(crate) n: u64,
     }
 
     #[projection(from = Cart { Other, .. }, group_by = ())]
     #[derive(Debug, PartialEq)]
-    pub struct Others {
+    pub(crate) struct Others {
         #[count]
-        pub n: u64,
+        pub(crate) n: u64,
     }
 }
 
@@ -615,14 +615,14 @@ macro_rules! program {
     ($name:ident, $older:ident { $($field:ident: $ty:ty),* }, $qty:expr) => {
         today!($name, {
             #[event]
-            pub struct $older {
-                $(pub $field: $ty),*
+            pub(crate) struct $older {
+                $(pub(crate) $field: $ty),*
             }
 
             #[event(version = 2, upcast = $older)]
-            pub struct Sale {
-                pub item: String,
-                pub qty: i32,
+            pub(crate) struct Sale {
+                pub(crate) item: String,
+                pub(crate) qty: i32,
             }
 
             impl From<$older> for Sale {

@@ -108,9 +108,8 @@ impl Older {
             type #written = #path;
             type #alias = <#written as __cqrs::Asked<#question>>::Itself;
         };
-        asked.extend(quote_spanned! {span=>
-            const _: () = ::core::assert!(__cqrs::follows(#version, &<#alias as __cqrs::NamedEvent>::SCHEMA), #gap);
-        });
+        let follows = quote!(__cqrs::follows(#version, &<#alias as __cqrs::NamedEvent>::SCHEMA));
+        asked.extend(quote_spanned!(span=> const _: () = ::core::assert!(#follows, #gap);));
         Some(Self { alias, asked, version })
     }
 
