@@ -211,7 +211,9 @@ pub enum Refusal {
         rust: &'static str,
     },
     /// The event is retired: it is still read from the log.
-    #[error("the event type `{name}` is retired, and can no longer be appended: append the event that took its place")]
+    #[error(
+        "the event type `{name}` is retired, and can no longer be appended: append the event that took its place"
+    )]
     Retired {
         /// The stored name.
         name: &'static str,

@@ -8,7 +8,7 @@ use crate::Timestamp;
 use crate::codec::{DecodeError, EncodeError};
 use crate::schema::Schema;
 
-/// A type whose values can be appended to a log and read back: one event type, or an enum of several.
+/// A type whose values can be read from a log, and [appended](Appendable) to it: one event type, or an enum of several.
 ///
 /// Implemented by [`#[event]`](macro@crate::event).
 #[diagnostic::on_unimplemented(
@@ -49,19 +49,41 @@ pub trait Event: Sized + Send + Sync + 'static {
     fn owned(event: Self::Ref<'_>) -> Self;
 }
 
+/// An event that can be appended: every one but those that are `#[event(retired)]`. What a function asks for that appends events of any type.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// fn record<E: Appendable>(engine: &Engine, event: E) -> Result<Receipt, AppendError> {
+///     engine.append(event).wait()
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "not an event",
+    note = "put `#[event]` on the struct or enum"
+)]
+pub trait Appendable: Event<Standing: MayAppend<Self>> {}
+
+impl<E: Event<Standing: MayAppend<E>>> Appendable for E {}
+
 /// The [standing](Event::Standing) of an event that can be appended.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Current;
 
 /// That of an event that is still read, and can no longer be appended.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Retired;
 
-/// A [standing](Event::Standing) in which the event `E` can be appended. A trait of its own for what is said where one cannot.
+/// A [standing](Event::Standing) in which the event `E` can be appended. Not a trait of `E`, so that what is no event is not called retired.
+#[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{E}` is retired: it is still read, and can no longer be appended",
     label = "retired",
-    note = "append the event that took its place, or take `retired` out of its `#[event(..)]`"
+    note = "append the event that took its place, or take `retired` out of its `#[event(..)]`",
+    note = "where `{E}` stands for any event, ask for `{E}: Appendable`"
 )]
 pub trait MayAppend<E> {}
 

@@ -263,7 +263,12 @@ today!(upcast, {
 
     impl From<SaleV2> for Sale {
         fn from(old: SaleV2) -> Self {
-            Self { cents: 100 * old.qty.unsigned_abs() as u64, customer: old.customer, item: old.item, qty: old.qty }
+            Self {
+                cents: 100 * old.qty.unsigned_abs() as u64,
+                customer: old.customer,
+                item: old.item,
+                qty: old.qty,
+            }
         }
     }
 
@@ -298,7 +303,13 @@ fn a_chain_of_versions_in_one_log() {
     assert_eq!(hex(&sale("ann", 3, 450)), V3);
     reads(
         &[("Sale", 1, V1), ("Sale", 3, V3), ("Purchased", 1, V1), ("Sale", 2, V2), ("Sale", 3, V3)],
-        &[sale("ann", 1, 100), sale("ann", 3, 450), sale("ann", 1, 100), sale("bob", 2, 200), sale("ann", 3, 450)],
+        &[
+            sale("ann", 1, 100),
+            sale("ann", 3, 450),
+            sale("ann", 1, 100),
+            sale("bob", 2, 200),
+            sale("ann", 3, 450),
+        ],
         &sold!(upcast, 5, 10),
     );
 }
@@ -467,12 +478,21 @@ mod variants {
     #[derive(Debug, PartialEq)]
     pub(crate) enum Cart {
         #[event(version = 3, upcast = AddedV2)]
-        Added { item: String, qty: i32 },
+        Added {
+            item: String,
+            qty: i32,
+        },
         /// Version 1 was an event of its own, which is what a cart's `Added` is now.
         #[event(version = 2, upcast = AddedV1)]
-        Put { item: String, qty: i32 },
+        Put {
+            item: String,
+            qty: i32,
+        },
         #[event(retired)]
-        Other { item: String, qty: i32 },
+        Other {
+            item: String,
+            qty: i32,
+        },
         Bought(crate::upcast::Sale),
         Returned(Returned),
     }
@@ -574,7 +594,8 @@ fn what_is_retired_is_read_and_no_longer_appended() {
         ("Other", |item| Cart::Other { item, qty: 2 }),
     ];
     for (name, retired) in retired {
-        let error = engine.append_all([Cart::Added { item: item(), qty: 1 }, retired(item())]).wait().unwrap_err();
+        let error =
+            engine.append_all([Cart::Added { item: item(), qty: 1 }, retired(item())]).wait().unwrap_err();
         let AppendError::NotAppended(Refusal::Retired { name: said }) = error else { panic!("{error}") };
         assert_eq!(said, name);
         let items = cqrs_core::stream([(1, retired(item()))]);
@@ -601,7 +622,9 @@ fn a_version_that_nothing_reads_says_how_to_read_it() {
     }
     let open = || Engine::open(&folder).unwrap().event::<alone::Sale>();
     let error = open().start().unwrap_err().to_string();
-    for part in ["`Sale` version 1 (1 stored): its type reads version 2 only", "add `upcast = ..`", "a `From`"] {
+    for part in
+        ["`Sale` version 1 (1 stored): its type reads version 2 only", "add `upcast = ..`", "a `From`"]
+    {
         assert!(error.contains(part), "{error}");
     }
     let engine = open().allow_unknown("Sale").start().unwrap();

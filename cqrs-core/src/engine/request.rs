@@ -10,7 +10,7 @@ use super::desk::Desk;
 use super::shared::Core;
 use crate::codec::{self, EncodeError};
 use crate::error::{AppendError, Refusal};
-use crate::event::{Event, MayAppend, Metadata};
+use crate::event::{Appendable, Metadata};
 use crate::receipt::Receipt;
 use crate::schema::Schema;
 use crate::sync::{Reply, ReplyTo, Wait, block_on, reply};
@@ -40,12 +40,12 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// An event without an id and without metadata. It is encoded here, in the caller's thread.
-    pub fn new<E: Event<Standing: MayAppend<E>>>(event: E) -> Self {
+    pub fn new<E: Appendable>(event: E) -> Self {
         Self::of(&event)
     }
 
     /// The same of an event that stays the caller's: `engine.append_all(events.iter().map(NewEvent::of))`.
-    pub fn of<E: Event<Standing: MayAppend<E>>>(event: &E) -> Self {
+    pub fn of<E: Appendable>(event: &E) -> Self {
         let mut payload = Vec::with_capacity(64);
         let encoded = event.encode(&mut payload);
         Self {
@@ -104,7 +104,7 @@ impl NewEvent {
     }
 }
 
-impl<E: Event<Standing: MayAppend<E>>> From<E> for NewEvent {
+impl<E: Appendable> From<E> for NewEvent {
     fn from(event: E) -> Self {
         Self::new(event)
     }

@@ -220,7 +220,9 @@ impl<E: Event> Route for TypedRoute<E> {
                 continue;
             }
             let event = match Self::is_old(stored, type_index).then(|| upcast.next()).flatten() {
-                Some(old) => old.as_ref().map_err(Clone::clone).and_then(|event| caught(|| Ok(E::borrowed(event)))),
+                Some(old) => {
+                    old.as_ref().map_err(Clone::clone).and_then(|event| caught(|| Ok(E::borrowed(event))))
+                }
                 None => decode::<E>(type_index, stored.payload, catalog.payload_limit),
             };
             match event {

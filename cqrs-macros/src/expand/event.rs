@@ -32,7 +32,8 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let name = &item.ident;
     let twin = Twin::new(format_ident!("{name}Ref"), fields, rename_all, &item.attrs, errors);
     if let Some(path) = options.upcast.as_ref().filter(|path| path.is_ident(name)) {
-        errors.at(path, "a type does not upcast from itself: name the type that the version before is read as");
+        errors
+            .at(path, "a type does not upcast from itself: name the type that the version before is read as");
     }
     let older = Older::new(&options, name, name);
     let (asked, upcasts) = (older.as_ref().map(|older| &older.asked), older.as_ref().map(Older::upcasts));
