@@ -83,7 +83,7 @@ pub struct Retired;
     message = "`{E}` is retired: it is still read, and can no longer be appended",
     label = "retired",
     note = "append the event that took its place, or take `retired` out of its `#[event(..)]`",
-    note = "where `{E}` stands for any event, ask for `{E}: Appendable`"
+    note = "a function that appends events of any type asks for `E: Appendable`"
 )]
 pub trait MayAppend<E> {}
 

@@ -589,7 +589,8 @@ fn what_is_retired_is_read_and_no_longer_appended() {
     use variants::{Cart, Others, Returned, Wanted};
     let engine = Engine::in_memory().view::<Wanted>().view::<Others>().start().unwrap();
     let item = || "hats".to_owned();
-    let retired: [(&str, fn(String) -> Cart); 2] = [
+    type Made = fn(String) -> Cart;
+    let retired: [(&str, Made); 2] = [
         ("Returned", |item| Returned { item, qty: 2 }.into()),
         ("Other", |item| Cart::Other { item, qty: 2 }),
     ];

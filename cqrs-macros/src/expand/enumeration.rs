@@ -12,7 +12,7 @@ use crate::serde_attrs;
 
 enum Variant<'a> {
     /// `ItemAdded { .. }`
-    Own { name: &'a Ident, twin: Twin<'a>, encoder: Ident, options: EventOptions, older: Option<Older> },
+    Own { name: &'a Ident, twin: Twin<'a>, encoder: Ident, options: Box<EventOptions>, older: Option<Older> },
     /// `Purchased(Purchased)`
     Of { name: &'a Ident, ty: &'a syn::Type, alias: Ident },
 }
@@ -42,7 +42,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                 twin: Twin::new(format_ident!("{name}{}Ref", variant.ident), fields, rename_all, &item.attrs, errors),
                 encoder: format_ident!("__{}Fields", variant.ident),
                 older: Older::new(&options, &variant.ident, &format_ident!("__Enum")),
-                options,
+                options: Box::new(options),
             }),
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
                 if let Some(span) = options.given {
