@@ -1,6 +1,7 @@
 //! What can go wrong: one enum an operation, with what to do next in the message.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::codec::EncodeError;
@@ -133,8 +134,8 @@ pub struct UnknownEvent {
     pub version: u32,
     /// How many there are.
     pub count: u64,
-    /// The version that the type of this name reads, if there is such a type.
-    pub reads: Option<u32>,
+    /// The versions that the type of this name reads, if there is such a type.
+    pub reads: Option<RangeInclusive<u32>>,
 }
 
 fn unclaimed(events: &[UnknownEvent]) -> String {
@@ -143,15 +144,19 @@ fn unclaimed(events: &[UnknownEvent]) -> String {
     for UnknownEvent { name, version, count, reads } in events {
         let _ = write!(text, "\n  `{name}` version {version} ({count} stored): ");
         let _ = match reads {
-            Some(reads) if version > reads => write!(
+            Some(reads) if version > reads.end() => write!(
                 text,
-                "its type reads version {reads} only; it was written by a newer version of this program: run that, or raise the \
-                 type's `version` to {version}"
+                "its type reads {} only; it was written by a newer version of this program: run that, or raise the \
+                 type's `version` to {version}",
+                versions(reads)
             ),
             Some(reads) => write!(
                 text,
-                "its type reads version {reads} only; set the type's `version` back to {version}, and add fields with \
-                 `#[serde(default)]`"
+                "its type reads {} only; add `upcast = ..` to the type of version {}, with a type of version {} that has the fields of then, \
+                 and a `From` that turns that one into it; where fields were only added, the version stays, and they are `#[serde(default)]`",
+                versions(reads),
+                reads.start(),
+                reads.start().saturating_sub(1)
             ),
             None => write!(
                 text,
@@ -161,6 +166,14 @@ fn unclaimed(events: &[UnknownEvent]) -> String {
         };
     }
     text
+}
+
+/// "version 2", "versions 1 to 3"
+pub(crate) fn versions(reads: &RangeInclusive<u32>) -> String {
+    match (reads.start(), reads.end()) {
+        (oldest, newest) if oldest == newest => format!("version {newest}"),
+        (oldest, newest) => format!("versions {oldest} to {newest}"),
+    }
 }
 
 /// Why an append did not answer with a receipt.
@@ -196,6 +209,14 @@ pub enum Refusal {
         name: &'static str,
         /// The Rust type.
         rust: &'static str,
+    },
+    /// The event is retired: it is still read from the log.
+    #[error(
+        "the event type `{name}` is retired, and can no longer be appended: append the event that took its place"
+    )]
+    Retired {
+        /// The stored name.
+        name: &'static str,
     },
     /// The payload is larger than the engine takes.
     #[error(

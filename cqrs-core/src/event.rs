@@ -8,7 +8,7 @@ use crate::Timestamp;
 use crate::codec::{DecodeError, EncodeError};
 use crate::schema::Schema;
 
-/// A type whose values can be appended to a log and read back: one event type, or an enum of several.
+/// A type whose values can be read from a log, and [appended](Appendable) to it: one event type, or an enum of several.
 ///
 /// Implemented by [`#[event]`](macro@crate::event).
 #[diagnostic::on_unimplemented(
@@ -19,6 +19,10 @@ use crate::schema::Schema;
 pub trait Event: Sized + Send + Sync + 'static {
     /// The borrowed twin: the same event, read without allocating (`&str` for `String`).
     type Ref<'a>;
+
+    /// Whether it can be appended: `Current`, or `Retired`.
+    #[doc(hidden)]
+    type Standing;
 
     /// The stored types it is made of: one for a struct, one a variant for an enum.
     const TYPES: &'static [Schema];
@@ -32,6 +36,12 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// Reads a payload of the type at `type_index` of [`TYPES`](Self::TYPES).
     fn decode(type_index: usize, payload: &[u8]) -> Result<Self::Ref<'_>, DecodeError>;
 
+    /// Reads a payload that was stored as `version`, which may be an older one: see `upcast` of [`#[event]`](macro@crate::event).
+    fn upcast(type_index: usize, version: u32, payload: &[u8]) -> Result<Self, DecodeError> {
+        let _ = version;
+        Self::decode(type_index, payload).map(Self::owned)
+    }
+
     /// This event's twin.
     fn borrowed(&self) -> Self::Ref<'_>;
 
@@ -39,9 +49,54 @@ pub trait Event: Sized + Send + Sync + 'static {
     fn owned(event: Self::Ref<'_>) -> Self;
 }
 
+/// An event that can be appended: every one but those that are `#[event(retired)]`. What a function asks for that appends events of any type.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// fn record<E: Appendable>(engine: &Engine, event: E) -> Result<Receipt, AppendError> {
+///     engine.append(event).wait()
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "not an event",
+    note = "put `#[event]` on the struct or enum"
+)]
+pub trait Appendable: Event<Standing: MayAppend<Self>> {}
+
+impl<E: Event<Standing: MayAppend<E>>> Appendable for E {}
+
+/// The [standing](Event::Standing) of an event that can be appended.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Current;
+
+/// That of an event that is still read, and can no longer be appended.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Retired;
+
+/// A [standing](Event::Standing) in which the event `E` can be appended. Not a trait of `E`, so that what is no event is not called retired.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{E}` is retired: it is still read, and can no longer be appended",
+    label = "retired",
+    note = "append the event that took its place, or take `retired` out of its `#[event(..)]`",
+    note = "a function that appends events of any type asks for `E: Appendable`"
+)]
+pub trait MayAppend<E> {}
+
+impl<E> MayAppend<E> for Current {}
+
 /// One event type, with its stored name and version as consts.
 ///
 /// Implemented by [`#[event]`](macro@crate::event) on a struct.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event struct",
+    label = "not an event struct",
+    note = "put `#[event]` on the struct"
+)]
 pub trait NamedEvent: Event {
     /// The full schema.
     const SCHEMA: Schema;

@@ -103,7 +103,7 @@ pub use cqrs_macros::{event, projection, value};
 
 /// What most programs need, in one `use`.
 pub mod prelude {
-    pub use crate::event::{Event, Meta, Metadata, NamedEvent, RecordedEvent};
+    pub use crate::event::{Appendable, Event, Meta, Metadata, NamedEvent, RecordedEvent};
     pub use crate::projection::{Fault, Fold, Projection};
     pub use crate::{
         AppendError, Change, Changes, Command, Consistency, DecideError, Engine, NewEvent, Reached,

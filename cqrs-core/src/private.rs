@@ -6,7 +6,7 @@ pub use crate::aggregate::{
     Max, MayBeEmpty, Merge, Min, Mode, Plain, ShownCells, Sign, State, Takes, TopColumn, WindowEnd,
 };
 pub use crate::codec::{DecodeError, EncodeError, PlainReader, decode, encode};
-pub use crate::event::{Event, Meta, NamedEvent};
+pub use crate::event::{Current, Event, Meta, NamedEvent, Retired};
 pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
 pub use crate::lookups::{Access, Indexed, Live as LiveAccess, NoLookups};
 pub use crate::projection::{Fold, by_hand, looks_up, parks, removes_rows, windowed};
@@ -58,6 +58,36 @@ pub const fn an_index_goes_by_what_can_be_a_key<C: KeyPart>() {}
 /// Asks, in one place, whether something can be a source.
 pub const fn is_source<S: Source>() -> bool {
     true
+}
+
+/// Asks, in one place, whether events of type `O` can be turned into events of type `E`.
+pub const fn is_upcast<O: NamedEvent, E: From<O>>() -> bool {
+    true
+}
+
+/// Whether a version is the one after a type's. A type with mistakes has none, and is not asked.
+pub const fn follows(version: u32, older: &Schema) -> bool {
+    older.rust.is_empty() || version - 1 == older.version
+}
+
+/// Reads a payload that was stored as an older version of the type at `type_index` of `E`, through `O`.
+pub fn upcast<E: Event + From<O>, O: NamedEvent>(
+    type_index: usize,
+    version: u32,
+    payload: &[u8],
+) -> Result<E, DecodeError> {
+    let event = E::from(O::upcast(0, version, payload)?);
+    if event.type_index() == type_index {
+        return Ok(event);
+    }
+    let (stored, became) = (&E::TYPES[type_index], &E::TYPES[event.type_index()]);
+    let reason = format!(
+        "it is stored as version {version} of `{}`, and the `From<{}>` of its enum made it `{}`: it has to stay what it is",
+        stored.name,
+        O::SCHEMA.variant,
+        became.name
+    );
+    Err(DecodeError { reason })
 }
 
 /// Asks, in one place, whether something is a view that can be looked up.

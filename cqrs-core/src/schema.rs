@@ -1,6 +1,8 @@
 //! The const schema of an event: what `#[event]` knows about a stored type, for the log, for tools and for
 //! fingerprints.
 
+use std::ops::RangeInclusive;
+
 /// One stored event type.
 ///
 /// ```
@@ -23,6 +25,10 @@ pub struct Schema {
     pub name: &'static str,
     /// The version that is written; versions start at 1.
     pub version: u32,
+    /// The type that the version before it is read as, if that is read.
+    pub upcast: Option<&'static Schema>,
+    /// Whether it is only read, and no longer appended.
+    pub retired: bool,
     /// Other stored names that this type claims.
     pub aliases: &'static [&'static str],
     /// Its fields, in the order they are declared.
@@ -53,6 +59,44 @@ impl Schema {
     #[must_use]
     pub fn claims(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
+    }
+
+    /// The oldest stored version that is read.
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    ///
+    /// #[event(version = 1)]
+    /// pub struct PurchasedV1 { pub item: String }
+    ///
+    /// #[event(version = 2, upcast = PurchasedV1)]
+    /// pub struct Purchased { pub item: String, pub qty: i32 }
+    ///
+    /// impl From<PurchasedV1> for Purchased {
+    ///     fn from(old: PurchasedV1) -> Self {
+    ///         Self { item: old.item, qty: 1 }
+    ///     }
+    /// }
+    ///
+    /// assert_eq!((Purchased::SCHEMA.oldest(), Purchased::VERSION), (1, 2));
+    /// ```
+    #[must_use]
+    pub const fn oldest(&self) -> u32 {
+        let mut schema = self;
+        while let Some(older) = schema.upcast {
+            schema = older;
+        }
+        schema.version
+    }
+
+    /// Whether events stored as this version are read.
+    pub(crate) fn reads(&self, version: u32) -> bool {
+        version == self.version || self.versions().contains(&version)
+    }
+
+    /// The stored versions that are read.
+    pub(crate) fn versions(&self) -> RangeInclusive<u32> {
+        self.oldest()..=self.version
     }
 }
 
@@ -104,7 +148,7 @@ pub const fn field_shape(schemas: &[Schema], variant: &str, field: &str) -> u128
     0
 }
 
-/// The part of a fingerprint that a source accounts for: its stored names.
+/// The part of a fingerprint that a source accounts for: its stored names and versions.
 pub const fn source_shape(schemas: &[Schema], variant: &str) -> u128 {
     let mut hash = 2;
     let mut s = 0;
@@ -119,8 +163,24 @@ pub const fn source_shape(schemas: &[Schema], variant: &str) -> u128 {
                 hash = mix_str(hash, schema.aliases[a]);
                 a += 1;
             }
+            let mut older = schema.upcast;
+            while let Some(schema) = older {
+                hash = lineage(hash, schema);
+                older = schema.upcast;
+            }
         }
         s += 1;
+    }
+    hash
+}
+
+/// The part of a fingerprint that a type accounts for which an older version is read as. What of it is used is in a function's body, so all of it is.
+const fn lineage(hash: u128, schema: &Schema) -> u128 {
+    let mut hash = mix(mix_str(hash, schema.variant), schema.version as u128);
+    let mut f = 0;
+    while f < schema.fields.len() {
+        hash = mix_str(mix_str(hash, schema.fields[f].name), schema.fields[f].ty);
+        f += 1;
     }
     hash
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::codec::{DecodeError, EncodeError, decode, encode};
-use crate::event::{Event, NamedEvent};
+use crate::event::{Current, Event, NamedEvent};
 use crate::schema::{Field, Schema};
 
 /// It is this late: an event that moves the clocks of all windows, where the stream of events that have a time is quiet.
@@ -24,6 +24,7 @@ impl From<Timestamp> for Tick {
 
 impl Event for Tick {
     type Ref<'a> = Self;
+    type Standing = Current;
     const TYPES: &'static [Schema] = &[Self::SCHEMA];
     fn type_index(&self) -> usize {
         0
@@ -46,6 +47,8 @@ impl NamedEvent for Tick {
     const SCHEMA: Schema = Schema {
         name: "_tick",
         version: 1,
+        upcast: None,
+        retired: false,
         aliases: &[],
         fields: &[Field { rust: "at", name: "at", ty: "i64", required: true, aliases: &[] }],
         variant: "Tick",

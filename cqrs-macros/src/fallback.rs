@@ -20,6 +20,7 @@ pub(crate) fn event(item: &DeriveInput, errors: Errors) -> TokenStream {
             use #core::__private as __cqrs;
             impl __cqrs::Event for #name {
                 type Ref<'a> = &'a Self;
+                type Standing = __cqrs::Current;
                 const TYPES: &'static [__cqrs::Schema] = &[];
                 fn type_index(&self) -> usize {
                     0
@@ -41,7 +42,7 @@ pub(crate) fn event(item: &DeriveInput, errors: Errors) -> TokenStream {
             }
             impl __cqrs::NamedEvent for #name {
                 const SCHEMA: __cqrs::Schema = __cqrs::Schema {
-                    name: "", version: 1, aliases: &[], fields: &[], variant: "", rust: "",
+                    name: "", version: 1, upcast: ::core::option::Option::None, retired: false, aliases: &[], fields: &[], variant: "", rust: "",
                 };
             }
         };

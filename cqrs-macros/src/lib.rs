@@ -28,7 +28,9 @@ use proc_macro::TokenStream;
 /// | option | meaning | default |
 /// | --- | --- | --- |
 /// | `name = ".."` | the stored name | the type's or variant's name |
-/// | `version = N` | the version that is stored, from 1; a type reads its own version only | 1 |
+/// | `version = N` | the version that is stored, from 1; without `upcast`, the type reads no other | 1 |
+/// | `upcast = PurchasedV1` | the version before this one is read as that type, and turned into this one: [older versions](#older-versions) | none |
+/// | `retired` | it is still read, and can no longer be appended: [retired events](#retired-events) | |
 /// | `aliases("..", ..)` | other stored names that this type reads | none |
 ///
 /// On an enum, the options stand on the variant: `#[event(name = "item-added")] Added { .. }`.
@@ -66,6 +68,89 @@ use proc_macro::TokenStream;
 /// assert_eq!(Shop::TYPES[0].name, "item-added");
 /// let event = Shop::from(Refunded { customer: "ann".into(), cents: 5 });
 /// assert_eq!(Refunded::try_from(event).ok().map(|refund| refund.cents), Some(5));
+/// ```
+///
+/// # Older versions
+///
+/// What is stored is never rewritten. A field that is added, renamed or left out needs no new version: serde's `default`, `alias` and `rename` say how older payloads are read. Where that
+/// does not do, the event gets the next `version`, and its type of before stays in the program as the one that the version before is read as. A `From` of the user's turns that one into this
+/// one, in a chain of any length: each type names the one before it, and a gap does not compile. The stored name and aliases are those of the newest type; what the older ones are called does not matter.
+///
+/// Views, [`Engine::events`](../cqrs_core/struct.Engine.html#method.events) and `verify` see events of today only. A `From` that panics is a fault at that event, as a payload is that cannot be read. A view is
+/// rebuilt when the types of the chain change; a change in the body of a `From` needs a new `version` of the projection.
+///
+/// A variant with fields has its older versions turned into the enum, as that variant. One around an event type reads what that type reads.
+///
+/// ```
+/// use cqrs_core::prelude::*;
+///
+/// #[event(version = 1)]
+/// pub struct PurchasedV1 { pub item: String }
+///
+/// #[event(version = 2, upcast = PurchasedV1)]
+/// pub struct Purchased { pub item: String, pub qty: i32 }
+///
+/// impl From<PurchasedV1> for Purchased {
+///     fn from(old: PurchasedV1) -> Self {
+///         Self { item: old.item, qty: 1 }
+///     }
+/// }
+///
+/// #[event(version = 1)]
+/// pub struct AddedV1 { pub item: String }
+///
+/// #[event]
+/// pub enum Cart {
+///     #[event(version = 2, upcast = AddedV1)]
+///     Added { item: String, qty: i32 },
+///     Purchased(Purchased),
+/// }
+///
+/// impl From<AddedV1> for Cart {
+///     fn from(old: AddedV1) -> Self {
+///         Self::Added { item: old.item, qty: 1 }
+///     }
+/// }
+///
+/// let mut stored = Vec::new(); // by the program of before
+/// PurchasedV1 { item: "hats".into() }.encode(&mut stored)?;
+/// assert_eq!(Purchased::upcast(0, 1, &stored)?.qty, 1);
+/// assert!(matches!(Cart::upcast(1, 1, &stored)?, Cart::Purchased(Purchased { qty: 1, .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Retired events
+///
+/// An event that is `retired` is read, folded and registered as before. To append it does not compile; as a variant of an enum, of which other variants can be appended, it is refused with
+/// [`Refusal::Retired`](../cqrs_core/enum.Refusal.html#variant.Retired). A function that appends events of any type asks for [`Appendable`](../cqrs_core/event/trait.Appendable.html).
+///
+/// ```compile_fail
+/// use cqrs_core::prelude::*;
+///
+/// #[event(retired)]
+/// pub struct Faxed { pub number: String }
+///
+/// # let engine = Engine::in_memory().event::<Faxed>().start()?;
+/// engine.append(Faxed { number: "555-0100".into() }).wait()?; // `Faxed` is retired
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ```
+/// use cqrs_core::prelude::*;
+/// use cqrs_core::Refusal;
+///
+/// #[event]
+/// pub enum Sent {
+///     #[event(retired)]
+///     Faxed { number: String },
+///     Mailed { address: String },
+/// }
+///
+/// # let engine = Engine::in_memory().event::<Sent>().start()?;
+/// engine.append(Sent::Mailed { address: "ann@example.org".into() }).wait()?;
+/// let refused = engine.append(Sent::Faxed { number: "555-0100".into() }).wait();
+/// assert!(matches!(refused, Err(AppendError::NotAppended(Refusal::Retired { name: "Faxed" }))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[proc_macro_attribute]
 pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -14,12 +14,15 @@ use crate::window::{Unit, WindowArg, emit, unit, window};
 pub(crate) struct EventOptions {
     pub(crate) name: Option<String>,
     pub(crate) version: u32,
+    /// The type that the version before is read as.
+    pub(crate) upcast: Option<Path>,
+    pub(crate) retired: bool,
     pub(crate) aliases: Vec<String>,
     /// Where the first option stands, if there is one.
     pub(crate) given: Option<Span>,
 }
 
-const EVENT_OPTIONS: [&str; 3] = ["name", "version", "aliases"];
+const EVENT_OPTIONS: [&str; 5] = ["name", "version", "upcast", "retired", "aliases"];
 
 impl EventOptions {
     /// Those of the item, which `#[event]` has put in `#[__cqrs_event(..)]`.
@@ -33,7 +36,9 @@ impl EventOptions {
     }
 
     fn of(attributes: &[Attribute], attribute: &str, errors: &mut Errors) -> Self {
-        let mut options = Self { name: None, version: 1, aliases: Vec::new(), given: None };
+        let mut options =
+            Self { name: None, version: 1, upcast: None, retired: false, aliases: Vec::new(), given: None };
+        let mut upcast = None;
         for attribute in attributes.iter().filter(|a| a.path().is_ident(attribute)) {
             let Ok(list) = attribute.meta.require_list() else { continue };
             each_option(&list.tokens, &EVENT_OPTIONS, errors, |option, input, errors| {
@@ -48,6 +53,26 @@ impl EventOptions {
                         options.name = Some(name.value());
                     }
                     "version" => options.version = version(input)?,
+                    "upcast" => {
+                        if !input.peek(Token![=]) {
+                            return Err(syn::Error::new(
+                                option.span(),
+                                "`upcast` names the type that the version before is read as: `upcast = PurchasedV1`",
+                            ));
+                        }
+                        input.parse::<Token![=]>()?;
+                        options.upcast = Some(input.parse()?);
+                        upcast = Some(option.clone());
+                    }
+                    "retired" => {
+                        if !input.is_empty() && !input.peek(Token![,]) {
+                            return Err(syn::Error::new(
+                                option.span(),
+                                "`retired` stands by itself: `#[event(retired)]`",
+                            ));
+                        }
+                        options.retired = true;
+                    }
                     _ => {
                         if !input.peek(token::Paren) {
                             return Err(
@@ -62,6 +87,12 @@ impl EventOptions {
                 }
                 Ok(())
             });
+        }
+        if let Some(upcast) = upcast.filter(|_| options.version == 1) {
+            errors.at(
+                &upcast,
+                "version 1 has none before it to upcast from: give the type the `version` that comes after that of the other",
+            );
         }
         options
     }

@@ -13,6 +13,8 @@ use crate::sync::ReplyTo;
 pub(crate) struct StoredEvent<'a> {
     pub(crate) position: u64,
     pub(crate) kind: Kind,
+    /// The version it is stored as, which may be older than the one its kind writes.
+    pub(crate) version: u32,
     pub(crate) recorded_at: Timestamp,
     pub(crate) checksum: u64,
     pub(crate) payload: &'a [u8],
@@ -49,6 +51,7 @@ impl Batch {
             .map(|(at, (event, checksum))| StoredEvent {
                 position: self.after.position + 1 + at as u64,
                 kind: event.kind,
+                version: event.version,
                 recorded_at: self.recorded_at,
                 checksum: *checksum,
                 payload: &event.payload,
@@ -74,7 +77,7 @@ impl Drop for Acknowledge {
 /// A stretch of the log, copied out of a reader, its chain verified.
 #[derive(Default)]
 pub(crate) struct Page {
-    events: Vec<(Kind, Timestamp, u64, usize)>,
+    events: Vec<(Kind, u32, Timestamp, u64, usize)>,
     payloads: Vec<u8>,
     after: Head,
     /// Why the page ends where it does, if it is not for its size or the log's end.
@@ -125,7 +128,8 @@ impl Page {
                 if catalog.course(kind) != 0 {
                     self.payloads.extend_from_slice(event.payload);
                 }
-                self.events.push((kind, event.recorded_at, event.checksum, self.payloads.len()));
+                let end = self.payloads.len();
+                self.events.push((kind, event.version, event.recorded_at, event.checksum, end));
             }
             Err(what) => {
                 self.flaw = flaw(what, false);
@@ -137,7 +141,7 @@ impl Page {
 
     /// The log's head after the page.
     pub(crate) fn head(&self) -> Head {
-        self.events.last().map_or(self.after, |(_, _, checksum, _)| Head {
+        self.events.last().map_or(self.after, |(.., checksum, _)| Head {
             position: self.after.position + self.events.len() as u64,
             checksum: *checksum,
         })
@@ -147,11 +151,12 @@ impl Page {
         let mut start = 0;
         let events = self.events.iter().enumerate();
         events
-            .map(|(at, (kind, recorded_at, checksum, end))| {
+            .map(|(at, (kind, version, recorded_at, checksum, end))| {
                 let payload = &self.payloads[std::mem::replace(&mut start, *end)..*end];
                 StoredEvent {
                     position: self.after.position + 1 + at as u64,
                     kind: *kind,
+                    version: *version,
                     recorded_at: *recorded_at,
                     checksum: *checksum,
                     payload,

@@ -4,11 +4,11 @@ use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 
 use super::cluster::{Cluster, Input, Member};
-use super::route::{Route, TypedRoute, decode};
+use super::route::{Route, TypedRoute, decode, upcast};
 use super::slot::{TypedView, ViewType};
 use crate::Tick;
 use crate::codec::DecodeError;
-use crate::error::{StartError, UnknownEvent};
+use crate::error::{StartError, UnknownEvent, versions};
 use crate::event::{Event, Meta};
 use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor};
 use crate::schema::Schema;
@@ -32,11 +32,15 @@ pub(crate) struct StoredKind {
     trial: Trial,
 }
 
-/// Reads a payload of the type at an index, within a limit of bytes.
-type Trial = (fn(usize, &[u8], usize) -> Result<(), DecodeError>, usize);
+/// Reads a payload, stored as some version of the type at an index, within a limit of bytes.
+type Trial = (fn(usize, u32, &[u8], usize) -> Result<(), DecodeError>, usize);
 
-fn read<E: Event>(type_index: usize, payload: &[u8], limit: usize) -> Result<(), DecodeError> {
-    decode::<E>(type_index, payload, limit).map(drop)
+fn read<E: Event>(type_index: usize, version: u32, payload: &[u8], limit: usize) -> Result<(), DecodeError> {
+    if version == E::TYPES[type_index].version {
+        decode::<E>(type_index, payload, limit).map(drop)
+    } else {
+        upcast::<E>(type_index, version, payload, limit).map(drop)
+    }
 }
 
 /// Everything that is registered. Does not change once the engine runs.
@@ -302,11 +306,11 @@ impl Catalog {
     /// The kind of a stored event, or why nobody claims it.
     pub(crate) fn kind(&self, name: &str, version: u32) -> Result<Kind, String> {
         match self.names.get(name) {
-            Some(kind) if self.kinds[*kind as usize].schema.version == version => Ok(*kind),
+            Some(kind) if self.kinds[*kind as usize].schema.reads(version) => Ok(*kind),
             _ if self.allowed.contains(name) => Ok(PASSED_OVER),
             Some(kind) => {
-                let reads = self.kinds[*kind as usize].schema.version;
-                Err(format!("it is stored as version {version}, and its type reads version {reads} only"))
+                let reads = versions(&self.kinds[*kind as usize].schema.versions());
+                Err(format!("it is stored as version {version}, and its type reads {reads} only"))
             }
             None => Err("no registered type claims its name".into()),
         }
@@ -319,12 +323,12 @@ impl Catalog {
         (known.rust == schema.rust && known.name == schema.name).then_some(kind)
     }
 
-    /// Whether a payload can be read as its kind.
-    pub(crate) fn read(&self, kind: Kind, payload: &[u8]) -> Result<(), DecodeError> {
+    /// Whether a payload, stored as this version, can be read as its kind.
+    pub(crate) fn read(&self, kind: Kind, version: u32, payload: &[u8]) -> Result<(), DecodeError> {
         let Some(StoredKind { trial: (read, type_index), .. }) = self.kinds.get(kind as usize) else {
             return Ok(());
         };
-        read(*type_index, payload, self.payload_limit)
+        read(*type_index, version, payload, self.payload_limit)
     }
 
     /// Whether anything is registered at all.
@@ -366,7 +370,7 @@ impl Catalog {
                 reads: self
                     .names
                     .get(stored.name.as_str())
-                    .map(|kind| self.kinds[*kind as usize].schema.version),
+                    .map(|kind| self.kinds[*kind as usize].schema.versions()),
             })
             .collect();
         if unknown.is_empty() { Ok(()) } else { Err(StartError::UnknownEvents(unknown)) }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_core::Stream;
 
-use super::route::decode;
+use super::route::upcast;
 use super::shared::{Core, LentReader};
 use crate::change::{Next, NextTimeout, TimedOut};
 use crate::codec;
-use crate::error::EventsError;
+use crate::error::{EventsError, versions};
 use crate::event::{Event, Metadata, RecordedEvent};
 use crate::store::{Head, LogEvent, StoreError, chain};
 use crate::sync::lock;
@@ -166,15 +166,16 @@ fn recorded<E: Event>(
         event: event.name.to_owned(),
         reason,
     };
-    let reads = E::TYPES[type_index].version;
-    if event.version != reads {
+    let schema = &E::TYPES[type_index];
+    if !schema.reads(event.version) {
         return Err(wrong(format!(
-            "it is stored as version {}, and its type reads version {reads} only",
-            event.version
+            "it is stored as version {}, and its type reads {} only",
+            event.version,
+            versions(&schema.versions())
         )));
     }
-    let decoded =
-        decode::<E>(type_index, event.payload, payload_limit).map_err(|error| wrong(error.reason))?;
+    let read = upcast::<E>(type_index, event.version, event.payload, payload_limit)
+        .map_err(|error| wrong(error.reason))?;
     let metadata = if event.metadata.is_empty() {
         Metadata::default()
     } else {
@@ -185,7 +186,7 @@ fn recorded<E: Event>(
         recorded_at: event.recorded_at,
         event_id: event.event_id.map(str::to_owned),
         metadata,
-        event: E::owned(decoded),
+        event: read,
     }))
 }
 

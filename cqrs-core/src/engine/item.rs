@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use super::request::NewEvent;
-use crate::event::Event;
+use crate::event::Appendable;
 
 /// One item of a source: its offset there, and the events it stands for, which are appended together.
 ///
@@ -104,7 +104,7 @@ pub trait FeedContent {
     fn at(self, offset: u64) -> Result<FeedItem, Self::Error>;
 }
 
-impl<E: Event> FeedContent for E {
+impl<E: Appendable> FeedContent for E {
     type Error = Infallible;
     fn at(self, offset: u64) -> Result<FeedItem, Infallible> {
         Ok(FeedItem::new(offset, self))

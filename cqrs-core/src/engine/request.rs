@@ -12,7 +12,7 @@ use super::shared::Core;
 use crate::codec::{self, EncodeError};
 use crate::decide::{Inline, is_deciding};
 use crate::error::{AppendError, Refusal};
-use crate::event::{Event, Metadata};
+use crate::event::{Appendable, Metadata};
 use crate::receipt::Receipt;
 use crate::schema::Schema;
 use crate::sync::{Reply, ReplyTo, Wait, block_on, reply};
@@ -42,12 +42,12 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// An event without an id and without metadata. It is encoded here, in the caller's thread.
-    pub fn new<E: Event>(event: E) -> Self {
+    pub fn new<E: Appendable>(event: E) -> Self {
         Self::of(&event)
     }
 
     /// The same of an event that stays the caller's: `engine.append_all(events.iter().map(NewEvent::of))`.
-    pub fn of<E: Event>(event: &E) -> Self {
+    pub fn of<E: Appendable>(event: &E) -> Self {
         let mut payload = Vec::with_capacity(64);
         let encoded = event.encode(&mut payload);
         Self {
@@ -95,8 +95,11 @@ impl NewEvent {
     }
 
     pub(crate) fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {
-        let Schema { name, rust, version, .. } = *self.schema;
+        let Schema { name, rust, version, retired, .. } = *self.schema;
         let kind = core.catalog.appended(self.schema).ok_or(Refusal::Unregistered { name, rust })?;
+        if retired {
+            return Err(Refusal::Retired { name });
+        }
         let encode = |error| Refusal::Encode(Arc::new(error));
         let payload = self.payload.map_err(encode)?;
         let mut metadata = Vec::new();
@@ -114,7 +117,7 @@ impl NewEvent {
     }
 }
 
-impl<E: Event> From<E> for NewEvent {
+impl<E: Appendable> From<E> for NewEvent {
     fn from(event: E) -> Self {
         Self::new(event)
     }

@@ -113,6 +113,34 @@ impl<E: Event> TypedRoute<E> {
         self.readers.iter().find(|reader| reader.view == view && wants(reader))
     }
 
+    /// Whether any of its types has older versions: where none has, no event is asked for its own.
+    const UPCASTS: bool = {
+        let (mut any, mut at) = (false, 0);
+        while at < E::TYPES.len() {
+            any |= E::TYPES[at].upcast.is_some();
+            at += 1;
+        }
+        any
+    };
+
+    /// Whether an event is stored as an older version of its type.
+    fn is_old(stored: &StoredEvent<'_>, type_index: usize) -> bool {
+        Self::UPCASTS && stored.version != E::TYPES[type_index].version
+    }
+
+    /// The wanted events of a run that are stored as older versions, as events of today, in the run's order.
+    fn upcast(&self, run: &[StoredEvent<'_>], limit: usize) -> Vec<Result<E, DecodeError>> {
+        if !Self::UPCASTS {
+            return Vec::new();
+        }
+        let old = run.iter().filter_map(|stored| {
+            let type_index = self.type_of_kind[stored.kind as usize];
+            let old = self.wanted(type_index) && Self::is_old(stored, type_index);
+            old.then(|| upcast(type_index, stored.version, stored.payload, limit))
+        });
+        old.collect()
+    }
+
     /// Folds what has been decoded, and forgets it.
     fn flush(&self, decoded: &mut Decoded<'_, E>, catalog: &Catalog, slots: &mut [Slot]) {
         for cluster in &self.clusters {
@@ -213,13 +241,22 @@ impl<E: Event> Route for TypedRoute<E> {
             return;
         }
         let room = run.len().min(RUN);
+        // They outlive what is folded, which borrows from them.
+        let upcast = self.upcast(run, catalog.payload_limit);
+        let mut upcast = upcast.iter();
         let mut decoded = Decoded { events: Vec::with_capacity(room), types: Vec::with_capacity(room) };
         for stored in run {
             let type_index = self.type_of_kind[stored.kind as usize];
             if !self.wanted(type_index) {
                 continue;
             }
-            match decode::<E>(type_index, stored.payload, catalog.payload_limit) {
+            let event = match Self::is_old(stored, type_index).then(|| upcast.next()).flatten() {
+                Some(old) => {
+                    old.as_ref().map_err(Clone::clone).and_then(|event| caught(|| Ok(E::borrowed(event))))
+                }
+                None => decode::<E>(type_index, stored.payload, catalog.payload_limit),
+            };
+            match event {
                 Ok(event) => {
                     let meta = Meta { position: stored.position, recorded_at: stored.recorded_at };
                     decoded.events.push(Recorded { meta, event });
@@ -251,12 +288,28 @@ impl<E: Event> Route for TypedRoute<E> {
     }
 }
 
-/// Reads a payload; what the user's `Deserialize` does wrong is an error like any other.
+/// Reads a payload of the version that is written today.
 pub(crate) fn decode<E: Event>(
     type_index: usize,
     payload: &[u8],
     limit: usize,
 ) -> Result<E::Ref<'_>, DecodeError> {
+    within(payload, limit)?;
+    caught(|| E::decode(type_index, payload))
+}
+
+/// Reads a payload of any version that its type reads.
+pub(crate) fn upcast<E: Event>(
+    type_index: usize,
+    version: u32,
+    payload: &[u8],
+    limit: usize,
+) -> Result<E, DecodeError> {
+    within(payload, limit)?;
+    caught(|| E::upcast(type_index, version, payload))
+}
+
+fn within(payload: &[u8], limit: usize) -> Result<(), DecodeError> {
     if payload.len() > limit {
         let reason = format!(
             "its payload of {} bytes is over the limit of {limit}: raise `.payload_limit(..)`",
@@ -264,7 +317,12 @@ pub(crate) fn decode<E: Event>(
         );
         return Err(DecodeError { reason });
     }
-    catch_unwind(AssertUnwindSafe(|| E::decode(type_index, payload))).unwrap_or_else(|panic| {
+    Ok(())
+}
+
+/// What the user's `Deserialize`, `From` or `Clone` does wrong is an error like any other.
+fn caught<T>(read: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         Err(DecodeError { reason: format!("reading it panicked: {}", said(&*panic)) })
     })
 }

@@ -193,7 +193,7 @@ impl Reading<'_> {
         }
         // What nobody claims is told once, with its count.
         let kind = self.catalog.kind(event.name, event.version).ok().filter(|kind| *kind != PASSED_OVER)?;
-        let error = self.catalog.read(kind, event.payload).err()?;
+        let error = self.catalog.read(kind, event.version, event.payload).err()?;
         Some(format!("it cannot be read as the type that claims its name: {error}"))
     }
 

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Data, DeriveInput, Fields};
 
-use super::event::{Twin, refuse_generics};
+use super::event::{Older, Twin, refuse_generics};
 use crate::errors::Errors;
 use crate::options::EventOptions;
 use crate::prepend::core_path;
@@ -12,7 +12,7 @@ use crate::serde_attrs;
 
 enum Variant<'a> {
     /// `ItemAdded { .. }`
-    Own { name: &'a Ident, twin: Twin<'a>, encoder: Ident, options: EventOptions },
+    Own { name: &'a Ident, twin: Twin<'a>, encoder: Ident, options: Box<EventOptions>, older: Option<Older> },
     /// `Purchased(Purchased)`
     Of { name: &'a Ident, ty: &'a syn::Type, alias: Ident },
 }
@@ -41,7 +41,8 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                 name: &variant.ident,
                 twin: Twin::new(format_ident!("{name}{}Ref", variant.ident), fields, rename_all, &item.attrs, errors),
                 encoder: format_ident!("__{}Fields", variant.ident),
-                options,
+                older: Older::new(&options, &variant.ident, &format_ident!("__Enum")),
+                options: Box::new(options),
             }),
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
                 if let Some(span) = options.given {
@@ -65,9 +66,10 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     // The twin of the enum bears the enum's own name, so that rustc speaks of it by the user's word. It shadows that name, so
     // everything that means the user's types stands in the outer block.
     let outer = variants.iter().map(|variant| match variant {
-        Variant::Own { twin, encoder, .. } => {
+        Variant::Own { twin, encoder, older, .. } => {
             let (definition, encoder) = (twin.definition(), twin.encoder(encoder));
-            quote!(#definition #encoder)
+            let asked = older.as_ref().map(|older| &older.asked);
+            quote!(#definition #encoder #asked)
         }
         Variant::Of { ty, alias, .. } => quote!(type #alias = #ty;),
     });
@@ -84,9 +86,9 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         Variant::Of { name, alias, .. } => quote!(#name(<#alias as __cqrs::Event>::Ref<'a>),),
     });
     let types = variants.iter().map(|variant| match variant {
-        Variant::Own { name: variant, twin, options, .. } => {
+        Variant::Own { name: variant, twin, options, older, .. } => {
             let path = quote!(::core::stringify!(#name), "::", ::core::stringify!(#variant));
-            twin.schema(options, variant, &path)
+            twin.schema(options, older.as_ref(), variant, &path)
         }
         Variant::Of { name, alias, .. } => quote! {
             __cqrs::Schema { variant: ::core::stringify!(#name), ..<#alias as __cqrs::NamedEvent>::SCHEMA }
@@ -111,6 +113,16 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         Variant::Of { name: variant, alias, .. } => {
             quote!(#index => <#alias as __cqrs::Event>::decode(0, payload).map(#name::#variant),)
         }
+    });
+    let upcasts = variants.iter().enumerate().filter_map(|(index, variant)| match variant {
+        Variant::Own { older, .. } => {
+            let older = older.as_ref()?;
+            let (guard, read) = (older.guard(), older.read(index));
+            Some(quote!(#index if #guard => #read,))
+        }
+        Variant::Of { name: variant, alias, .. } => Some(quote! {
+            #index => <#alias as __cqrs::Event>::upcast(0, version, payload).map(Self::#variant),
+        }),
     });
     let borroweds = variants.iter().map(|variant| match variant {
         Variant::Own { name: variant, twin, .. } => {
@@ -163,6 +175,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                 pub enum #name #generics { #(#twin_variants)* }
                 impl __cqrs::Event for __Enum {
                     type Ref<'a> = #name #generics;
+                    type Standing = __cqrs::Current;
                     const TYPES: &'static [__cqrs::Schema] = &[#(#types),*];
                     fn type_index(&self) -> usize {
                         match self { #(#indexes)* }
@@ -178,6 +191,15 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                         match type_index {
                             #(#decodes)*
                             _ => ::core::unreachable!("the index of a type that the enum has not"),
+                        }
+                    }
+                    #[allow(unused_variables)]
+                    fn upcast(
+                        type_index: usize, version: u32, payload: &[u8],
+                    ) -> ::core::result::Result<Self, __cqrs::DecodeError> {
+                        match type_index {
+                            #(#upcasts)*
+                            _ => <Self as __cqrs::Event>::decode(type_index, payload).map(<Self as __cqrs::Event>::owned),
                         }
                     }
                     fn borrowed(&self) -> Self::Ref<'_> {

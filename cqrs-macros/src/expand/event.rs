@@ -31,8 +31,15 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     };
     let name = &item.ident;
     let twin = Twin::new(format_ident!("{name}Ref"), fields, rename_all, &item.attrs, errors);
+    if let Some(path) = options.upcast.as_ref().filter(|path| path.is_ident(name)) {
+        errors
+            .at(path, "a type does not upcast from itself: name the type that the version before is read as");
+    }
+    let older = Older::new(&options, name, name);
+    let (asked, upcasts) = (older.as_ref().map(|older| &older.asked), older.as_ref().map(Older::upcasts));
+    let standing = if options.retired { quote!(Retired) } else { quote!(Current) };
     let (definition, twin_name, generics) = (twin.definition(), &twin.name, twin.generics());
-    let schema = twin.schema(&options, name, &quote!(::core::stringify!(#name)));
+    let schema = twin.schema(&options, older.as_ref(), name, &quote!(::core::stringify!(#name)));
     let borrowed = twin.borrow(|field| quote!(self.#field));
     let (bindings, owned) = (twin.pattern(), twin.own());
     let decode = twin.decode();
@@ -41,8 +48,10 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         const _: () = {
             use #core::__private as __cqrs;
             #definition
+            #asked
             impl __cqrs::Event for #name {
                 type Ref<'a> = #twin_name #generics;
+                type Standing = __cqrs::#standing;
                 const TYPES: &'static [__cqrs::Schema] = &[<Self as __cqrs::NamedEvent>::SCHEMA];
                 fn type_index(&self) -> usize {
                     0
@@ -57,6 +66,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                 ) -> ::core::result::Result<Self::Ref<'_>, __cqrs::DecodeError> {
                     #decode
                 }
+                #upcasts
                 fn borrowed(&self) -> Self::Ref<'_> {
                     #twin_name { #borrowed }
                 }
@@ -69,6 +79,66 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                 const SCHEMA: __cqrs::Schema = #schema;
             }
         };
+    }
+}
+
+/// The type that the version before is read as.
+pub(super) struct Older {
+    /// What generated code calls it.
+    pub(super) alias: Ident,
+    /// What it is called by, with the questions whether it can be.
+    pub(super) asked: TokenStream,
+    version: u32,
+}
+
+impl Older {
+    /// `name` makes its alias one of its own; `event` is the event that it is turned into.
+    pub(super) fn new(options: &EventOptions, name: &Ident, event: &Ident) -> Option<Self> {
+        let path = options.upcast.as_ref()?;
+        let (span, version) = (path.span(), options.version);
+        let [written, alias] = ["Written", "Older"].map(|word| format_ident!("__{name}{word}", span = span));
+        let mut event = event.clone();
+        event.set_span(span);
+        let question = quote_spanned!(span=> { __cqrs::is_upcast::<#written, #event>() });
+        let gap = format!(
+            "version {version} upcasts from version {}: this type's version has to be one above that of the type it upcasts from",
+            version - 1
+        );
+        // Written once: a name that is not known is one mistake.
+        let mut asked = quote! {
+            type #written = #path;
+            type #alias = <#written as __cqrs::Asked<#question>>::Itself;
+        };
+        let follows = quote!(__cqrs::follows(#version, &<#alias as __cqrs::NamedEvent>::SCHEMA));
+        asked.extend(quote_spanned!(span=> const _: () = ::core::assert!(#follows, #gap);));
+        Some(Self { alias, asked, version })
+    }
+
+    /// Reads what is stored as version `version`, as an expression.
+    pub(super) fn read(&self, index: usize) -> TokenStream {
+        let alias = &self.alias;
+        quote!(__cqrs::upcast::<Self, #alias>(#index, version, payload))
+    }
+
+    /// Whether a `version` is to be read so.
+    pub(super) fn guard(&self) -> TokenStream {
+        let version = self.version;
+        quote!(version < #version)
+    }
+
+    /// `Event::upcast` of a struct.
+    fn upcasts(&self) -> TokenStream {
+        let (guard, read) = (self.guard(), self.read(0));
+        quote! {
+            fn upcast(
+                type_index: usize, version: u32, payload: &[u8],
+            ) -> ::core::result::Result<Self, __cqrs::DecodeError> {
+                if #guard {
+                    return #read;
+                }
+                <Self as __cqrs::Event>::decode(type_index, payload).map(<Self as __cqrs::Event>::owned)
+            }
+        }
     }
 }
 
@@ -318,9 +388,19 @@ impl<'a> Twin<'a> {
         self.fields.iter().map(|field| field.ident)
     }
 
-    pub(super) fn schema(&self, options: &EventOptions, variant: &Ident, path: &TokenStream) -> TokenStream {
+    pub(super) fn schema(
+        &self,
+        options: &EventOptions,
+        older: Option<&Older>,
+        variant: &Ident,
+        path: &TokenStream,
+    ) -> TokenStream {
         let stored = options.name.clone().unwrap_or_else(|| syn::ext::IdentExt::unraw(variant).to_string());
-        let version = options.version;
+        let (version, retired) = (options.version, options.retired);
+        let upcast = match older.map(|older| &older.alias) {
+            Some(alias) => quote!(Some(&<#alias as __cqrs::NamedEvent>::SCHEMA)),
+            None => quote!(None),
+        };
         let aliases = &options.aliases;
         let fields = self.fields.iter().map(|TwinField { field, ident, serde, .. }| {
             let rust = syn::ext::IdentExt::unraw(*ident).to_string();
@@ -336,6 +416,8 @@ impl<'a> Twin<'a> {
             __cqrs::Schema {
                 name: #stored,
                 version: #version,
+                upcast: ::core::option::Option::#upcast,
+                retired: #retired,
                 aliases: &[#(#aliases),*],
                 fields: &[#(#fields)*],
                 variant: ::core::stringify!(#variant),

@@ -1,0 +1,19 @@
+use cqrs_core::prelude::*;
+
+#[event]
+pub struct AddedV1 {
+    pub item: String,
+}
+
+#[event]
+pub enum Cart {
+    #[event(version = 2, upcast = AddedV1)]
+    Added { item: String, qty: i32 },
+    Cleared {},
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let engine = Engine::in_memory().event::<Cart>().start()?;
+    engine.append(Cart::Cleared {}).wait()?;
+    Ok(())
+}
