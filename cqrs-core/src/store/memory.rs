@@ -35,6 +35,16 @@ impl MemoryStore {
         id[8..].copy_from_slice(&RandomState::new().hash_one(1_u8).to_le_bytes());
         Self { id: StoreId(id), shared: Arc::default() }
     }
+
+    /// The checkpoints as they are now.
+    pub(crate) fn kept(&self) -> Checkpoint {
+        self.shared.checkpoint().clone()
+    }
+
+    /// Puts the checkpoints back to what they were: what a process leaves that did not end well.
+    pub(crate) fn put_back(&self, kept: Checkpoint) {
+        *self.shared.checkpoint_mut() = kept;
+    }
 }
 
 impl Default for MemoryStore {
@@ -373,20 +383,20 @@ impl LogReader for MemoryReader {
     }
 }
 
-#[derive(Debug, Default)]
-struct Checkpoint {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checkpoint {
     witness: Option<Witness>,
     views: BTreeMap<String, KeptView>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct KeptView {
     view: SavedView,
     columns: Vec<SqlColumn>,
     rows: BTreeMap<u64, KeptRow>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct KeptRow {
     key: Box<[u8]>,
     state: Box<[u8]>,

@@ -1,0 +1,6 @@
+//! For the tests in your crate.
+mod diff;
+mod given;
+mod log;
+
+pub use given::{Given, Then, given, nothing};
