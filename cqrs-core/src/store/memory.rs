@@ -22,7 +22,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Shared {
     log: RwLock<Events>,
-    checkpoint: RwLock<Checkpoint>,
+    checkpoint: RwLock<KeptCheckpoints>,
 }
 
 impl MemoryStore {
@@ -37,12 +37,12 @@ impl MemoryStore {
     }
 
     /// The checkpoints as they are now.
-    pub(crate) fn kept(&self) -> Checkpoint {
+    pub(crate) fn kept(&self) -> KeptCheckpoints {
         self.shared.checkpoint().clone()
     }
 
     /// Puts the checkpoints back to what they were: what a process leaves that did not end well.
-    pub(crate) fn put_back(&self, kept: Checkpoint) {
+    pub(crate) fn put_back(&self, kept: KeptCheckpoints) {
         *self.shared.checkpoint_mut() = kept;
     }
 }
@@ -285,11 +285,11 @@ impl Shared {
         self.log.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn checkpoint(&self) -> RwLockReadGuard<'_, Checkpoint> {
+    fn checkpoint(&self) -> RwLockReadGuard<'_, KeptCheckpoints> {
         self.checkpoint.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn checkpoint_mut(&self) -> RwLockWriteGuard<'_, Checkpoint> {
+    fn checkpoint_mut(&self) -> RwLockWriteGuard<'_, KeptCheckpoints> {
         self.checkpoint.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -384,7 +384,7 @@ impl LogReader for MemoryReader {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Checkpoint {
+pub(crate) struct KeptCheckpoints {
     witness: Option<Witness>,
     views: BTreeMap<String, KeptView>,
 }

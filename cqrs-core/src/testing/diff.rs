@@ -83,8 +83,10 @@ fn key<V: Projection>(columns: &[(String, String)]) -> String {
     format!("({})", parts.join(", "))
 }
 
-/// How the rows found differ from those expected, matched by their keys; `None` if they do not. `same` compares one of each, by their places.
+/// How the rows found differ from those expected, matched by their keys; `None` if they do not. `same` compares one of each, by their places;
+/// the two words say what the two are.
 pub(super) fn rows(
+    [left, right]: [&str; 2],
     expected: &[RowText],
     found: &[RowText],
     same: impl Fn(usize, usize) -> bool,
@@ -126,7 +128,7 @@ pub(super) fn rows(
     let counts: Vec<_> = counts.map(|(count, word)| format!("{count} {word}")).collect();
     let more = told.len().saturating_sub(SHOWN);
     told.truncate(SHOWN);
-    let mut text = format!("{} (- expected, + found)\n\n{}", counts.join(", "), told.join("\n"));
+    let mut text = format!("{} (- {left}, + {right})\n\n{}", counts.join(", "), told.join("\n"));
     if more > 0 {
         let _ = writeln!(text, "\n.. and {more} more rows");
     }

@@ -208,7 +208,8 @@ impl<V: Projection> Then<V> {
     {
         let (expected, found) = (rows.into_iter().collect::<Vec<_>>(), self.rows());
         let texts = |rows: &[V]| rows.iter().map(RowText::of).collect::<Vec<_>>();
-        let differences = diff::rows(&texts(&expected), &texts(&found), |e, f| expected[e] == found[f]);
+        let same = |e: usize, f: usize| expected[e] == found[f];
+        let differences = diff::rows(["expected", "found"], &texts(&expected), &texts(&found), same);
         if let Some(differences) = differences {
             panic!("the rows of `{}` are not as expected: {differences}", V::RUST_NAME);
         }

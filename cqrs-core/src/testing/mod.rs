@@ -2,5 +2,7 @@
 mod diff;
 mod given;
 mod log;
+mod refold;
 
 pub use given::{Given, Then, given, nothing};
+pub use refold::refold_check;
