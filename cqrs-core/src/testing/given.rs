@@ -291,3 +291,6 @@ impl<V: Projection> Then<V> {
         format!("There are rows of:\n{keys}{more}")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,7 +169,7 @@ fn compare<V: Projection + Debug>(
 ) -> Result<(), String> {
     let texts = |rows: &[V]| rows.iter().map(RowText::of).collect::<Vec<_>>();
     let same = |l: usize, r: usize| left[l].same(&right[r]);
-    // Texts are made of rows that differ only: there may be many that do not.
+    // Rows are many, and mostly alike: then no text is made of them.
     let alike = left.len() == right.len() && (0..left.len()).all(|at| same(at, at));
     if alike {
         return Ok(());
@@ -275,3 +275,6 @@ impl Random {
         ((mixed ^ mixed >> 31) % limit as u64) as usize
     }
 }
+
+#[cfg(test)]
+mod tests;
