@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{DecodeError, decode};
 
@@ -149,9 +149,9 @@ impl Readable {
                 f.write_str("0x")?;
                 bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
-            Self::List(list) => within(f, depth, ["[", "]", ""], list, |f, element, depth| {
-                element.write(f, depth)
-            }),
+            Self::List(list) => {
+                within(f, depth, ["[", "]", ""], list, |f, element, depth| element.write(f, depth))
+            }
             Self::Map(map) => within(f, depth, ["{", "}", " "], map, |f, (key, value), depth| {
                 match key {
                     Self::Text(name) if is_name(name) => f.write_str(name)?,
@@ -258,7 +258,10 @@ mod tests {
         );
         let lines = format!("{readable:#}");
         assert!(lines.starts_with("{\n    \"to whom\": "), "{lines}");
-        assert!(lines.contains("\n        {\n            Ship: {\n                line: \"north\",\n"), "{lines}");
+        assert!(
+            lines.contains("\n        {\n            Ship: {\n                line: \"north\",\n"),
+            "{lines}"
+        );
         assert!(lines.ends_with("\n    empty: [],\n}"), "{lines}");
     }
 

@@ -42,10 +42,8 @@ impl RowText {
     /// The columns in which two rows differ.
     fn differing(&self, other: &Self) -> String {
         let pairs = self.columns.iter().zip(&other.columns);
-        let names: Vec<_> = pairs
-            .filter(|(one, another)| one != another)
-            .map(|((name, _), _)| format!("`{name}`"))
-            .collect();
+        let names: Vec<_> =
+            pairs.filter(|(one, another)| one != another).map(|((name, _), _)| format!("`{name}`")).collect();
         if names.is_empty() { String::new() } else { format!(" in {}", names.join(", ")) }
     }
 }

@@ -8,6 +8,7 @@ use super::lock_file::{LockFile, Setting, Update, escaped, unescaped};
 use super::log::{self, Stored};
 use crate::event::Event;
 use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor};
+use crate::schema::Schema;
 use crate::store::MemoryStore;
 use crate::{NewEvent, Timestamp};
 
@@ -124,7 +125,11 @@ pub(super) fn hold<V: Projection>(
     }
     match setting.update {
         Update::Yes if differences.is_none() || !unseen => {
-            if told.is_empty() { Ok(()) } else { file.write(&lock(events)?.write()) }
+            if told.is_empty() {
+                Ok(())
+            } else {
+                file.write(&lock(events)?.write())
+            }
         }
         _ if told.is_empty() => Ok(()),
         _ => Err(told),
@@ -163,15 +168,13 @@ impl<P: Projection> SourceVisitor<P> for Today<'_> {
     where
         P: Reads<E>,
     {
-        let mine = |schema: &crate::schema::Schema| {
-            schema.claims(&self.event.name) && schema.version == self.event.version
-        };
+        let mine = |schema: &Schema| schema.claims(&self.event.name) && schema.version == self.event.version;
         let Some(index) = E::TYPES.iter().position(mine) else { return };
         let Ok(event) = E::decode(index, &self.event.payload) else { return };
         let mut payload = Vec::new();
         if E::owned(event).encode(&mut payload).is_ok() {
-            let name = E::TYPES[index].name.to_owned();
-            self.again = Some(Stored { name, payload, ..self.event.clone() });
+            let Schema { name, version, .. } = E::TYPES[index];
+            self.again = Some(Stored { name: name.to_owned(), version, payload, ..self.event.clone() });
         }
     }
 

@@ -255,7 +255,9 @@ impl<V: Projection> Then<V> {
     fn engine(&self) -> &Engine {
         match &self.engine {
             Ok(engine) => engine,
-            Err(why) => panic!("{why}\n\nthe events were:\n{}", indented(&log::texts(&self.given.events), "")),
+            Err(why) => {
+                panic!("{why}\n\nthe events were:\n{}", indented(&log::texts(&self.given.events), ""))
+            }
         }
     }
 

@@ -92,7 +92,10 @@ impl LockFile {
 
     /// What is said of a line that cannot be read.
     pub(super) fn unreadable(&self, line: usize, what: &str) -> String {
-        format!("{}, line {line}: {what}. The file is written by the test: take it back to what was committed", self.name)
+        format!(
+            "{}, line {line}: {what}. The file is written by the test: take it back to what was committed",
+            self.name
+        )
     }
 }
 

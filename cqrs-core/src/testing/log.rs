@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::Readable;
+use crate::error::{StartError, UnknownEvent};
 use crate::projection::Projection;
 use crate::store::{LogEvent, MemoryStore, Store, StoreError, chain};
 use crate::{Builder, Engine, NewEvent, Timestamp};
@@ -92,9 +93,26 @@ pub(super) fn open<V: Projection>(
     // What is saved, and when, is the caller's: nothing by itself.
     let builder = builder.checkpoint_every(Duration::from_secs(1 << 20), 1 << 60).view::<V>();
     let builder = known.iter().fold(builder, |builder, known| known(builder));
-    let engine = builder.start().map_err(|error| error.to_string())?;
+    let engine = builder.start().map_err(|error| match error {
+        StartError::UnknownEvents(events) if events.iter().all(|event| event.reads.is_none()) => {
+            foreign::<V>(&events)
+        }
+        error => error.to_string(),
+    })?;
     engine.wait_ready().wait().map_err(|error| error.to_string())?;
     Ok(engine)
+}
+
+/// What is said of events that neither the view nor one that it reads knows.
+fn foreign<V: Projection>(events: &[UnknownEvent]) -> String {
+    let names: Vec<_> = events.iter().map(|event| format!("`{}`", event.name)).collect();
+    format!(
+        "`{}` does not read {}, nor does a view that it reads: leave such events out (`given(..)` can also be told of their type, with `.event::<E>()`); if a type was \
+         renamed, give it its old name too, `#[event(aliases(\"{}\"))]`",
+        V::RUST_NAME,
+        names.join(", "),
+        events.first().map_or("", |event| &event.name)
+    )
 }
 
 /// The rows of an engine's view, in the order of their keys.

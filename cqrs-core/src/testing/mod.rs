@@ -100,6 +100,9 @@
 //! Locks are read and written relative to the crate's folder. A lock that is not there is written, unless the environment variable `CI` is set. With `CQRS_UPDATE=1` in the
 //! environment it is brought up to date, with `CQRS_UPDATE=force` also where that gives up what is stored. Each is a text of lines, to be committed and reviewed.
 
+// The page shows a test file, and does run its tests.
+#![allow(clippy::test_attr_in_doctest)]
+
 mod diff;
 mod fold_lock;
 mod given;

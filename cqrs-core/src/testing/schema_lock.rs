@@ -258,10 +258,10 @@ fn field_breaks<'f>(locked: &[LockedField], now: &'f [Field]) -> Vec<(&'f str, S
 
 /// What the file is to have: the events as they are now, and what else was stored and is read.
 fn merge(locked: &[Locked], now: &[Schema], breaks: &[Break]) -> Vec<Locked> {
-    let is_now = |old: &Locked| now.iter().any(|schema| schema.name == old.name && schema.version == old.version);
+    let is_now =
+        |old: &Locked| now.iter().any(|schema| schema.name == old.name && schema.version == old.version);
     let is_broken = |old: &Locked| breaks.iter().any(|b| b.event == old.name && b.version == old.version);
-    let mut merged: Vec<_> =
-        locked.iter().filter(|old| !is_now(old) && !is_broken(old)).cloned().collect();
+    let mut merged: Vec<_> = locked.iter().filter(|old| !is_now(old) && !is_broken(old)).cloned().collect();
     for schema in now {
         let texts = |texts: &[&str]| {
             let mut texts: Vec<_> = texts.iter().map(ToString::to_string).collect();

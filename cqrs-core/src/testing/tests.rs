@@ -47,6 +47,5 @@ pub(super) fn panic_place(test: impl FnOnce()) -> String {
     }));
     panic_of(test);
     std::panic::set_hook(before);
-    let place = lock(&place).clone();
-    place
+    lock(&place).clone()
 }

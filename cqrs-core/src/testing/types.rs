@@ -158,7 +158,8 @@ mod tests {
     /// Stores the one and reads the other.
     fn through<T: serde::de::DeserializeOwned>(stored: impl serde::Serialize) -> Option<T> {
         let mut payload = Vec::new();
-        crate::codec::encode("", &std::collections::BTreeMap::from([("field", stored)]), &mut payload).unwrap();
+        crate::codec::encode("", &std::collections::BTreeMap::from([("field", stored)]), &mut payload)
+            .unwrap();
         let read = crate::codec::decode::<std::collections::BTreeMap<String, T>>(&payload);
         read.ok().and_then(|mut map| map.remove("field"))
     }

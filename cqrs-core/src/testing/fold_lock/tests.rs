@@ -243,7 +243,7 @@ fn an_event_that_cannot_be_read_any_more_is_told() {
         &[NewEvent::new(Added { customer: "ann".into(), item: "hats".into() })],
         FORCE,
     );
-    assert!(text.unwrap_err().contains("`Added` version 1 (1 stored)"));
+    assert!(text.unwrap_err().contains("`Spent` does not read `Added`"));
 }
 
 #[test]

@@ -72,7 +72,8 @@ fn events_that_no_view_reads_have_to_be_known() {
     let events = || given([bought("ann", "hats", 1)]).and([added()]);
     events().event::<Added>().view::<Has>().then_rows([has("ann", "hats", 1, 1)]);
     let text = panic_of(|| drop(events().view::<Has>().then_rows([])));
-    assert!(text.contains("`Added` version 1 (1 stored): register its type with `.event::<E>()`"), "{text}");
+    assert!(text.starts_with("`Has` does not read `Added`, nor does a view that it reads: "), "{text}");
+    assert!(text.contains("`.event::<E>()`") && text.contains("\n    2: Added {"), "{text}");
 }
 
 #[test]

@@ -239,7 +239,9 @@ fn a_version_that_is_not_read_is_refused() {
     // Read by a type of its own, it may: both are in the file then.
     let both = || second().event::<first::Bought>();
     both().hold(UPDATE).unwrap();
-    assert!(place.text().contains("\nevent Bought version 2\n  alias Purchase\n  field other String required\n"));
+    assert!(
+        place.text().contains("\nevent Bought version 2\n  alias Purchase\n  field other String required\n")
+    );
     assert!(place.text().contains(FIRST.trim_end().split_once("\n\nevent Cleared").unwrap().0));
     both().hold(WRITE).unwrap();
     let text = place.first().hold(UPDATE).unwrap_err();
@@ -250,7 +252,10 @@ fn a_version_that_is_not_read_is_refused() {
 fn an_event_that_nobody_claims_is_refused() {
     let place = Place::of_first();
     let text = place.lock().event::<first::Bought>().hold(UPDATE).unwrap_err();
-    assert!(text.contains("event `Added` version 1: no event type claims the stored name `Added` any more\n"), "{text}");
+    assert!(
+        text.contains("event `Added` version 1: no event type claims the stored name `Added` any more\n"),
+        "{text}"
+    );
     place.lock().event::<first::Bought>().hold(FORCE).unwrap();
     assert!(!place.text().contains("Added"));
 }
