@@ -35,6 +35,7 @@
 //! | say what an event is | [`#[event]`](macro@event), [`#[value]`](macro@value) |
 //! | say what a view is | [`#[projection]`](macro@projection) |
 //! | try a projection, with no store | [`Table`] |
+//! | test a projection, and that stored events stay readable | [`testing`] |
 //! | append and read | [`Engine`], [`View`], [`Changes`], [`Events`] |
 //! | accept or refuse against what is | [`Engine::decide`], [`Command`], [`Tx`] |
 //! | feed it a file, a channel or a broker | [`Engine::feed`], [`FeedItem`], [`stream()`] |
@@ -68,6 +69,7 @@ pub mod sql;
 pub mod store;
 mod sync;
 pub mod table;
+pub mod testing;
 mod threads;
 mod tick;
 pub mod time;

@@ -31,6 +31,9 @@ pub trait Projection: Send + Sync + Sized + 'static {
     /// Its columns, as SQL shows them.
     const COLUMNS: &'static [(&'static str, SqlType)];
 
+    /// Which of the columns are the key's, in its order.
+    const KEY_COLUMNS: &'static [usize] = &[];
+
     /// What its rows are found by.
     type Key: Key;
 

@@ -3,6 +3,7 @@
 //! The one place that knows the format. Field names make a payload explain itself and let it evolve by serde's rules.
 
 mod plain;
+mod readable;
 
 use std::io::ErrorKind;
 
@@ -11,9 +12,10 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 pub use self::plain::{Plain, PlainReader};
+pub use self::readable::Readable;
 
 /// An event that could not be turned into a payload.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the event `{name}` cannot be encoded: {reason}")]
 pub struct EncodeError {
     /// The event's stored name.

@@ -31,7 +31,7 @@ use crate::sync::{Reply, ReplyTo, Wait, block_on, reply};
 /// engine.append(event).wait()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "append it"]
 pub struct NewEvent {
     schema: &'static Schema,
@@ -92,6 +92,16 @@ impl NewEvent {
             own.entries.entry(key.clone()).or_insert_with(|| value.clone());
         }
         self
+    }
+
+    /// What it is an event of.
+    pub(crate) fn schema(&self) -> &'static Schema {
+        self.schema
+    }
+
+    /// Its bytes, if it has any.
+    pub(crate) fn payload(&self) -> Result<&[u8], &EncodeError> {
+        self.payload.as_deref()
     }
 
     pub(crate) fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {

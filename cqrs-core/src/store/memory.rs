@@ -22,7 +22,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Shared {
     log: RwLock<Events>,
-    checkpoint: RwLock<Checkpoint>,
+    checkpoint: RwLock<KeptCheckpoints>,
 }
 
 impl MemoryStore {
@@ -34,6 +34,16 @@ impl MemoryStore {
         id[..8].copy_from_slice(&RandomState::new().hash_one(0_u8).to_le_bytes());
         id[8..].copy_from_slice(&RandomState::new().hash_one(1_u8).to_le_bytes());
         Self { id: StoreId(id), shared: Arc::default() }
+    }
+
+    /// The checkpoints as they are now.
+    pub(crate) fn kept(&self) -> KeptCheckpoints {
+        self.shared.checkpoint().clone()
+    }
+
+    /// Puts the checkpoints back to what they were: what a process leaves that did not end well.
+    pub(crate) fn put_back(&self, kept: KeptCheckpoints) {
+        *self.shared.checkpoint_mut() = kept;
     }
 }
 
@@ -293,11 +303,11 @@ impl Shared {
         self.log.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn checkpoint(&self) -> RwLockReadGuard<'_, Checkpoint> {
+    fn checkpoint(&self) -> RwLockReadGuard<'_, KeptCheckpoints> {
         self.checkpoint.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn checkpoint_mut(&self) -> RwLockWriteGuard<'_, Checkpoint> {
+    fn checkpoint_mut(&self) -> RwLockWriteGuard<'_, KeptCheckpoints> {
         self.checkpoint.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -405,20 +415,20 @@ impl LogReader for MemoryReader {
     }
 }
 
-#[derive(Debug, Default)]
-struct Checkpoint {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeptCheckpoints {
     witness: Option<Witness>,
     views: BTreeMap<String, KeptView>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct KeptView {
     view: SavedView,
     columns: Vec<SqlColumn>,
     rows: BTreeMap<u64, KeptRow>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct KeptRow {
     key: Box<[u8]>,
     state: Box<[u8]>,

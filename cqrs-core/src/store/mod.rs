@@ -17,6 +17,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use memory::KeptCheckpoints;
 pub use memory::MemoryStore;
 pub(crate) use memory::TypeCounts;
 #[cfg(feature = "sqlite")]

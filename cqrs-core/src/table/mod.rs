@@ -33,7 +33,7 @@ use crate::aggregate::{Appends, Sign};
 use crate::change::Change;
 use crate::event::{Event, Meta, Recorded};
 use crate::key::{Key, PrefixOf};
-use crate::projection::{Fault, FoldError, Projection, Reads, RowSource, SignOf, Source};
+use crate::projection::{Fault, FoldError, JoinSet, Projection, Reads, RowSource, SignOf, Source};
 
 /// A projection in memory, with no store, no log and no threads: apply events, look at rows.
 ///
@@ -202,9 +202,21 @@ impl<P: Projection> Table<P> {
             return fold_run::<E, P>(&mut self.folder, &mut self.rows, run);
         }
         for (done, Recorded { event, meta }) in run.iter().enumerate() {
-            self.take_turn::<E>(&[(event, Appends)], meta).map_err(|error| (done, error))?;
+            self.take_turn::<E>(&[(event, Appends)], meta, &()).map_err(|error| (done, error))?;
         }
         Ok(())
+    }
+
+    /// Folds one event in a turn of its own, also where a run would do. An event that faults changes nothing, and neither does any
+    /// where the projection looks other views up.
+    pub(crate) fn take_one<E: Event>(&mut self, event: &E::Ref<'_>, meta: &Meta) -> Result<(), FoldError>
+    where
+        P: Reads<E>,
+    {
+        let Some(joined) = P::Joins::find(&|_| None) else { return Ok(()) };
+        let folded = self.take_turn::<E>(&[(event, Appends)], meta, &joined);
+        self.forget_touched();
+        folded
     }
 
     /// A table has no other copy, and no checkpoint.
@@ -218,15 +230,16 @@ impl<P: Projection> Table<P> {
         &mut self,
         given: &[(&S::Ref<'_>, SignOf<S>)],
         meta: &Meta,
+        joined: &<P::Joins as JoinSet>::Rows<'_>,
     ) -> Result<(), FoldError>
     where
-        P: Reads<S> + Projection<Joins = ()>,
+        P: Reads<S>,
     {
         let Self { rows, folder, turn, .. } = self;
         turn.begin(rows, folder);
         let folded = given
             .iter()
-            .try_for_each(|(event, sign)| turn.run::<S>(rows, event, meta, *sign, &()))
+            .try_for_each(|(event, sign)| turn.run::<S>(rows, event, meta, *sign, joined))
             .and_then(|()| turn.end(rows, folder));
         if folded.is_err() {
             turn.undo(rows);
@@ -254,7 +267,7 @@ impl<P: Projection> Table<P> {
         let before = before.map(|row| (row.borrowed(), U::sign(Sign::Remove)));
         let after = after.map(|row| (row.borrowed(), U::sign(Sign::Insert)));
         let given: Vec<_> = before.iter().chain(&after).map(|(row, sign)| (row, *sign)).collect();
-        let folded = self.take_turn::<U>(&given, &Meta::default());
+        let folded = self.take_turn::<U>(&given, &Meta::default(), &());
         self.forget_touched();
         folded.map_err(|error| Fault::new(P::RUST_NAME, self.position, U::NAME, error))
     }

@@ -335,12 +335,14 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
     let idents: Vec<_> = model.fields.iter().map(|field| field.ident).collect();
     let fingerprint = fingerprint(model, reads);
     let assumed = assumptions(model);
+    let key_columns = key_columns(model);
     quote! {
         impl __cqrs::Projection for #name where #assumed {
             const NAME: &'static str = #stored;
             const RUST_NAME: &'static str = #rust_name;
             const FINGERPRINT: u128 = #fingerprint;
             const COLUMNS: &'static [(&'static str, __cqrs::SqlType)] = &[#(#columns)*];
+            const KEY_COLUMNS: &'static [usize] = &[#(#key_columns),*];
             type Key = #key;
             type State = __State;
             type Joins = (#(#joins,)*);
@@ -745,6 +747,15 @@ fn aggregate_word(kind: Kind) -> &'static str {
 fn key_types<'m>(model: &'m Projection<'_>) -> Vec<&'m syn::Type> {
     let window = window_key(model).map(|(field, _)| field.ty);
     model.groups.iter().map(|group| group.ty).chain(window).collect()
+}
+
+/// Which of the row's fields the key's columns are.
+fn key_columns(model: &Projection<'_>) -> Vec<usize> {
+    let window = window_key(model).map(|(field, _)| field.ident);
+    let place = |wanted: &dyn Fn(&RowField<'_>) -> bool| model.fields.iter().position(wanted);
+    let group = |number| place(&|field| matches!(field.column, Column::Key(group) if group == number));
+    let groups = (0..model.groups.len()).filter_map(group);
+    groups.chain(place(&|field| Some(field.ident) == window)).collect()
 }
 
 /// Sessions that are bridged become one row: every column has to merge.

@@ -113,7 +113,7 @@ proptest! {
             let everything = Before::<Everything>::of(&catalog, &slots, &event);
             let position = at as u64 + 1;
             let recorded_at = Timestamp::UNIX_EPOCH;
-            let run = [StoredEvent { position, kind: event.0, recorded_at, checksum: 0, payload: &event.1 }];
+            let run = [StoredEvent { position, kind: event.0, version: 1, recorded_at, checksum: 0, payload: &event.1 }];
             for route in &catalog.courses[catalog.course(event.0)] {
                 catalog.routes[*route].fold(&run, &catalog, &mut slots);
             }

@@ -1,0 +1,126 @@
+//! Logs made by hand: events as they are stored, and what a view makes of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::codec::Readable;
+use crate::error::{StartError, UnknownEvent};
+use crate::projection::Projection;
+use crate::store::{Beside, LogEvent, MemoryStore, Store, StoreError, chain};
+use crate::{Builder, Engine, NewEvent, Timestamp};
+
+/// An event as a log has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stored {
+    pub(super) name: String,
+    pub(super) version: u32,
+    pub(super) recorded_at: Timestamp,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Stored {
+    pub(super) fn of(event: &NewEvent, recorded_at: Timestamp) -> Result<Self, String> {
+        let payload = event.payload().map_err(ToString::to_string)?.to_vec();
+        let schema = event.schema();
+        Ok(Self { name: schema.name.to_owned(), version: schema.version, recorded_at, payload })
+    }
+
+    /// The event for a person to read: on several lines, with the version if it is not the first.
+    pub(super) fn text(&self) -> String {
+        let version = if self.version == 1 { String::new() } else { format!(" (version {})", self.version) };
+        match Readable::of(&self.payload) {
+            Ok(readable) => format!("{}{version} {readable:#}", self.name),
+            Err(error) => format!("{}{version}, whose payload cannot be read: {error}", self.name),
+        }
+    }
+}
+
+/// Events one below the other, each with its place.
+pub(super) fn texts(events: &[Stored]) -> String {
+    let text = |(at, event): (usize, &Stored)| format!("{}: {}\n", at + 1, event.text());
+    events.iter().enumerate().map(text).collect()
+}
+
+/// Adds events to a store, behind those it has.
+pub(super) fn append(store: &MemoryStore, events: &[Stored]) -> Result<(), String> {
+    let mut log = store.log().map_err(said)?;
+    let head = log.head().map_err(said)?;
+    let mut checksum = head.checksum;
+    let events: Vec<_> = events
+        .iter()
+        .zip(head.position + 1..)
+        .map(|(event, position)| {
+            let mut event = LogEvent {
+                position,
+                name: &event.name,
+                version: event.version,
+                recorded_at: event.recorded_at,
+                event_id: None,
+                metadata: &[],
+                payload: &event.payload,
+                checksum: 0,
+            };
+            event.checksum = chain(checksum, &event);
+            checksum = event.checksum;
+            event
+        })
+        .collect();
+    log.append(head, &events, &Beside::default()).map_err(|failure| failure.to_string())
+}
+
+/// All events of a store.
+pub(super) fn read(store: &MemoryStore) -> Result<Vec<Stored>, String> {
+    let mut events = Vec::new();
+    let mut visit = |event: LogEvent<'_>| {
+        events.push(Stored {
+            name: event.name.to_owned(),
+            version: event.version,
+            recorded_at: event.recorded_at,
+            payload: event.payload.to_owned(),
+        });
+        true
+    };
+    store.reader().and_then(|mut reader| reader.read(0, usize::MAX, &mut visit)).map_err(said)?;
+    Ok(events)
+}
+
+/// An engine over a store, with the view `V` and what else it is to know, once all events are folded.
+pub(super) fn open<V: Projection>(
+    store: &MemoryStore,
+    known: &[fn(Builder) -> Builder],
+) -> Result<Engine, String> {
+    let builder = Engine::with_store(Arc::new(store.clone())).threads(1);
+    // What is saved, and when, is the caller's: nothing by itself.
+    let builder = builder.checkpoint_every(Duration::from_secs(1 << 20), 1 << 60).view::<V>();
+    let builder = known.iter().fold(builder, |builder, known| known(builder));
+    let engine = builder.start().map_err(|error| match error {
+        StartError::UnknownEvents(events) if events.iter().all(|event| event.reads.is_none()) => {
+            foreign::<V>(&events)
+        }
+        error => error.to_string(),
+    })?;
+    engine.wait_ready().wait().map_err(|error| error.to_string())?;
+    Ok(engine)
+}
+
+/// What is said of events that neither the view nor one that it reads knows.
+fn foreign<V: Projection>(events: &[UnknownEvent]) -> String {
+    let names: Vec<_> = events.iter().map(|event| format!("`{}`", event.name)).collect();
+    format!(
+        "`{}` does not read {}, nor does a view that it reads: leave such events out (`given(..)` can also be told of their type, with `.event::<E>()`); if a type was \
+         renamed, give it its old name too, `#[event(aliases(\"{}\"))]`",
+        V::RUST_NAME,
+        names.join(", "),
+        events.first().map_or("", |event| &event.name)
+    )
+}
+
+/// The rows of an engine's view, in the order of their keys.
+pub(super) fn rows<V: Projection>(engine: &Engine) -> Result<Vec<V>, String> {
+    let rows = engine.view::<V>().rows_by_key().map_err(|error| error.to_string())?;
+    Ok(rows.collect())
+}
+
+fn said(error: StoreError) -> String {
+    error.to_string()
+}
