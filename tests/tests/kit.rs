@@ -189,6 +189,14 @@ mod wrong {
         #[fold(Longest, item)]
         pub(super) longest: String,
     }
+
+    #[projection(from = Purchased, group_by = customer)]
+    #[derive(Debug)]
+    pub(super) struct Full {
+        pub(super) customer: String,
+        #[sum(i64::MAX - i64::from(qty))]
+        pub(super) sum: i64,
+    }
 }
 
 /// Run by the tests below, in a process of its own.
@@ -197,6 +205,13 @@ mod wrong {
 fn wordy() {
     let items = ["hats", "pants", "socks", "a tie"];
     refold_check::<wrong::Wordy>((0..40).map(|n: usize| purchased("ann", items[n * 7 % 4], 1, 0)));
+}
+
+/// Run by the tests below, in a process of its own.
+#[test]
+#[ignore = "fails"]
+fn stopped() {
+    given([1, 2].map(|qty| purchased("ann", "hats", qty, 0))).view::<wrong::Full>().then_no_row("bob");
 }
 
 /// Run by the tests below, in a process of its own.
@@ -237,6 +252,16 @@ fn a_view_that_forgets_is_found_and_its_seed_repeats_it() {
     assert_eq!(told(&text), told(&again));
     let (_, text) = run("wordy", &[("REFOLD_SEED", "many")]);
     assert!(text.contains("REFOLD_SEED is a number"), "{text}");
+}
+
+#[test]
+fn a_failure_is_told_at_the_line_of_the_test() {
+    let (passes, text) = run("stopped", &[]);
+    assert!(!passes && text.contains("tests/tests/kit.rs:"), "{text}");
+    assert!(
+        text.contains("`Full` stopped before the event at position 2, `purchased`, column `sum`"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -39,10 +39,10 @@ use crate::{NewEvent, Timestamp};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("spent.lock");
-/// # let _ = "
+/// # let _ = r#"
 /// // #[test]
-/// let path = \"tests/spent.lock\"; // in the crate's folder
-/// # ";
+/// let path = "tests/spent.lock"; // in the crate's folder
+/// # "#;
 /// fold_lock::<Spent>(&path, [100, 50].map(|price| Purchased { customer: "ann".into(), price }));
 /// # assert!(std::fs::read_to_string(&path)?.contains("row\n  customer = \"ann\"\n  total = 178\n"));
 /// # fold_lock::<Spent>(&path, [100, 50].map(|price| Purchased { customer: "ann".into(), price }));

@@ -78,9 +78,9 @@
 //! fn stored_events_stay_readable() {
 //! #   let folder = tempfile::tempdir().unwrap();
 //! #   let path = folder.path().join("events.lock");
-//! #   let _ = "
-//!     let path = \"tests/events.lock\";
-//! #   ";
+//! #   let _ = r#"
+//!     let path = "tests/events.lock";
+//! #   "#;
 //!     SchemaLock::new(path).event::<Purchased>().event::<Returned>().check();
 //! }
 //!
@@ -88,9 +88,9 @@
 //! fn the_same_events_make_the_same_rows_as_in_the_last_release() {
 //! #   let folder = tempfile::tempdir().unwrap();
 //! #   let path = folder.path().join("customer_purchases.lock");
-//! #   let _ = "
-//!     let path = \"tests/customer_purchases.lock\";
-//! #   ";
+//! #   let _ = r#"
+//!     let path = "tests/customer_purchases.lock";
+//! #   "#;
 //!     fold_lock::<CustomerPurchases>(path, [bought("ann", "hats", 3), bought("ann", "pants", 1)]);
 //! }
 //! # }

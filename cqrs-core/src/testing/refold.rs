@@ -13,6 +13,10 @@ use crate::{Engine, NewEvent, Table, Timestamp};
 /// How many rounds there are, each with pieces of its own.
 const ROUNDS: usize = 8;
 
+/// What to look for, where rows differ.
+const REMEDY: &str = "What a column keeps has to be stored whole, and may come from the events alone: look for a field that serde \
+                      skips, a clock, a random number, a `static`.";
+
 /// How often the engine is started anew in the round that starts it anew all the time.
 const RESTARTS: usize = 100;
 
@@ -176,7 +180,7 @@ fn compare<V: Projection + Debug>(
     }
     match diff::rows(sides, &texts(left), &texts(right), same) {
         None => Ok(()),
-        Some(differences) => Err(format!("`{}`: {what}: {differences}", V::RUST_NAME)),
+        Some(differences) => Err(format!("`{}`: {what}: {differences}\n{REMEDY}", V::RUST_NAME)),
     }
 }
 

@@ -38,10 +38,10 @@ use crate::schema::{Field, Schema};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("events.lock");
-/// # let _ = "
+/// # let _ = r#"
 /// // #[test]
-/// let path = \"tests/events.lock\"; // in the crate's folder
-/// # ";
+/// let path = "tests/events.lock"; // in the crate's folder
+/// # "#;
 /// SchemaLock::new(&path).event::<Purchased>().event::<Cart>().check();
 /// # assert!(std::fs::read_to_string(&path)?.contains("event Purchased version 1\n  field customer String required\n"));
 /// # Ok::<(), std::io::Error>(())

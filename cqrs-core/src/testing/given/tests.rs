@@ -191,11 +191,3 @@ fn a_view_that_has_stopped_says_why() {
     let text = panic_of(|| drop(shop().view::<Has>().then_stopped("column `qty`")));
     assert!(text.starts_with("`Has` has folded every event"), "{text}");
 }
-
-#[test]
-fn a_failure_is_told_where_the_test_says_it() {
-    let place = crate::testing::tests::panic_place(|| {
-        drop(shop().view::<Has>().then_no_row(("ann", "hats")));
-    });
-    assert!(place.ends_with("given/tests.rs"), "{place}");
-}
