@@ -168,11 +168,11 @@ impl<P: Projection> SourceVisitor<P> for Today<'_> {
     where
         P: Reads<E>,
     {
-        let mine = |schema: &Schema| schema.claims(&self.event.name) && schema.version == self.event.version;
+        let mine = |schema: &Schema| schema.claims(&self.event.name) && schema.reads(self.event.version);
         let Some(index) = E::TYPES.iter().position(mine) else { return };
-        let Ok(event) = E::decode(index, &self.event.payload) else { return };
+        let Ok(event) = E::upcast(index, self.event.version, &self.event.payload) else { return };
         let mut payload = Vec::new();
-        if E::owned(event).encode(&mut payload).is_ok() {
+        if event.encode(&mut payload).is_ok() {
             let Schema { name, version, .. } = E::TYPES[index];
             self.again = Some(Stored { name: name.to_owned(), version, payload, ..self.event.clone() });
         }

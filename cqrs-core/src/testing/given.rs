@@ -38,6 +38,7 @@ const NAMED: usize = 10;
 /// # Panics
 ///
 /// If an event cannot be encoded.
+#[must_use = "look at a view of it: `.view::<V>()`"]
 #[track_caller]
 pub fn given<E: Into<NewEvent>>(events: impl IntoIterator<Item = E>) -> Given {
     nothing().and(events)
@@ -61,7 +62,6 @@ pub fn nothing() -> Given {
 
 /// The events that a test begins with: see [`given`].
 #[derive(Clone, Debug)]
-#[must_use = "look at a view of it: `.view::<V>()`"]
 pub struct Given {
     pub(super) events: Vec<Stored>,
     at: Timestamp,
@@ -74,6 +74,7 @@ impl Given {
     /// # Panics
     ///
     /// If an event cannot be encoded.
+    #[must_use = "look at a view of it: `.view::<V>()`"]
     #[track_caller]
     pub fn and<E: Into<NewEvent>>(mut self, events: impl IntoIterator<Item = E>) -> Self {
         for event in events {
@@ -105,12 +106,14 @@ impl Given {
     ///     .view::<LastSeen>()
     ///     .then_row("ann", LastSeen { who: "ann".into(), at });
     /// ```
+    #[must_use = "look at a view of it: `.view::<V>()`"]
     pub fn at(mut self, recorded_at: Timestamp) -> Self {
         self.at = recorded_at;
         self
     }
 
     /// Knows an event type that the view does not read.
+    #[must_use = "look at a view of it: `.view::<V>()`"]
     pub fn event<E: Event>(mut self) -> Self {
         self.known.push(|builder| builder.event::<E>());
         self

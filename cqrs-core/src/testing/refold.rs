@@ -152,10 +152,10 @@ impl<V: Projection> SourceVisitor<V> for Singly<'_, V> {
     {
         let index = E::TYPES.iter().position(|ty| ty.name == self.event.name);
         if let Some(index) = index.filter(|index| V::wants(*index))
-            && let Ok(event) = E::decode(index, &self.event.payload)
+            && let Ok(event) = E::upcast(index, self.event.version, &self.event.payload)
         {
             // What a fault leaves out shows in the rows: the engine has folded every event.
-            let _ = self.table.take_one::<E>(&event, &self.meta);
+            let _ = self.table.take_one::<E>(&event.borrowed(), &self.meta);
         }
     }
     fn view<U: RowSource>(&mut self)

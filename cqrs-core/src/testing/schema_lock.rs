@@ -191,9 +191,14 @@ fn breaks(locked: &[Locked], now: &[Schema]) -> Vec<Break> {
                      version {locked}, if serde reads the old form as the new one"
                 ),
             ));
-        } else if now == locked {
+        } else {
+            // An older version is read as the type that it was.
+            let mut read = schema;
+            while let Some(older) = read.upcast.filter(|_| read.version > locked) {
+                read = older;
+            }
             breaks.extend(
-                field_breaks(&event.fields, schema.fields)
+                field_breaks(&event.fields, read.fields)
                     .into_iter()
                     .map(|(field, what, remedy)| found(field, what, remedy)),
             );

@@ -75,7 +75,7 @@ fn other_events_are_shown_beside_those_expected() {
     let events = [NewEvent::new(dropped("ann", 2)), NewEvent::new(bought("carl", 2))];
     let text = panic_of(|| drop(shop().when_executed(Give(2)).then_events(events)));
     assert!(text.starts_with("the decision emitted other events (- expected, + emitted)"), "{text}");
-    assert!(text.contains("-   customer: \"carl\"") && text.contains("+   customer: \"bob\""), "{text}");
+    assert!(text.contains("-     customer: \"carl\"") && text.contains("+     customer: \"bob\""), "{text}");
     let text = panic_of(|| drop(shop().when_executed(Give(2)).then_no_events()));
     assert!(text.contains("+ 1: Dropped"), "{text}");
     let text = panic_of(|| drop(shop().when_executed(Give(9)).then_events([dropped("ann", 9)])));
