@@ -482,6 +482,10 @@ impl<R: Send + 'static> Start<R> {
                 && let Some(receipt) =
                     core.receipt_of(note).map_err(|refusal| AppendError::NotAppended(refusal))?
             {
+                // Its events may be on their way to the views.
+                if self.consistency == Consistency::ReadYourWrites {
+                    core.folded.until(|| core.is_shown(receipt.last).then_some(())).await;
+                }
                 return Ok(receipt);
             }
             let emitted = match self.decide(&core, published, exchanged) {

@@ -55,9 +55,10 @@ struct Touched {
     since: u64,
     keys: BTreeMap<Vec<u8>, u64>,
     /// Prefixes under which all was touched.
-    prefixes: Vec<(Vec<u8>, u64)>,
-    /// When anything was, and what is not known.
+    prefixes: BTreeMap<Vec<u8>, u64>,
+    /// When it may have been any row.
     all: u64,
+    /// When it was some row.
     any: u64,
 }
 
@@ -113,24 +114,50 @@ impl Touched {
         if at < self.since || at < self.all {
             return false;
         }
+        let after = |position: &u64| *position > at;
+        // Whether all was touched under any beginning of these bytes.
+        let under = |bytes: &[u8]| {
+            !self.prefixes.is_empty()
+                && (0..=bytes.len()).any(|end| self.prefixes.get(&bytes[..end]).is_some_and(after))
+        };
         match read {
             Read::All(_) => self.any <= at,
-            Read::Key(_, key) => {
-                self.keys.get(key).is_none_or(|position| *position <= at)
-                    && !self
-                        .prefixes
-                        .iter()
-                        .any(|(prefix, position)| *position > at && key.starts_with(prefix))
-            }
+            Read::Key(_, key) => !self.keys.get(key).is_some_and(after) && !under(key),
             Read::Prefix(_, prefix) => {
-                let from = (Bound::Included(prefix), Bound::Unbounded);
-                let under =
-                    self.keys.range::<Vec<u8>, _>(from).take_while(|(key, _)| key.starts_with(prefix));
-                under.into_iter().all(|(_, position)| *position <= at)
-                    && !self.prefixes.iter().any(|(touched, position)| {
-                        *position > at && (touched.starts_with(prefix) || prefix.starts_with(touched))
-                    })
+                let within = |touched: &BTreeMap<Vec<u8>, u64>| {
+                    let from = (Bound::Included(prefix), Bound::Unbounded);
+                    let begin_so =
+                        touched.range::<Vec<u8>, _>(from).take_while(|(key, _)| key.starts_with(prefix));
+                    begin_so.into_iter().any(|(_, position)| after(position))
+                };
+                !within(&self.keys) && !within(&self.prefixes) && !under(prefix)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touched(keys: &[(&str, u64)], prefixes: &[(&str, u64)]) -> Touched {
+        let map = |of: &[(&str, u64)]| of.iter().map(|(key, at)| (key.as_bytes().to_vec(), *at)).collect();
+        Touched { since: 3, keys: map(keys), prefixes: map(prefixes), all: 0, any: 9 }
+    }
+
+    #[test]
+    fn what_was_read_is_held_against_keys_and_prefixes() {
+        let touched = touched(&[("ann1", 5), ("bob1", 7), ("", 4)], &[("carl", 6), ("dora1", 8)]);
+        let key = |key: &str, at| touched.is_untouched(&Read::Key(0, key.into()), at);
+        let prefix = |key: &str, at| touched.is_untouched(&Read::Prefix(0, key.into()), at);
+        assert!(!key("ann1", 4) && key("ann1", 5) && key("ann", 4) && key("ann2", 4));
+        assert!(!key("carl", 5) && !key("carl7", 5) && key("carl7", 6) && key("car", 5));
+        assert!(!prefix("ann", 4) && prefix("ann", 5) && prefix("ann2", 4));
+        // What was removed lies above, or below, what was read.
+        assert!(!prefix("carl7", 5) && !prefix("car", 5) && !prefix("dora", 7) && prefix("dora", 8));
+        assert!(!prefix("", 7) && prefix("", 8));
+        assert!(touched.is_untouched(&Read::All(0), 9) && !touched.is_untouched(&Read::All(0), 8));
+        // Before that, nothing is known.
+        assert!(!key("nobody", 2) && key("nobody", 3));
     }
 }
