@@ -259,6 +259,8 @@ struct Start<R> {
     name: &'static str,
     key: Option<String>,
     metadata: Metadata,
+    /// What the ids of its events begin with, where they have none of their own.
+    ids: Option<String>,
     body: Body<R>,
     /// Whether the caller's thread may do the writer's work.
     blocks: bool,
@@ -279,8 +281,18 @@ impl<R: Send + 'static> Decide<R> {
         body: Body<R>,
     ) -> Self {
         let (core, metadata) = (core.clone(), Metadata::default());
-        let start = Start { core, desk, consistency, name, key: None, metadata, body, blocks: false };
+        let start =
+            Start { core, desk, consistency, name, key: None, metadata, ids: None, body, blocks: false };
         Self { state: State::Ready(Box::new(start)) }
+    }
+
+    /// As a reaction makes it: known by this, and caused so.
+    pub(crate) fn known_as(self, id: String, metadata: Metadata) -> Self {
+        self.with(|start| {
+            start.key = Some(id.clone());
+            start.ids = Some(id);
+            start.metadata = metadata;
+        })
     }
 
     fn with(mut self, change: impl FnOnce(&mut Start<R>)) -> Self {
@@ -478,7 +490,15 @@ impl<R: Send + 'static> Start<R> {
             Err(panic) => return Verdict::Panicked(panic),
         }
         let at = tx.published.position;
-        let events = tx.events.into_iter().map(|event| event.beside(&self.metadata).encoded(core)).collect();
+        let finished = |(at, event): (usize, NewEvent)| {
+            let event = event.beside(&self.metadata);
+            match &self.ids {
+                Some(ids) => event.known_as(|| format!("{ids}/{at}")),
+                None => event,
+            }
+            .encoded(core)
+        };
+        let events = tx.events.into_iter().enumerate().map(finished).collect();
         match events {
             Ok(events) => {
                 let reads = std::mem::take(&mut *lock(&tx.reads));

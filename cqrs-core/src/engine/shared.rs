@@ -17,6 +17,7 @@ use crate::decide::Decisions;
 use crate::error::{NoSuchView, ReadError, Refusal, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::projection::{Fault, Projection};
+use crate::react::Reactions;
 use crate::receipt::Receipt;
 use crate::store::{LogReader, Store, StoreError, StoreId};
 use crate::sync::{Signal, Timer, lock};
@@ -65,6 +66,7 @@ pub(crate) struct Core {
     pub(crate) stop: AtomicBool,
     /// How many decisions are being made.
     pub(crate) deciding: Decisions,
+    pub(crate) reactions: Reactions,
     /// By which notes are looked up; made when it is first needed.
     notes: Arc<LentReader>,
     controls: Mutex<VecDeque<Control>>,
@@ -110,6 +112,7 @@ impl Core {
             broken: Mutex::default(),
             stop: AtomicBool::new(false),
             deciding: Decisions::new(0),
+            reactions: Reactions::default(),
             notes: Arc::default(),
             controls: Mutex::default(),
             nudge,
@@ -253,6 +256,7 @@ impl Core {
             checkpoint_failure: lock(&self.checkpoint_failure).clone(),
             broken: lock(&self.broken).clone(),
             views: views.collect(),
+            reactions: self.reactions.health(head),
         }
     }
 
