@@ -162,6 +162,43 @@ impl<E> Reacting<E> {
     /// before: where the handler is called again, the first receipt is the answer.
     ///
     /// It sees what earlier events had the reaction emit, and not what this one has.
+    ///
+    /// ```
+    /// # use cqrs_core::prelude::*;
+    /// # use std::time::Duration;
+    /// # #[event]
+    /// # pub struct Ordered { pub item: String }
+    /// # #[event]
+    /// # pub struct Reserved { pub item: String }
+    /// # #[projection(from = Reserved, group_by = item)]
+    /// # pub struct Stock { pub item: String, #[count] pub reserved: u64 }
+    /// pub struct Reserve { pub item: String }
+    ///
+    /// impl Command for Reserve {
+    ///     type Refusal = &'static str;
+    ///     fn decide(&self, tx: &mut Tx) -> Result<(), &'static str> {
+    ///         if tx.get::<Stock>(&self.item).is_some_and(|stock| stock.reserved >= 2) {
+    ///             return Err("there is none left");
+    ///         }
+    ///         tx.emit(Reserved { item: self.item.clone() });
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # let engine = Engine::in_memory().event::<Ordered>().view::<Stock>().start()?;
+    /// let orders = engine.react::<Ordered>("orders", Since::Beginning, |event| {
+    ///     match event.execute(Reserve { item: event.item.clone() }).wait() {
+    ///         Ok(_) | Err(DecideError::Refused(_)) => Ok(()),
+    ///         Err(error) => Err(error.into()),
+    ///     }
+    /// })?;
+    /// # let ordered = || Ordered { item: "hats".into() };
+    /// # let receipt = engine.append_all([ordered(), ordered(), ordered()]).wait()?;
+    /// # assert_eq!(orders.wait_for(&receipt, Duration::from_secs(5)).wait()?, Reached::Reached);
+    /// # assert_eq!(engine.view::<Stock>().get("hats")?.unwrap().reserved, 2);
+    /// # assert!(orders.parked()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn execute<C: Command>(&mut self, command: C) -> Decide<C::Refusal> {
         let call = self.executed;
         self.executed += 1;
@@ -466,21 +503,25 @@ impl Drop for Within {
     }
 }
 
+/// What is asked of the reaction whose thread this is. A thread that is ending is none's.
+fn own<T>(ask: impl FnOnce(&Arc<Core>, &Arc<Inner>) -> Option<T>) -> Option<T> {
+    let asked = REACTING.try_with(|own| own.borrow().as_ref().and_then(|(core, inner)| ask(core, inner)));
+    asked.ok().flatten()
+}
+
 /// Whether this thread is a reaction's of this engine; which is not waited for any more then, as it waits itself.
 pub(crate) fn step_aside(core: &Arc<Core>) -> bool {
-    REACTING.with_borrow(|reacting| {
-        let Some((_, inner)) = reacting.as_ref().filter(|(own, _)| Arc::ptr_eq(own, core)) else {
-            return false;
-        };
+    let own = own(|own, inner| Arc::ptr_eq(own, core).then(|| inner.clone()));
+    if let Some(inner) = &own {
         lock(&inner.now).aside = true;
         inner.moved.notify();
-        true
-    })
+    }
+    own.is_some()
 }
 
 /// Whether this thread is this reaction's.
 fn is_within(inner: &Arc<Inner>) -> bool {
-    REACTING.with_borrow(|reacting| reacting.as_ref().is_some_and(|(_, own)| Arc::ptr_eq(own, inner)))
+    own(|_, own| Arc::ptr_eq(own, inner).then_some(())).is_some()
 }
 
 /// A reaction that was begun. Cheap to clone; dropping it stops nothing.
@@ -606,19 +647,20 @@ impl Reaction {
             if receipt.store != core.store_id {
                 return Err(WaitError::OtherLog { expected: core.store_id, found: receipt.store });
             }
+            let look = || {
+                // The end is looked at first: it comes after the last move.
+                let stopped = inner.why_stopped();
+                if inner.position() >= receipt.last {
+                    return Some(Ok(()));
+                }
+                let reason = stopped?;
+                if core.reactions.closed() {
+                    return Some(Err(WaitError::Closed));
+                }
+                Some(Err(WaitError::Stopped { name: inner.name.clone(), reason }))
+            };
             let reached = async {
-                inner
-                    .moved
-                    .until(|| {
-                        // The end is looked at first: it comes after the last move.
-                        let stopped = inner.why_stopped();
-                        if inner.position() >= receipt.last {
-                            return Some(Ok(()));
-                        }
-                        let name = inner.name.clone();
-                        stopped.map(|reason| Err(WaitError::Stopped { name, reason }))
-                    })
-                    .await?;
+                inner.moved.until(look).await?;
                 let head = core.head();
                 core.folded.until(|| core.is_shown(head).then_some(())).await;
                 Ok(Reached::Reached)

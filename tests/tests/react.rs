@@ -83,7 +83,7 @@ fn open(folder: &Path) -> Engine {
 }
 
 /// All events of a type in the log.
-fn log<E: Event>(engine: &Engine) -> Vec<cqrs_core::event::RecordedEvent<E>> {
+fn log<E: Event>(engine: &Engine) -> Vec<RecordedEvent<E>> {
     let mut events = engine.events::<E>(1).until_head();
     std::iter::from_fn(|| events.next().wait()).map(Result::unwrap).collect()
 }
@@ -598,6 +598,41 @@ mod changed {
     }
 }
 
+/// The same stored name, with fields of other types.
+mod unreadable {
+    use super::*;
+    #[event]
+    #[derive(Debug, Clone, PartialEq)]
+    pub(super) struct Bought {
+        customer: u64,
+        n: u64,
+    }
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_parked() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let engine = open(&folder);
+    engine.append(Rewarded { n: 1 }).wait().unwrap();
+    engine.append_all((1..=2).map(bought)).wait().unwrap();
+    engine.close().wait().unwrap();
+    let builder = Engine::open(&folder).unwrap().event::<unreadable::Bought>().view::<Rewards>();
+    let engine = builder.start().unwrap();
+    let reaction = engine.react::<unreadable::Bought>("reward", Since::Beginning, |_| panic!("never called"));
+    caught_up(&engine, &reaction.unwrap());
+    let parked = engine.parked("reward").unwrap();
+    let positions: Vec<u64> = parked.iter().map(|parked| parked.position).collect();
+    assert_eq!(positions, [2, 3]);
+    assert!(parked[0].reason.starts_with("it cannot be read: "), "{parked:?}");
+    assert_eq!((parked[0].attempts, &*parked[0].event), (1, "Bought"));
+    engine.close().wait().unwrap();
+    // Mended, they can.
+    let engine = open(&folder);
+    assert_eq!(rewarding(&engine).retry_all().wait().unwrap(), []);
+    assert_eq!(rewards(&engine), [1, 1, 2]);
+}
+
 #[test]
 fn the_rebuild_of_a_view_reacts_to_nothing() {
     let parent = tempfile::tempdir().unwrap();
@@ -662,6 +697,8 @@ fn what_is_not_begun_says_why() {
     engine.close().wait().unwrap();
     assert!(matches!(begin(&engine, "other"), Err(ReactError::Closed)));
     assert_eq!(state(&engine, "mail"), ReactionState::Stopped { reason: "the engine is closed".into() });
+    let receipt = Receipt { store: engine.store_id(), first: 1, last: 1 };
+    assert_eq!(first.wait_for(&receipt, LONG).wait(), Err(WaitError::Closed));
     assert!(matches!(first.parked(), Err(cqrs_core::StoreFailure::Closed)));
 
     let parent = tempfile::tempdir().unwrap();

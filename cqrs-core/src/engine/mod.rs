@@ -616,7 +616,7 @@ impl Engine {
         })
     }
 
-    /// Closes the engine, for all its clones: what was appended before is answered, a last checkpoint is saved if it can be (a failure is logged and loses nothing: the next start folds what it lacks), and the store is released. From then on
+    /// Closes the engine, for all its clones: reactions stop, what was appended before is answered, a last checkpoint is saved if it can be (a failure is logged and loses nothing: the next start folds what it lacks), and the store is released. From then on
     /// appends and reads answer that it is closed. Closing it again answers the same.
     ///
     /// # Errors

@@ -140,25 +140,24 @@ impl Saver {
 
     /// The same, again and again while the store fails.
     fn save(&mut self) -> Result<(), Halt> {
-        for attempt in 1.. {
-            let error = match self.try_save() {
-                Ok(()) if attempt > 1 => {
-                    self.inner.set_state(ReactionState::Running);
-                    return Ok(());
-                }
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            match error {
-                AppendError::NotAppended(Refusal::Store(error)) => {
+        let mut failures = 0;
+        loop {
+            match self.try_save() {
+                Ok(()) => break,
+                Err(AppendError::NotAppended(Refusal::Store(error))) => {
+                    failures += 1;
                     let reason = format!("what it has done cannot be stored: {error}");
-                    self.retry_later(self.to, attempt, reason)?;
+                    self.retry_later(self.to, failures, reason)?;
                 }
-                AppendError::NotAppended(refusal @ Refusal::IdConflict { .. }) => {
-                    return self.save_singly(&refusal);
+                Err(AppendError::NotAppended(refusal @ Refusal::IdConflict { .. })) => {
+                    self.save_singly(&refusal)?;
+                    break;
                 }
-                error => return Err(self.halt(error)),
+                Err(error) => return Err(self.halt(error)),
             }
+        }
+        if failures > 0 {
+            self.inner.set_state(ReactionState::Running);
         }
         Ok(())
     }
