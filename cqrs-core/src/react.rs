@@ -333,9 +333,9 @@ impl Reactions {
         let all: Vec<Arc<Inner>> = {
             let mut begun = lock(&self.0);
             begun.closed = true;
+            begun.reactions.values().for_each(|inner| inner.ask_to_stop());
             begun.reactions.values().cloned().collect()
         };
-        all.iter().for_each(|inner| inner.ask_to_stop());
         for inner in all {
             block_on(inner.moved.until(|| {
                 let now = lock(&inner.now);

@@ -732,8 +732,10 @@ fn closing_waits_for_the_handler_and_saves_what_it_did() {
     drop(reaction.unwrap());
     engine.append_all((1..=3).map(bought)).wait().unwrap();
     assert_eq!(entered.recv().unwrap(), 1);
-    let closing = std::thread::spawn(move || engine.close().wait());
-    std::thread::sleep(Duration::from_millis(20));
+    let closing = engine.clone();
+    let closing = std::thread::spawn(move || closing.close().wait());
+    let other = || engine.react::<Bought>("other", Since::Now, |_| Ok(()));
+    soon("it closes", || matches!(other(), Err(ReactError::Closed)));
     assert!(!closing.is_finished(), "the handler is at it");
     go.send(()).unwrap();
     within(move || closing.join().unwrap()).unwrap();
@@ -746,8 +748,8 @@ fn closing_waits_for_the_handler_and_saves_what_it_did() {
 #[test]
 fn a_handler_may_close_the_engine_itself_or_hold_it() {
     let parent = tempfile::tempdir().unwrap();
-    let folder = parent.path().join("store");
     for own_clone in [true, false] {
+        let folder = parent.path().join(own_clone.to_string());
         let engine = open(&folder);
         let (to, closed) = channel();
         let inside = engine.clone();
@@ -759,15 +761,15 @@ fn a_handler_may_close_the_engine_itself_or_hold_it() {
             Ok(if own_clone { to.send(engine.close().wait())? } else { drop(engine) })
         });
         let (first, second) = (first.unwrap(), second.unwrap());
-        // The second time, the first event is enough to close it.
-        let _ = engine.append(bought(1)).durable().wait();
+        engine.append(bought(1)).durable().wait().unwrap();
         within(move || closed.recv().unwrap()).unwrap();
         within(move || first.stop().wait());
         within(move || second.stop().wait());
         drop(engine);
+        // The store was given back, and what closed it is done again.
+        let engine = open(&folder);
+        assert_eq!(engine.source("@react/first").unwrap(), None);
     }
-    // The store was given back.
-    drop(open(&folder));
 }
 
 #[test]
