@@ -279,7 +279,7 @@ struct Reward {
 impl Command for Reward {
     type Refusal = String;
     fn decide(&self, tx: &mut Tx) -> Result<(), String> {
-        if self.n % 5 == 0 {
+        if self.n.is_multiple_of(5) {
             return Err(format!("{} is refused", self.n));
         }
         // It rests on all rewards: those of others conflict with it.
@@ -400,7 +400,7 @@ fn after_a_crash_what_was_stored_is_not_done_again() {
             these.map(|n| n - from).collect()
         };
         assert_eq!(of(0, 10_000), Vec::from_iter(1..=ALL));
-        let late = |n: &u64| n % 100 == 0;
+        let late = |n: &u64| n.is_multiple_of(100);
         let (in_time, after) = ((1..=ALL).filter(|n| !late(n)), (1..=ALL).filter(late));
         assert_eq!(of(10_000, 20_000), Vec::from_iter(in_time.chain(after)));
         let executed = (1..=ALL).filter(|n| n % 7 == 0).map(|n| 5 * n);
@@ -777,7 +777,10 @@ fn a_handler_may_close_the_engine_itself_or_hold_it() {
         let first = engine.react::<Bought>("first", Since::Beginning, move |_| Ok(a.send(b.close().wait())?));
         let second = engine.react::<Bought>("second", Since::Beginning, move |_| {
             let (to, engine) = (to.clone(), inside.clone());
-            Ok(if own_clone { to.send(engine.close().wait())? } else { drop(engine) })
+            if own_clone {
+                to.send(engine.close().wait())?;
+            }
+            Ok(())
         });
         let (first, second) = (first.unwrap(), second.unwrap());
         engine.append(bought(1)).durable().wait().unwrap();
@@ -798,7 +801,7 @@ fn the_last_clone_of_an_engine_may_be_a_handlers() {
     let engine = open(&folder);
     let inside = engine.clone();
     let reaction =
-        engine.react::<Bought>("own", Since::Beginning, move |_| Ok(drop(inside.health()))).unwrap();
+        engine.react::<Bought>("own", Since::Beginning, move |_| Err(format!("{inside:?}").into())).unwrap();
     drop(engine);
     assert_eq!(reaction.position(), 0);
     within(move || reaction.stop().wait());
@@ -835,7 +838,7 @@ fn a_command_comes_after_what_was_emitted_before_it() {
     engine.append_all((1..=100).map(bought)).wait().unwrap();
     let reaction = engine
         .react::<Bought>("reward", Since::Beginning, |event| {
-            if event.n % 10 == 0 {
+            if event.n.is_multiple_of(10) {
                 let receipt = event.execute(Last { n: event.n }).wait()?;
                 assert_eq!(receipt.len(), 1);
             } else {
