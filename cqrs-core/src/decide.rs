@@ -325,6 +325,8 @@ struct Start<R> {
     name: &'static str,
     key: Option<String>,
     metadata: Metadata,
+    /// What the ids of its events begin with, where they have none of their own.
+    ids: Option<String>,
     body: Body<R>,
     /// Whether the caller's thread may do the writer's work.
     blocks: bool,
@@ -345,8 +347,18 @@ impl<R: Send + 'static> Decide<R> {
         body: Body<R>,
     ) -> Self {
         let (core, metadata) = (core.clone(), Metadata::default());
-        let start = Start { core, desk, consistency, name, key: None, metadata, body, blocks: false };
+        let start =
+            Start { core, desk, consistency, name, key: None, metadata, ids: None, body, blocks: false };
         Self { state: State::Ready(Box::new(start)) }
+    }
+
+    /// As a reaction makes it: known by this, and caused so.
+    pub(crate) fn known_as(self, id: String, metadata: Metadata) -> Self {
+        self.with(|start| {
+            start.key = Some(id.clone());
+            start.ids = Some(id);
+            start.metadata = metadata;
+        })
     }
 
     fn with(mut self, change: impl FnOnce(&mut Start<R>)) -> Self {
@@ -479,8 +491,7 @@ impl<R: Send + 'static> Start<R> {
             let published = core.published.load_full();
             // After the rows were taken: what they show of an earlier try has its key in the log.
             if let Some(note) = &note
-                && let Some(receipt) =
-                    core.receipt_of(note).map_err(|refusal| AppendError::NotAppended(refusal))?
+                && let Some(receipt) = core.receipt_of(note).map_err(AppendError::NotAppended)?
             {
                 // Its events may be on their way to the views.
                 if self.consistency == Consistency::ReadYourWrites {
@@ -562,7 +573,15 @@ impl<R: Send + 'static> Start<R> {
             Err(panic) => return Verdict::Panicked(panic),
         }
         let at = tx.published.position;
-        let events = tx.events.into_iter().map(|event| event.beside(&self.metadata).encoded(core)).collect();
+        let finished = |(at, event): (usize, NewEvent)| {
+            let event = event.beside(&self.metadata);
+            match &self.ids {
+                Some(ids) => event.known_as(|| format!("{ids}/{at}")),
+                None => event,
+            }
+            .encoded(core)
+        };
+        let events = tx.events.into_iter().enumerate().map(finished).collect();
         match events {
             Ok(events) => {
                 let reads = std::mem::take(&mut *lock(&tx.reads));

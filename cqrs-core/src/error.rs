@@ -365,6 +365,12 @@ pub enum FeedError<E> {
     /// The name is empty.
     #[error("the source has no name: give it one, under which its offset is stored")]
     Nameless,
+    /// The name begins with `@`, as those of the library's own sources do.
+    #[error("the source name `{name}` begins with `@`, which is kept for the library's own: give it another")]
+    Reserved {
+        /// The source's name.
+        name: String,
+    },
     /// The source's offset could not be read. Nothing was appended.
     #[error("the offset of the source `{name}` could not be read: {failure}")]
     Store {
@@ -400,7 +406,7 @@ pub enum ReadError {
 /// Why parked events were not tried again, or to no end. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum RetryError {
+pub enum RefoldError {
     /// The engine was not started with the view.
     #[error(transparent)]
     NoSuchView(#[from] NoSuchView),
@@ -434,7 +440,7 @@ pub enum RetryError {
     Closed,
 }
 
-impl From<ReadError> for RetryError {
+impl From<ReadError> for RefoldError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Rebuilding { position, head } => Self::Rebuilding { position, head },
@@ -454,6 +460,103 @@ pub struct NoSuchView {
     pub projection: &'static str,
 }
 
+/// Why a reaction was not begun.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReactError {
+    /// The name is none.
+    #[error(
+        "`{name}` is no name for a reaction: its position is stored under it, so it is not empty, and without `/` and control characters"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A reaction of this name runs.
+    #[error("the reaction `{name}` is running: stop it first, or give this one a name of its own")]
+    InUse {
+        /// Its name.
+        name: String,
+    },
+    /// The engine has not been told of the event's type.
+    #[error(
+        "the event type `{name}` ({rust}) is not registered with this engine: register it with `.event::<E>()`, or a view that reads it"
+    )]
+    Unregistered {
+        /// The stored name.
+        name: &'static str,
+        /// The Rust type.
+        rust: &'static str,
+    },
+    /// It was asked in a decision, which may be made several times, and for nothing.
+    #[error("a decision begins no reaction: it emits what is to be appended, `tx.emit(event)`")]
+    Deciding,
+    /// The store was opened read-only.
+    #[error("the store is open read-only, and a reaction stores how far it is")]
+    ReadOnly,
+    /// The engine has been closed.
+    #[error("the engine is closed")]
+    Closed,
+    /// Where it begins could not be stored.
+    #[error("where the reaction `{name}` begins could not be stored: {error}")]
+    Append {
+        /// Its name.
+        name: String,
+        /// What became of it.
+        error: AppendError,
+    },
+    /// Its position could not be read.
+    #[error("the position of the reaction `{name}` could not be read: {failure}")]
+    Store {
+        /// Its name.
+        name: String,
+        /// Why.
+        failure: StoreFailure,
+    },
+    /// The system gave no thread.
+    #[error("no thread could be started: {0}")]
+    Thread(#[source] Arc<std::io::Error>),
+}
+
+/// Why a parked event is still parked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetryError {
+    /// No event is parked there.
+    #[error("the reaction `{name}` has no parked event at position {position}")]
+    NotParked {
+        /// The reaction's name.
+        name: String,
+        /// The position.
+        position: u64,
+    },
+    /// It was handled once more, and failed.
+    #[error("the event at position {position} failed again: {reason}")]
+    Failed {
+        /// Its position.
+        position: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The reaction has stopped, or stops.
+    #[error("the reaction `{name}` does not run: {reason}")]
+    Stopped {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// It was asked by the reaction's own handler, which is not called within itself.
+    #[error("a reaction's handler does not retry what the reaction has parked: do it from elsewhere")]
+    Reacting,
+    /// What it emitted could not be stored.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// It could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreFailure),
+}
+
 /// Why waiting for a receipt makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -467,6 +570,14 @@ pub enum WaitError {
         expected: StoreId,
         /// The receipt's.
         found: StoreId,
+    },
+    /// The reaction does not run.
+    #[error("the reaction `{name}` does not run: {reason}")]
+    Stopped {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
     },
     /// The engine has been closed.
     #[error("the engine is closed")]

@@ -20,6 +20,8 @@ pub struct Health {
     pub broken: Option<String>,
     /// Each view, in the order of registration.
     pub views: Vec<ViewHealth>,
+    /// Each reaction that was begun, by name; those that have stopped, too.
+    pub reactions: Vec<ReactionHealth>,
 }
 
 /// How a view is doing.
@@ -71,4 +73,41 @@ pub struct CheckpointHealth {
     pub position: u64,
     /// How long ago it was saved; for one that an earlier process saved, since this one loaded it.
     pub age: Duration,
+}
+
+/// How a reaction is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReactionHealth {
+    /// Its name.
+    pub name: String,
+    /// Everything up to this event is handled, or parked.
+    pub position: u64,
+    /// How many events of the log it has not looked at yet.
+    pub lag: u64,
+    /// How many events are [parked](crate::Reaction::parked).
+    pub parked: u64,
+    /// Whether it goes on.
+    pub state: ReactionState,
+}
+
+/// Whether a reaction goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReactionState {
+    /// It handles events, or waits for them.
+    Running,
+    /// Something fails, and is tried again before it goes on: the handler of an event, or what the reaction reads or stores.
+    Retrying {
+        /// The event.
+        position: u64,
+        /// How often it was tried.
+        attempt: u32,
+        /// Why it failed.
+        reason: String,
+    },
+    /// It has stopped. What it has handled is stored.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
 }

@@ -38,6 +38,7 @@
 //! | test a projection, and that stored events stay readable | [`testing`] |
 //! | append and read | [`Engine`], [`View`], [`Changes`], [`Events`] |
 //! | accept or refuse against what is | [`Engine::decide`], [`Command`], [`Tx`] |
+//! | act on what happens | [`Engine::react`], [`Reacting`], [`Reaction`] |
 //! | feed it a file, a channel or a broker | [`Engine::feed`], [`FeedItem`], [`stream()`] |
 //! | know what can go wrong | [`error`] |
 //! | know how it is doing | [`health`] |
@@ -62,6 +63,7 @@ pub mod health;
 pub mod key;
 mod lookups;
 pub mod projection;
+mod react;
 mod receipt;
 pub mod schema;
 mod snapshot;
@@ -89,9 +91,11 @@ pub use engine::{
     NewEvent, Retried, stream,
 };
 pub use error::{
-    AppendError, ChangesError, DecideError, EventsError, FeedError, NoSuchView, NotReady, ReadError, Refusal,
-    RetryError, StartError, StoreFailure, WaitError,
+    AppendError, ChangesError, DecideError, EventsError, FeedError, NoSuchView, NotReady, ReactError,
+    ReadError, RefoldError, Refusal, RetryError, StartError, StoreFailure, WaitError,
 };
+pub use health::{ReactionHealth, ReactionState};
+pub use react::{ParkedEvent, ReactOptions, Reacting, Reaction, Since};
 pub use receipt::{ParseReceiptError, Receipt};
 pub use snapshot::Snapshot;
 pub use sync::Wait;
@@ -108,8 +112,8 @@ pub mod prelude {
     pub use crate::event::{Appendable, Event, Meta, Metadata, NamedEvent, RecordedEvent};
     pub use crate::projection::{Fault, Fold, Projection};
     pub use crate::{
-        AppendError, Change, Changes, Command, Consistency, DecideError, Engine, NewEvent, Reached,
-        ReadError, Receipt, StartError, Table, Tick, Timestamp, Tx, View,
+        AppendError, Change, Changes, Command, Consistency, DecideError, Engine, NewEvent, Reached, Reacting,
+        ReadError, Receipt, Since, StartError, Table, Tick, Timestamp, Tx, View,
     };
     #[cfg(feature = "macros")]
     pub use cqrs_macros::{event, projection, value};

@@ -30,6 +30,7 @@ const SABOTAGES: &[(&str, &str, &str, &str, &str)] = &[
         "self.fold.take_over(batch, || drop(place)),",
         "{ drop(place); self.fold.take_over(batch, || ()) }",
     ),
+    ("lets_nobody_lead", "hand_over", "desk", "if request.leads() {", "if false {"),
     ("forgets_the_timer", "hand_over", "fold", "core.nudge();", "let _ = core;"),
     (
         "stops_too_early",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cqrs_core::event::RecordedEvent;
 use cqrs_core::prelude::*;
-use cqrs_core::store::{Head, LogEvent, SqliteStore, Store, chain};
+use cqrs_core::store::{Beside, Head, LogEvent, SqliteStore, Store, chain};
 use cqrs_core::{EventsError, Refusal};
 
 /// A stored event: its name, its version, its payload in hexadecimal.
@@ -64,7 +64,7 @@ fn plant(folder: &Path, stored: &[Stored]) {
             event
         })
         .collect();
-    log.append(before, &events, &[]).unwrap();
+    log.append(before, &events, &Beside::default()).unwrap();
     drop(log);
     store.close().unwrap();
 }

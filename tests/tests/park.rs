@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use cqrs_core::error::RetryError;
+use cqrs_core::error::RefoldError;
 use cqrs_core::health::ViewState;
 use cqrs_core::prelude::*;
 use cqrs_core::{Parked, Retried};
@@ -291,7 +291,7 @@ fn check(shop: &mut Shop, history: &[Event], mended: bool) {
 }
 
 /// Retries what a view has parked, which is `expected` afterwards.
-fn retry<P: Projection>(engine: &Engine) -> Result<Retried, RetryError> {
+fn retry<P: Projection>(engine: &Engine) -> Result<Retried, RefoldError> {
     let before = engine.view::<P>().parked().unwrap();
     let retried = engine.retry_parked::<P>().wait()?;
     let after = engine.view::<P>().parked().unwrap();
@@ -458,8 +458,8 @@ fn a_view_without_the_option_stops_and_the_others_go_on() {
     );
     // What is asked of those that stopped, or are not there, is refused.
     let refused = engine.retry_parked::<Stops>().wait();
-    assert!(matches!(refused, Err(RetryError::Faulted(ref of)) if *of == fault), "{refused:?}");
-    assert!(matches!(engine.retry_parked::<Lines>().wait(), Err(RetryError::NoSuchView(_))));
+    assert!(matches!(refused, Err(RefoldError::Faulted(ref of)) if *of == fault), "{refused:?}");
+    assert!(matches!(engine.retry_parked::<Lines>().wait(), Err(RefoldError::NoSuchView(_))));
 }
 
 #[test]
@@ -620,7 +620,7 @@ fn who_only_reads_leaves_a_retry_to_who_writes() {
     let reading = Engine::open_read_only(&folder).unwrap().view::<Parks>().start().unwrap();
     assert_eq!(reading.view::<Parks>().parked().unwrap(), parked);
     assert_eq!(parked.len(), 1);
-    assert_eq!(reading.retry_parked::<Parks>().wait(), Err(RetryError::ReadOnly));
+    assert_eq!(reading.retry_parked::<Parks>().wait(), Err(RefoldError::ReadOnly));
 }
 
 static BRITTLE_MENDED: AtomicBool = AtomicBool::new(false);
@@ -646,7 +646,7 @@ fn a_retry_that_would_stop_a_view_leaves_all_as_it_was() {
     let engine = Engine::in_memory().view::<Brittle>().start().unwrap();
     engine.append_all([paid("ann", 1), paid("bob", 13)]).wait().unwrap();
     BRITTLE_MENDED.store(true, Ordering::Relaxed);
-    let Err(RetryError::WouldStop(fault)) = engine.retry_parked::<Above>().wait() else {
+    let Err(RefoldError::WouldStop(fault)) = engine.retry_parked::<Above>().wait() else {
         panic!("it does not")
     };
     assert_eq!((fault.projection, fault.position), ("Brittle", 2));
@@ -714,7 +714,7 @@ struct Gated {
 }
 
 /// In a thread of its own.
-fn begin<P: Projection>(engine: &Engine) -> std::thread::JoinHandle<Result<Retried, RetryError>> {
+fn begin<P: Projection>(engine: &Engine) -> std::thread::JoinHandle<Result<Retried, RefoldError>> {
     let engine = engine.clone();
     std::thread::spawn(move || engine.retry_parked::<P>().wait())
 }
@@ -727,7 +727,7 @@ fn while_it_is_retried_a_view_is_read_and_goes_on() {
     GATE.mended.store(true, Ordering::Relaxed);
     let running = begin::<Gated>(&engine);
     GATE.until_someone_waits();
-    assert_eq!(engine.retry_parked::<Gated>().wait(), Err(RetryError::Running));
+    assert_eq!(engine.retry_parked::<Gated>().wait(), Err(RefoldError::Running));
     engine.append(paid("ann", 1)).wait().unwrap();
     assert_eq!(view.get("ann").unwrap().unwrap().total, 43);
     assert_eq!(positions(&view.parked().unwrap()), [1]);
@@ -749,9 +749,9 @@ fn while_it_is_retried_a_view_is_read_and_goes_on() {
     while view.get("ann") != Err(ReadError::Closed) {
         std::thread::yield_now();
     }
-    assert_eq!(engine.retry_parked::<Gated>().wait(), Err(RetryError::Closed));
+    assert_eq!(engine.retry_parked::<Gated>().wait(), Err(RefoldError::Closed));
     GATE.open();
-    assert_eq!(running.join().unwrap(), Err(RetryError::Closed));
+    assert_eq!(running.join().unwrap(), Err(RefoldError::Closed));
     closing.join().unwrap().unwrap();
 }
 
@@ -786,7 +786,7 @@ fn what_is_being_rebuilt_is_not_retried() {
     REBUILD.until_someone_waits();
     assert!(matches!(engine.view::<Waited>().parked(), Err(ReadError::Rebuilding { head: 2, .. })));
     let refused = engine.retry_parked::<Waited>().wait();
-    assert!(matches!(refused, Err(RetryError::Rebuilding { head: 2, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(RefoldError::Rebuilding { head: 2, .. })), "{refused:?}");
     REBUILD.open();
     engine.wait_ready().wait().unwrap();
     assert_eq!(engine.view::<Waited>().parked().unwrap(), []);
@@ -808,7 +808,7 @@ fn damage_to_the_log_stops_a_view_that_parks() {
     // What it folded while the log was whole is in the checkpoint, and cannot be folded anew.
     let engine = Engine::open(&folder).unwrap().view::<Parks>().start().unwrap();
     let refused = engine.retry_parked::<Parks>().wait();
-    let Err(RetryError::Unfoldable(why)) = refused else { panic!("{refused:?}") };
+    let Err(RefoldError::Unfoldable(why)) = refused else { panic!("{refused:?}") };
     assert!(why.contains("position 3"), "{why}");
     assert_eq!(engine.view::<Parks>().get("ann").unwrap().unwrap().amount, 102);
     engine.close().wait().unwrap();

@@ -90,6 +90,17 @@ impl<E: Event> Events<E> {
         self
     }
 
+    /// Ends the stream after this position.
+    pub(crate) fn up_to(mut self, position: u64) -> Self {
+        self.until = Some(position);
+        self
+    }
+
+    /// How far the log was looked through. Where nothing is ready, all events up to there have been given.
+    pub(crate) fn looked_through(&self) -> u64 {
+        self.after
+    }
+
     /// The next event: `.await` it, or block with `.wait()`. `None` after the end.
     #[allow(clippy::should_implement_trait)] // As streams have it; an iterator could not be awaited.
     pub fn next(&mut self) -> Next<'_, Self> {

@@ -192,6 +192,9 @@ impl<S: Stream<Item: IntoFeedItem>> Feed<S> {
         if self.source.is_empty() {
             return Err(FeedError::Nameless);
         }
+        if self.source.starts_with('@') {
+            return Err(FeedError::Reserved { name: self.name() });
+        }
         written.map_err(|error| FeedError::Append { name: self.name(), error })?;
         let stored = self.core.source(&self.source);
         self.after = stored.map_err(|failure| FeedError::Store { name: self.name(), failure })?;

@@ -23,6 +23,7 @@ mod item;
 mod load;
 mod pair;
 mod pipeline;
+pub(crate) mod reacting;
 mod rebuild;
 mod replay;
 pub(crate) mod request;
@@ -54,10 +55,11 @@ pub use self::request::{Append, Consistency, NewEvent};
 pub use self::retry::Retried;
 use self::shared::{Core, Shown};
 use crate::decide::{Command, Decide, Tx};
-use crate::error::{NoSuchView, NotReady, RetryError, StoreFailure};
+use crate::error::{NoSuchView, NotReady, ReactError, RefoldError, StoreFailure};
 use crate::event::Event;
 use crate::health::Health;
 use crate::projection::Projection;
+use crate::react::{self, ParkedEvent, ReactOptions, Reacting, Reaction, Since};
 use crate::snapshot::Snapshot;
 use crate::store::StoreId;
 use crate::sync::{Inside, Signal, Wait, block_on, lock, reply};
@@ -169,6 +171,8 @@ impl Handle {
 
 /// Drains, saves the last checkpoint, and gives the store back.
 fn finish(core: &Core, threads: Threads, desk: Option<Arc<Desk>>) -> Result<(), StoreFailure> {
+    // What they have handled is to be saved.
+    core.reactions.close();
     core.stop.store(true, Ordering::Relaxed);
     if let Some(desk) = desk {
         desk.close();
@@ -194,8 +198,9 @@ fn finish(core: &Core, threads: Threads, desk: Option<Arc<Desk>>) -> Result<(), 
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        let reacting = react::step_aside(&self.core);
         self.begin_close();
-        if Inside::is() {
+        if Inside::is() || reacting {
             return;
         }
         if let Err(error) = block_on(closed(self.closing.clone())) {
@@ -313,6 +318,118 @@ impl Engine {
         let Handle { core, desk, consistency, .. } = &*self.handle;
         let name = command.name();
         Decide::new(core, desk.clone(), *consistency, name, Box::new(move |tx| command.decide(tx)))
+    }
+
+    /// Begins a reaction: a handler that is called with each event of type `E` (of all its variants, if it is an enum), once, in the order of
+    /// the log, from where the reaction of this name has come, or, the first time, from where `since` says.
+    ///
+    /// It runs in a thread of its own, and its position is stored; see [`Reacting`] for what the handler can do and what holds then, and [`Reaction`] for
+    /// what becomes of events that it cannot handle. The position belongs to the name: a handler of other events under it goes on from there.
+    ///
+    /// An event is handled once every live view shows it. A view that is being rebuilt does not answer meanwhile: a handler that reads it should begin after
+    /// [`wait_ready`](Self::wait_ready).
+    ///
+    /// A reaction does not keep the engine open, but a clone of the engine that its handler holds does: then close the engine, or stop the reaction.
+    /// Closing waits for the handler that is running; an event whose handler closes the engine itself is handled again at the next start.
+    ///
+    /// One that sends mail:
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    /// # use std::sync::{Arc, Mutex};
+    /// # use std::time::Duration;
+    /// # #[derive(Clone, Default)]
+    /// # struct Mailer(Arc<Mutex<Vec<String>>>);
+    /// # impl Mailer {
+    /// #     fn send(&self, to: &str) -> Result<(), std::io::Error> { Ok(self.0.lock().unwrap().push(to.into())) }
+    /// # }
+    ///
+    /// #[event]
+    /// pub struct Purchased { pub customer: String }
+    ///
+    /// let engine = Engine::in_memory().event::<Purchased>().start()?;
+    /// let mailer = Mailer::default();
+    /// # let sent = mailer.0.clone();
+    /// let mail = engine.react::<Purchased>("mail", Since::Now, move |event| {
+    ///     mailer.send(&event.customer)?; // Should it fail, it is tried again.
+    ///     Ok(())
+    /// })?;
+    /// let receipt = engine.append(Purchased { customer: "ann".into() }).wait()?;
+    /// assert_eq!(mail.wait_for(&receipt, Duration::from_secs(5)).wait()?, Reached::Reached);
+    /// # assert_eq!(*sent.lock().unwrap(), ["ann"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// One that emits, each time exactly once, however often the program is stopped and started:
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    /// # use std::time::Duration;
+    ///
+    /// #[event]
+    /// pub struct Purchased { pub customer: String, pub qty: u32 }
+    /// #[event]
+    /// pub struct Rewarded { pub customer: String, pub points: u32 }
+    ///
+    /// #[projection(from = Rewarded, group_by = customer)]
+    /// pub struct Points { pub customer: String, #[sum(points)] pub points: u64 }
+    ///
+    /// let engine = Engine::in_memory().event::<Purchased>().view::<Points>().start()?;
+    /// let reward = engine.react::<Purchased>("reward", Since::Beginning, |event| {
+    ///     event.emit(Rewarded { customer: event.customer.clone(), points: 10 * event.qty });
+    ///     Ok(())
+    /// })?;
+    /// let receipt = engine.append(Purchased { customer: "ann".into(), qty: 2 }).wait()?;
+    /// assert_eq!(reward.wait_for(&receipt, Duration::from_secs(5)).wait()?, Reached::Reached);
+    /// assert_eq!(engine.view::<Points>().get("ann")?.unwrap().points, 20);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ReactError`].
+    pub fn react<E: Event>(
+        &self,
+        name: &str,
+        since: Since,
+        handler: impl FnMut(&mut Reacting<E>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+        + Send
+        + 'static,
+    ) -> Result<Reaction, ReactError> {
+        self.react_with(name, since, ReactOptions::default(), handler)
+    }
+
+    /// The same, with other [options](ReactOptions) than the default's.
+    ///
+    /// # Errors
+    ///
+    /// As [`react`](Self::react).
+    pub fn react_with<E: Event>(
+        &self,
+        name: &str,
+        since: Since,
+        options: ReactOptions,
+        handler: impl FnMut(&mut Reacting<E>) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+        + Send
+        + 'static,
+    ) -> Result<Reaction, ReactError> {
+        let Handle { core, desk, consistency, .. } = &*self.handle;
+        reacting::begin(core, desk.clone(), *consistency, name, since, options, handler)
+    }
+
+    /// The reaction of this name, if one was begun since the engine started; one that has stopped, too.
+    #[must_use]
+    pub fn reaction(&self, name: &str) -> Option<Reaction> {
+        Reaction::find(self.core(), name)
+    }
+
+    /// The events that a reaction has parked, by position; also where it does not run. See [`Reaction::parked`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFailure`].
+    pub fn parked(&self, name: &str) -> Result<Vec<ParkedEvent>, StoreFailure> {
+        react::parked(self.core(), name)
     }
 
     /// The view whose rows are `P`.
@@ -527,8 +644,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`RetryError`]; nothing has changed then.
-    pub fn retry_parked<P: Projection>(&self) -> Wait<Result<Retried, RetryError>> {
+    /// [`RefoldError`]; nothing has changed then.
+    pub fn retry_parked<P: Projection>(&self) -> Wait<Result<Retried, RefoldError>> {
         let core = self.core().clone();
         Wait::new(async move {
             let view = core.number(std::any::TypeId::of::<P>(), P::RUST_NAME)?;
@@ -559,7 +676,7 @@ impl Engine {
         })
     }
 
-    /// Closes the engine, for all its clones: what was appended before is answered, a last checkpoint is saved if it can be (a failure is logged and loses nothing: the next start folds what it lacks), and the store is released. From then on
+    /// Closes the engine, for all its clones: reactions stop, what was appended before is answered, a last checkpoint is saved if it can be (a failure is logged and loses nothing: the next start folds what it lacks), and the store is released. From then on
     /// appends and reads answer that it is closed. Closing it again answers the same.
     ///
     /// # Errors
@@ -568,6 +685,7 @@ impl Engine {
     pub fn close(&self) -> Wait<Result<(), StoreFailure>> {
         let handle = self.handle.clone();
         Wait::new(async move {
+            react::step_aside(&handle.core);
             handle.begin_close();
             closed(handle.closing.clone()).await
         })

@@ -14,7 +14,7 @@ use super::replay::{Halt, checksum, fold, replay, stop_all};
 use super::retry::{Retried, Retry, refuse};
 use super::shared::{Core, Published, Shown};
 use super::slot::Slot;
-use crate::error::{ChangesError, RetryError, StoreFailure};
+use crate::error::{ChangesError, RefoldError, StoreFailure};
 use crate::projection::FoldError;
 use crate::store::{Head, LogReader};
 use crate::sync::{ReplyTo, lock};
@@ -25,7 +25,7 @@ pub(crate) enum Control {
     /// Views that were rebuilt take their places.
     Join(Vec<Slot>),
     /// Views whose parked events were tried again take the places of those that are there.
-    Retried(Retry, ReplyTo<Result<Retried, RetryError>>),
+    Retried(Retry, ReplyTo<Result<Retried, RefoldError>>),
     Checkpoint(ReplyTo<Result<(), StoreFailure>>),
 }
 
@@ -232,12 +232,12 @@ impl Pipeline {
     }
 
     /// Puts views that were folded anew in the places of live ones. On an error, everything is as it was.
-    fn replace(&mut self, mut retry: Retry) -> Result<Retried, RetryError> {
+    fn replace(&mut self, mut retry: Retry) -> Result<Retried, RefoldError> {
         let to = self.head.position;
         let caught_up = replay(&mut *self.reader, &self.core.catalog, &mut retry.slots, to, &mut |_| true);
         refuse(caught_up, &retry.slots)?;
         if let Some(fault) = &self.slots[retry.view].fault {
-            return Err(RetryError::Faulted((**fault).clone()));
+            return Err(RefoldError::Faulted((**fault).clone()));
         }
         let mut retried = Retried::default();
         for (number, mut slot) in retry.slots.into_iter().enumerate() {

@@ -104,6 +104,12 @@ impl NewEvent {
         self.payload.as_deref()
     }
 
+    /// With this id, where it has none of its own.
+    pub(crate) fn known_as(mut self, id: impl FnOnce() -> String) -> Self {
+        self.id.get_or_insert_with(|| id().into_boxed_str());
+        self
+    }
+
     pub(crate) fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {
         let Schema { name, rust, version, retired, .. } = *self.schema;
         let kind = core.catalog.appended(self.schema).ok_or(Refusal::Unregistered { name, rust })?;
@@ -134,7 +140,7 @@ impl<E: Appendable> From<E> for NewEvent {
 }
 
 /// An event as it will be stored, but for its place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Encoded {
     pub(crate) kind: Kind,
     pub(crate) name: &'static str,
@@ -154,7 +160,7 @@ pub enum Consistency {
     Durable,
 }
 
-/// How far a feed takes its source with a request, and from where.
+/// How far a feed, or a reaction, takes its source with a request, and from where.
 pub(crate) struct Step {
     /// The source's name; this very allocation is the feed.
     pub(crate) source: Arc<str>,
@@ -174,12 +180,17 @@ pub(crate) struct Decision {
     pub(crate) inline: Option<Inline>,
 }
 
+/// A note's key, and what it is to say; `None` takes it away.
+pub(crate) type NoteToKeep = (String, Option<Vec<u8>>);
+
 /// A request to the writer.
 pub(crate) struct Request {
     pub(crate) events: Vec<Encoded>,
     /// What a feed stores with its events.
     pub(crate) step: Option<Step>,
     pub(crate) decision: Option<Box<Decision>>,
+    /// What is stored with its events, if they are.
+    pub(crate) notes: Vec<NoteToKeep>,
     pub(crate) consistency: Consistency,
     pub(crate) reply: ReplyTo<Result<Receipt, AppendError>>,
 }
@@ -191,7 +202,7 @@ impl Request {
         consistency: Consistency,
         reply: ReplyTo<Result<Receipt, AppendError>>,
     ) -> Self {
-        Self { events, step: None, decision: None, consistency, reply }
+        Self { events, step: None, decision: None, notes: Vec::new(), consistency, reply }
     }
 
     /// Whether it has to be the first of its group: it is a decision that is to be made on all that came before.

@@ -11,7 +11,7 @@ use super::replay::{Halt, replay};
 use super::shared::{Core, LentReader, Shown};
 use super::slot::Slot;
 use super::verify;
-use crate::error::{ReadError, RetryError};
+use crate::error::{ReadError, RefoldError};
 use crate::sync::{Inside, Wait, lock, reply};
 use crate::table::said;
 
@@ -58,7 +58,7 @@ impl Drop for Running {
 }
 
 /// Retries the parked events of a view that has some, in a thread of its own.
-pub(crate) fn retry(core: &Arc<Core>, view: usize) -> Wait<Result<Retried, RetryError>> {
+pub(crate) fn retry(core: &Arc<Core>, view: usize) -> Wait<Result<Retried, RefoldError>> {
     let core = core.clone();
     Wait::new(async move {
         let begun = Retry::begin(&core, view)?;
@@ -69,7 +69,7 @@ pub(crate) fn retry(core: &Arc<Core>, view: usize) -> Wait<Result<Retried, Retry
             match catch_unwind(AssertUnwindSafe(|| begun.fold())) {
                 Ok(Ok(folded)) => core.control(Control::Retried(folded, to)),
                 Ok(Err(error)) => to.send(Err(error)),
-                Err(panic) => to.send(Err(RetryError::Unfoldable(said(&*panic)))),
+                Err(panic) => to.send(Err(RefoldError::Unfoldable(said(&*panic)))),
             }
             // Nobody hears of it any more once the fold is over.
             if core.published.load().closed {
@@ -77,18 +77,18 @@ pub(crate) fn retry(core: &Arc<Core>, view: usize) -> Wait<Result<Retried, Retry
             }
         };
         let thread = std::thread::Builder::new().name("cqrs-retry".into());
-        thread.spawn(run).map_err(|error| RetryError::Unfoldable(error.to_string()))?;
-        answer.await.unwrap_or(Err(RetryError::Closed))
+        thread.spawn(run).map_err(|error| RefoldError::Unfoldable(error.to_string()))?;
+        answer.await.unwrap_or(Err(RefoldError::Closed))
     })
 }
 
 impl Retry {
-    fn begin(core: &Arc<Core>, view: usize) -> Result<Self, RetryError> {
+    fn begin(core: &Arc<Core>, view: usize) -> Result<Self, RefoldError> {
         if core.read_only {
-            return Err(RetryError::ReadOnly);
+            return Err(RefoldError::ReadOnly);
         }
         let unit = core.catalog.unit(view);
-        let running = Running::begin(core, unit).ok_or(RetryError::Running)?;
+        let running = Running::begin(core, unit).ok_or(RefoldError::Running)?;
         let published = core.published.load();
         let views = &core.catalog.views;
         let mut slots: Vec<Slot> = views.iter().map(|ty| Slot::absent(&**ty)).collect();
@@ -102,12 +102,12 @@ impl Retry {
                 }
             }
         }
-        let reader = core.lend().map_err(|error| RetryError::Unfoldable(error.to_string()))?;
-        Ok(Self { view, slots, reader: reader.ok_or(RetryError::Closed)?, running })
+        let reader = core.lend().map_err(|error| RefoldError::Unfoldable(error.to_string()))?;
+        Ok(Self { view, slots, reader: reader.ok_or(RefoldError::Closed)?, running })
     }
 
     /// Folds the log until it has nearly caught up with the live views.
-    fn fold(mut self) -> Result<Self, RetryError> {
+    fn fold(mut self) -> Result<Self, RefoldError> {
         let core = self.running.core.clone();
         let _span = tracing::info_span!("retry").entered();
         loop {
@@ -115,7 +115,7 @@ impl Retry {
             let on_page = &mut |_| !core.stop.load(Ordering::Relaxed);
             {
                 let mut lent = lock(&self.reader);
-                let reader = lent.as_mut().ok_or(RetryError::Closed)?;
+                let reader = lent.as_mut().ok_or(RefoldError::Closed)?;
                 refuse(replay(&mut **reader, &core.catalog, &mut self.slots, to, on_page), &self.slots)?;
             }
             if core.published.load().position - to <= LAST_STRETCH {
@@ -126,12 +126,12 @@ impl Retry {
 }
 
 /// Why views that were folded anew cannot take the places of those that are there.
-pub(crate) fn refuse(outcome: Result<(), Halt>, slots: &[Slot]) -> Result<(), RetryError> {
+pub(crate) fn refuse(outcome: Result<(), Halt>, slots: &[Slot]) -> Result<(), RefoldError> {
     match outcome {
-        Err(Halt::Stopped) => return Err(RetryError::Closed),
-        Err(halt) => return Err(RetryError::Unfoldable(verify::said(halt))),
+        Err(Halt::Stopped) => return Err(RefoldError::Closed),
+        Err(halt) => return Err(RefoldError::Unfoldable(verify::said(halt))),
         Ok(()) => {}
     }
     let fault = slots.iter().find_map(|slot| slot.fault.as_ref());
-    fault.map_or(Ok(()), |fault| Err(RetryError::WouldStop((**fault).clone())))
+    fault.map_or(Ok(()), |fault| Err(RefoldError::WouldStop((**fault).clone())))
 }

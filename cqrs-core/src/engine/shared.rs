@@ -17,6 +17,7 @@ use crate::decide::Decisions;
 use crate::error::{NoSuchView, ReadError, Refusal, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::projection::{Fault, Projection};
+use crate::react::Reactions;
 use crate::receipt::Receipt;
 use crate::store::{LogReader, Store, StoreError, StoreId};
 use crate::sync::{Signal, Timer, lock};
@@ -69,6 +70,7 @@ pub(crate) struct Core {
     pub(crate) deciding: Decisions,
     /// How often views that are read were exchanged for ones that were folded anew: no event says so.
     pub(crate) exchanged: AtomicU64,
+    pub(crate) reactions: Reactions,
     /// By which notes are looked up; made when it is first needed.
     notes: Mutex<Option<Arc<LentReader>>>,
     controls: Mutex<VecDeque<Control>>,
@@ -118,6 +120,7 @@ impl Core {
             deciding: Decisions::new(0),
             exchanged: AtomicU64::new(0),
             notes: Mutex::default(),
+            reactions: Reactions::default(),
             controls: Mutex::default(),
             nudge,
         }
@@ -271,6 +274,7 @@ impl Core {
             checkpoint_failure: lock(&self.checkpoint_failure).clone(),
             broken: lock(&self.broken).clone(),
             views: views.collect(),
+            reactions: self.reactions.health(head),
         }
     }
 

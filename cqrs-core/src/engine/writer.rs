@@ -2,6 +2,7 @@
 //!
 //! In `tests/models`, a stand-in of a few lines takes its place (`src/hand_over.world.rs`): what it promises to `desk.rs` and `fold.rs` is to be kept there, too.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -116,7 +117,7 @@ impl Writer {
             let advances = advances(&group, &verdicts);
             let kept = kept(&group, &verdicts);
             let notes: Vec<Note<'_>> =
-                kept.iter().map(|(key, receipt)| Note { key, value: Some(receipt) }).collect();
+                kept.iter().map(|(key, value)| Note { key, value: value.as_deref() }).collect();
             let outcome = if events.is_empty() && advances.is_empty() && notes.is_empty() {
                 Ok(())
             } else {
@@ -490,15 +491,17 @@ fn advances<'a>(group: &'a [Request], verdicts: &[Verdict]) -> Vec<Advance<'a>> 
     advances
 }
 
-/// The receipts of the group's commands, as they are kept under their keys.
-fn kept<'a>(group: &'a [Request], verdicts: &[Verdict]) -> Vec<(&'a str, Vec<u8>)> {
-    let receipt = |(request, verdict): (&'a Request, &Verdict)| match verdict {
-        Verdict::Append(receipt, _) => {
-            Some((request.decision.as_ref()?.key.as_deref()?, receipt_bytes(receipt)))
+/// What is kept with the group: the receipts of its commands under their keys, and the notes that came with requests.
+fn kept<'a>(group: &'a [Request], verdicts: &[Verdict]) -> Vec<(&'a str, Option<Cow<'a, [u8]>>)> {
+    let mut kept = Vec::new();
+    for (request, verdict) in group.iter().zip(verdicts) {
+        let Verdict::Append(receipt, _) = verdict else { continue };
+        if let Some(key) = request.decision.as_ref().and_then(|decision| decision.key.as_deref()) {
+            kept.push((key, Some(Cow::Owned(receipt_bytes(receipt)))));
         }
-        Verdict::Known(_) | Verdict::Refuse(_) => None,
-    };
-    group.iter().zip(verdicts).filter_map(receipt).collect()
+        kept.extend(request.notes.iter().map(|(key, value)| (&**key, value.as_deref().map(Cow::Borrowed))));
+    }
+    kept
 }
 
 fn conflict(id: &str, what: &str) -> Refusal {

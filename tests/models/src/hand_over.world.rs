@@ -8,9 +8,13 @@ pub(crate) mod request {
     pub(crate) struct Request {
         pub(crate) events: Vec<(usize, u64)>,
         pub(crate) waits: bool,
+        pub(crate) leads: bool,
         pub(crate) reply: Reply,
     }
     impl Request {
+        pub(crate) fn leads(&self) -> bool {
+            self.leads
+        }
         pub(crate) fn bytes(&self) -> usize {
             1
         }
@@ -82,6 +86,7 @@ pub(crate) mod writer {
     }
     impl Writer {
         pub(crate) fn write(&mut self, group: Vec<Request>) -> Option<Batch> {
+            assert!(!group.iter().skip(1).any(Request::leads), "a request that leads was not the first of its group");
             // The fsync.
             thread::yield_now();
             let after = self.log.lock().unwrap().len() as u64;
@@ -190,7 +195,7 @@ pub(crate) fn scenario(callers: usize, requests: u64, closing: bool) {
             let mut answers = Vec::new();
             for number in 0..requests {
                 let answer = Arc::new(Answer::default());
-                let request = request::Request { events: vec![(caller, number)], waits: chance(), reply: request::Reply(answer.clone()) };
+                let request = request::Request { events: vec![(caller, number)], waits: chance(), leads: chance(), reply: request::Reply(answer.clone()) };
                 // As `Append::wait` does; or as `poll` and a feed do, which never serve themselves.
                 if chance() {
                     if let Err(request) = desk.try_hand_in(request) {

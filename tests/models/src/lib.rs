@@ -154,6 +154,11 @@ fn a_caller_that_overtakes_its_own_requests_is_found() {
 }
 
 #[test]
+fn a_request_that_does_not_lead_its_group_is_found() {
+    found(|| lets_nobody_lead::scenario(3, 3, false), "the engine's writer panicked");
+}
+
+#[test]
 fn a_writer_unlocked_before_the_fold_is_locked_is_found() {
     found(|| unlocks_too_early::scenario(3, 3, false), "out of its turn");
 }

@@ -8,7 +8,9 @@ use crate::store::{
     AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, SavedRow, SavedView, StoreError,
     StoreId, StoredType, ViewCheckpoint, Witness, chain,
 };
-use crate::{FeedError, Refusal, StoreFailure, stream};
+use crate::{
+    FeedError, ReactError, ReactOptions, Reaction, ReactionState, RefoldError, Refusal, StoreFailure, stream,
+};
 
 /// A store in memory that can be told to fail.
 #[derive(Clone, Default)]
@@ -24,6 +26,7 @@ struct Orders {
     panic_on_append: AtomicBool,
     /// How many foreign events go in before the next append.
     intrude: AtomicUsize,
+    refuse_read: AtomicBool,
     refuse_save: AtomicBool,
     slow_save: AtomicBool,
     panic_on_save: AtomicBool,
@@ -31,6 +34,7 @@ struct Orders {
 }
 
 struct UnrulyLog(Box<dyn Log>, Arc<Orders>);
+struct UnrulyReader(Box<dyn LogReader>, Arc<Orders>);
 struct UnrulyCheckpoints(Box<dyn Checkpoints>, Arc<Orders>);
 
 fn broken() -> StoreError {
@@ -45,7 +49,7 @@ impl Store for Unruly {
         Ok(Box::new(UnrulyLog(self.inner.log()?, self.orders.clone())))
     }
     fn reader(&self) -> Result<Box<dyn LogReader>, StoreError> {
-        self.inner.reader()
+        Ok(Box::new(UnrulyReader(self.inner.reader()?, self.orders.clone())))
     }
     fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
         Ok(Box::new(UnrulyCheckpoints(self.inner.checkpoints()?, self.orders.clone())))
@@ -104,6 +108,39 @@ impl Log for UnrulyLog {
     }
     fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
         self.0.types()
+    }
+}
+
+impl LogReader for UnrulyReader {
+    fn head(&mut self) -> Result<Head, StoreError> {
+        self.0.head()
+    }
+    fn checksum_at(&mut self, position: u64) -> Result<Option<u64>, StoreError> {
+        self.0.checksum_at(position)
+    }
+    fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
+        self.0.types()
+    }
+    fn sources(&mut self) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.0.sources()
+    }
+    fn note(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.note(key)
+    }
+    fn notes(&mut self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
+        self.0.notes(prefix, visit)
+    }
+    fn read(
+        &mut self,
+        after: u64,
+        limit: usize,
+        visit: &mut dyn FnMut(LogEvent<'_>) -> bool,
+    ) -> Result<usize, StoreError> {
+        if self.1.refuse_read.load(Ordering::SeqCst) {
+            Err(broken())
+        } else {
+            self.0.read(after, limit, visit)
+        }
     }
 }
 
@@ -387,4 +424,140 @@ fn a_panic_while_the_store_is_closed_is_told_and_leaves_nobody_waiting() {
     Unruly::order(&store.orders.panic_on_close, true);
     let error = answer(engine.close()).unwrap_err().to_string();
     assert!(error.contains("told to panic"), "{error}");
+}
+
+/// Takes each purchase back.
+fn returning(engine: &Engine) -> Reaction {
+    let options = ReactOptions::new().attempts(2).backoff(Duration::from_millis(1), Duration::from_millis(5));
+    let reaction = engine.react_with::<Bought>("return", Since::Beginning, options, |event| {
+        event.emit(returned(&event.customer, &event.item, event.qty));
+        if event.item == "parked" && event.attempt() < 3 { Err("not yet".into()) } else { Ok(()) }
+    });
+    reaction.unwrap()
+}
+
+fn returns(engine: &Engine) -> Vec<i32> {
+    let mut events = engine.events::<Returned>(1).until_head();
+    std::iter::from_fn(|| events.next().wait()).map(|event| event.unwrap().event.qty).collect()
+}
+
+fn state(engine: &Engine) -> ReactionState {
+    engine.health().reactions[0].state.clone()
+}
+
+#[track_caller]
+fn caught_up(engine: &Engine, reaction: &Reaction) {
+    let receipt = engine.append_all::<Bought>([]).wait().unwrap();
+    let reached = reaction.wait_for(&receipt, Duration::from_secs(10)).wait();
+    assert_eq!(reached, Ok(Reached::Reached), "{:?}", state(engine));
+}
+
+#[test]
+fn a_reaction_goes_on_once_the_store_does() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    engine.append_all((1..=600).map(|n| bought("ann", "hats", n))).wait().unwrap();
+    for (order, says) in [(&store.orders.refuse_append, "stored"), (&store.orders.refuse_read, "read")] {
+        let before = returns(&engine).len();
+        Unruly::order(order, true);
+        let reaction = returning(&engine);
+        if says == "read" {
+            engine.append_all((601..=610).map(|n| bought("ann", "hats", n))).durable().wait().unwrap();
+        }
+        soon("it shows", || matches!(state(&engine), ReactionState::Retrying { attempt: 3.., .. }));
+        let ReactionState::Retrying { reason, .. } = state(&engine) else { panic!("it still fails") };
+        assert!(reason.contains(says) && reason.contains("as told"), "{reason}");
+        Unruly::order(order, false);
+        assert_eq!(returns(&engine).len(), before);
+        caught_up(&engine, &reaction);
+        assert_eq!(state(&engine), ReactionState::Running);
+        reaction.stop().wait();
+    }
+    assert_eq!(returns(&engine), Vec::from_iter(1..=610));
+    // Where it begins is stored, or it does not begin.
+    Unruly::order(&store.orders.refuse_append, true);
+    let begun = engine.react::<Bought>("new", Since::Now, |_| Ok(()));
+    assert!(matches!(begun, Err(ReactError::Append { .. })), "{begun:?}");
+    assert!(engine.reaction("new").is_none());
+}
+
+#[test]
+fn a_reaction_stops_while_the_store_fails() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    Unruly::order(&store.orders.refuse_append, true);
+    let reaction = returning(&engine);
+    soon("it shows", || matches!(state(&engine), ReactionState::Retrying { .. }));
+    answer(reaction.stop());
+    Unruly::order(&store.orders.refuse_append, false);
+    let reaction = returning(&engine);
+    caught_up(&engine, &reaction);
+    assert_eq!(returns(&engine), [1]);
+    Unruly::order(&store.orders.refuse_append, true);
+    answer(engine.close()).unwrap();
+}
+
+#[test]
+fn a_reaction_that_does_not_know_what_is_stored_stops_and_doubles_nothing() {
+    let store = Unruly::default();
+    let mut engine = store.engine().view::<Has>().start().unwrap();
+    engine.append_all((1..=300).map(|n| bought("ann", "hats", n))).wait().unwrap();
+    Unruly::order(&store.orders.lose_append, true);
+    for _ in 0..2 {
+        drop(returning(&engine));
+        soon("it stops", || matches!(state(&engine), ReactionState::Stopped { .. }));
+        let ReactionState::Stopped { reason } = state(&engine) else { panic!("it has stopped") };
+        assert!(reason.contains("unknown"), "{reason}");
+        engine.close().wait().unwrap();
+        engine = store.engine().view::<Has>().start().unwrap();
+    }
+    Unruly::order(&store.orders.lose_append, false);
+    let reaction = returning(&engine);
+    caught_up(&engine, &reaction);
+    assert_eq!(returns(&engine), Vec::from_iter(1..=300));
+}
+
+#[test]
+fn what_is_parked_stays_so_while_the_store_fails() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    let reaction = returning(&engine);
+    engine.append(bought("ann", "parked", 1)).wait().unwrap();
+    caught_up(&engine, &reaction);
+    let parked = reaction.parked().unwrap();
+    assert_eq!(parked.len(), 1);
+    Unruly::order(&store.orders.refuse_append, true);
+    let failed = answer(reaction.retry(1));
+    assert!(matches!(failed, Err(RefoldError::Append(AppendError::NotAppended(_)))), "{failed:?}");
+    Unruly::order(&store.orders.refuse_append, false);
+    assert_eq!((reaction.parked().unwrap(), returns(&engine)), (parked, vec![]));
+    // It may be in; once that is known, it is, and once.
+    Unruly::order(&store.orders.lose_append, true);
+    let unknown = answer(reaction.retry(1));
+    assert!(matches!(unknown, Err(RefoldError::Stopped { .. })), "{unknown:?}");
+    Unruly::order(&store.orders.lose_append, false);
+    engine.close().wait().unwrap();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    let reaction = returning(&engine);
+    assert_eq!((reaction.parked().unwrap(), returns(&engine)), (vec![], vec![1]));
+    assert!(matches!(answer(reaction.retry(1)), Err(RefoldError::NotParked { .. })));
+}
+
+#[test]
+fn of_two_engines_that_run_a_reaction_one_goes_on() {
+    let store = Unruly::default();
+    let first = store.engine().view::<Has>().start().unwrap();
+    let second = store.engine().view::<Has>().start().unwrap();
+    let (goes_on, _) = (returning(&first), returning(&second));
+    first.append_all((1..=3).map(|n| bought("ann", "hats", n))).wait().unwrap();
+    caught_up(&first, &goes_on);
+    // The second one sees the log as it appends.
+    second.append(bought("ann", "hats", 4)).wait().unwrap();
+    soon("it stops", || matches!(state(&second), ReactionState::Stopped { .. }));
+    let ReactionState::Stopped { reason } = state(&second) else { panic!("it has stopped") };
+    assert!(reason.contains("another engine"), "{reason}");
+    first.append(bought("ann", "hats", 5)).wait().unwrap();
+    caught_up(&first, &goes_on);
+    assert_eq!(returns(&first), Vec::from_iter(1..=5));
 }

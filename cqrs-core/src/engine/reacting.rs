@@ -1,0 +1,545 @@
+//! A reaction's thread: it reads the log, has events handled, and saves how far it is.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
+
+use super::desk::Desk;
+use super::events::Events;
+use super::request::{Consistency, Encoded, NoteToKeep, Request, Step, answered, hand_over};
+use super::shared::Core;
+use crate::Timestamp;
+use crate::decide::{Decide, Tx, is_deciding};
+use crate::error::{AppendError, EventsError, ReactError, Refusal, RetryError, StoreFailure};
+use crate::event::{Event, RecordedEvent};
+use crate::health::ReactionState;
+use crate::react::{
+    self, Inner, ParkedEvent, ReactOptions, Reacting, Reaction, Retry, Since, Within, parked_at, parked_key,
+};
+use crate::receipt::Receipt;
+use crate::sync::{block_on, lock, reply};
+use crate::table::said;
+
+/// How much is saved together at most, where more is ready at once: events, their bytes, and the time since the first was handled.
+const EVENTS: usize = 256;
+const BYTES: usize = 4 << 20;
+const TIME: Duration = Duration::from_millis(100);
+
+/// How far it goes on without an event of its type before that is saved.
+const STRETCH: u64 = 65_536;
+
+/// Why a reaction ends.
+enum Halt {
+    /// It is to, or the engine is closed.
+    Asked,
+    Failed(String),
+}
+
+/// What handlers answer.
+type Handled = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// An event that was handled, or parked, and what is to be stored because of it.
+struct Done {
+    position: u64,
+    event: &'static str,
+    events: Vec<Encoded>,
+    note: Option<NoteToKeep>,
+}
+
+/// How far a reaction is, in the log's file and beyond.
+pub(crate) struct Saver {
+    core: Arc<Core>,
+    desk: Arc<Desk>,
+    consistency: Consistency,
+    inner: Arc<Inner>,
+    options: ReactOptions,
+    /// The name of its position among the sources.
+    source: Arc<str>,
+    /// The position that is stored.
+    saved: Option<u64>,
+    /// Everything up to here is done.
+    to: u64,
+    /// What of it is not stored yet.
+    done: Vec<Done>,
+    bytes: usize,
+    /// When the first of it was done.
+    since: Instant,
+}
+
+impl Saver {
+    /// What other things are known by that follow from the event at this position.
+    pub(crate) fn id(&self, position: u64) -> String {
+        format!("{}/{position}", self.source)
+    }
+
+    pub(crate) fn decide<R: Send + 'static>(
+        &self,
+        name: &'static str,
+        decide: impl FnMut(&mut Tx) -> Result<(), R> + Send + 'static,
+    ) -> Decide<R> {
+        Decide::new(&self.core, Some(self.desk.clone()), self.consistency, name, Box::new(decide))
+    }
+
+    fn add(&mut self, done: Done) {
+        if self.done.is_empty() {
+            self.since = Instant::now();
+        }
+        self.to = done.position;
+        self.bytes +=
+            done.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum::<usize>();
+        self.done.push(done);
+    }
+
+    fn is_full(&self) -> bool {
+        self.done.len() >= EVENTS || self.bytes >= BYTES || self.since.elapsed() >= TIME
+    }
+
+    /// Goes on to a position up to which nothing else is to be done; whether it is time to save.
+    fn pass(&mut self, to: u64) -> bool {
+        self.to = self.to.max(to);
+        if self.done.is_empty() {
+            self.inner.reach(self.to);
+        }
+        !self.done.is_empty() || self.to - self.saved.unwrap_or(0) >= STRETCH
+    }
+
+    /// Stores something, and the position `to`: all of it, or nothing.
+    fn put(&self, done: &[Done], to: u64) -> Result<Receipt, AppendError> {
+        let events = done.iter().flat_map(|done| done.events.iter().cloned()).collect();
+        let notes = done.iter().filter_map(|done| done.note.clone()).collect();
+        // One at a time, so each is a first: where the position stands tells whether another engine has moved it.
+        let step = Some(Step { source: self.source.clone(), first: true, after: self.saved, to });
+        let (reply, answer) = reply();
+        let request = Request { step, notes, ..Request::new(events, Consistency::Durable, reply) };
+        block_on(async {
+            hand_over(&self.desk, request, true).await;
+            answered(answer).await
+        })
+    }
+
+    /// Stores what is done, if it is not.
+    pub(crate) fn try_save(&mut self) -> Result<(), AppendError> {
+        if self.done.is_empty() && self.to == self.saved.unwrap_or(0) {
+            return Ok(());
+        }
+        self.put(&self.done, self.to)?;
+        let parked = self.done.iter().filter(|done| done.note.is_some()).count() as u64;
+        self.inner.count_parked(|count| count + parked);
+        self.done.clear();
+        self.bytes = 0;
+        self.saved = Some(self.to);
+        self.inner.reach(self.to);
+        Ok(())
+    }
+
+    /// The same, again and again while the store fails.
+    fn save(&mut self) -> Result<(), Halt> {
+        let mut failures = 0;
+        loop {
+            match self.try_save() {
+                Ok(()) => break,
+                Err(AppendError::NotAppended(Refusal::Store(error))) => {
+                    failures += 1;
+                    let reason = format!("what it has done cannot be stored: {error}");
+                    self.retry_later(self.to, failures, reason)?;
+                }
+                Err(AppendError::NotAppended(refusal @ Refusal::IdConflict { .. })) => {
+                    self.save_singly(&refusal)?;
+                    break;
+                }
+                Err(error) => return Err(self.halt(error)),
+            }
+        }
+        if failures > 0 {
+            self.inner.set_state(ReactionState::Running);
+        }
+        Ok(())
+    }
+
+    /// Where an event that was emitted has an id that is taken: parks the one it was emitted for.
+    fn save_singly(&mut self, refusal: &Refusal) -> Result<(), Halt> {
+        let (mut all, to) = (std::mem::take(&mut self.done), self.to);
+        if let [done] = &mut all[..] {
+            if done.events.is_empty() {
+                return Err(Halt::Failed(refusal.to_string()));
+            }
+            done.events.clear();
+            done.note = Some(self.parked(done.position, done.event, 1, refusal.to_string()));
+        } else {
+            for done in all.drain(..) {
+                self.to = done.position;
+                self.done = vec![done];
+                self.save()?;
+            }
+        }
+        (self.done, self.to) = (all, to);
+        self.save()
+    }
+
+    fn parked(&self, position: u64, event: &str, attempts: u32, reason: String) -> NoteToKeep {
+        tracing::warn!(reaction = self.inner.name, position, event, attempts, reason, "an event is parked");
+        let event = event.to_owned();
+        let parked = ParkedEvent { position, event, reason, attempts, at: Timestamp::now() };
+        (parked_key(&self.inner.name, position), Some(parked.note()))
+    }
+
+    /// Waits before something is tried again.
+    fn retry_later(&self, position: u64, attempt: u32, reason: String) -> Result<(), Halt> {
+        tracing::warn!(reaction = self.inner.name, position, attempt, reason, "it is tried again");
+        self.inner.set_state(ReactionState::Retrying { position, attempt, reason });
+        let stops = self.inner.pause(&self.core, self.options.after(attempt));
+        if stops { Err(Halt::Asked) } else { Ok(()) }
+    }
+
+    fn halt(&self, error: AppendError) -> Halt {
+        match error {
+            AppendError::NotAppended(Refusal::Closed) => Halt::Asked,
+            AppendError::NotAppended(Refusal::SourceMoved { stored, .. }) => Halt::Failed(format!(
+                "another engine runs this reaction, too, and has brought it to position {}",
+                stored.unwrap_or(0)
+            )),
+            error => Halt::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Ends the reaction, however its thread ends.
+struct Ending {
+    core: Arc<Core>,
+    inner: Arc<Inner>,
+    reason: Option<String>,
+}
+
+impl Ending {
+    fn because(mut self, reason: String) {
+        self.reason = Some(reason);
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let reason = self.reason.take().unwrap_or_else(|| "its thread panicked".into());
+        tracing::info!(
+            reaction = self.inner.name,
+            position = self.inner.position(),
+            reason,
+            "a reaction ends"
+        );
+        self.inner.end(reason);
+    }
+}
+
+/// Begins a reaction.
+pub(crate) fn begin<E: Event>(
+    core: &Arc<Core>,
+    desk: Option<Arc<Desk>>,
+    consistency: Consistency,
+    name: &str,
+    since: Since,
+    options: ReactOptions,
+    handler: impl FnMut(&mut Reacting<E>) -> Handled + Send + 'static,
+) -> Result<Reaction, ReactError> {
+    if name.is_empty() || name.contains(|c: char| c == '/' || c.is_control()) {
+        return Err(ReactError::Name { name: name.to_owned() });
+    }
+    if is_deciding() {
+        return Err(ReactError::Deciding);
+    }
+    if let Some(unknown) = E::TYPES.iter().find(|schema| core.catalog.appended(schema).is_none()) {
+        return Err(ReactError::Unregistered { name: unknown.name, rust: unknown.rust });
+    }
+    let desk = desk.ok_or(ReactError::ReadOnly)?;
+    let inner = core.reactions.begin(name)?;
+    let ending = Ending { core: core.clone(), inner: inner.clone(), reason: Some("it did not begin".into()) };
+    let saver = Saver {
+        core: core.clone(),
+        desk,
+        consistency,
+        inner: inner.clone(),
+        options,
+        source: format!("@react/{name}").into(),
+        saved: None,
+        to: 0,
+        done: Vec::new(),
+        bytes: 0,
+        since: Instant::now(),
+    };
+    let begun = run_from(saver, since, handler, ending);
+    if begun.is_err() {
+        core.reactions.forget(name);
+    }
+    begun.map(|()| Reaction::new(core, inner))
+}
+
+/// Finds where it begins, and starts its thread there.
+fn run_from<E: Event>(
+    mut saver: Saver,
+    since: Since,
+    handler: impl FnMut(&mut Reacting<E>) -> Handled + Send + 'static,
+    mut ending: Ending,
+) -> Result<(), ReactError> {
+    let (core, inner) = (saver.core.clone(), saver.inner.clone());
+    let failed = |failure| match failure {
+        StoreFailure::Closed => ReactError::Closed,
+        failure => ReactError::Store { name: inner.name.clone(), failure },
+    };
+    saver.saved = core.source(&saver.source).map_err(failed)?;
+    let parked = react::parked(&core, &inner.name).map_err(failed)?.len() as u64;
+    inner.count_parked(|_| parked);
+    saver.to = saver.saved.unwrap_or(0);
+    if saver.saved.is_none() && since == Since::Now {
+        saver.to = core.head();
+        let begins = saver.put(&[], saver.to);
+        begins.map_err(|error| match error {
+            AppendError::NotAppended(Refusal::Closed) => ReactError::Closed,
+            error => ReactError::Append { name: inner.name.clone(), error },
+        })?;
+        saver.saved = Some(saver.to);
+    }
+    inner.reach(saver.to);
+    let events = Events::new(&core, saver.to + 1);
+    let listener = inner.asked.id();
+    let saver = Arc::new(Mutex::new(saver));
+    let thread = std::thread::Builder::new().name(format!("cqrs-react-{}", inner.name));
+    let run = move || {
+        ending.reason = None;
+        let _within = Within::enter(&ending.core, &ending.inner);
+        let reason = Runner { core, inner, saver, events, listener, handler }.run();
+        ending.because(reason);
+    };
+    thread.spawn(run).map(drop).map_err(|error| ReactError::Thread(Arc::new(error)))
+}
+
+struct Runner<E: Event, H> {
+    core: Arc<Core>,
+    inner: Arc<Inner>,
+    saver: Arc<Mutex<Saver>>,
+    events: Events<E>,
+    listener: u64,
+    handler: H,
+}
+
+/// What is to be done next.
+enum Next<E> {
+    Event(Result<RecordedEvent<E>, EventsError>),
+    /// Nothing is ready, and what is done is to be saved.
+    Save,
+    Retry(Retry),
+    Stop,
+}
+
+impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
+    /// Runs until it is to stop, or cannot go on; says why it ended.
+    fn run(mut self) -> String {
+        let Err(halt) = self.go_on();
+        match halt {
+            Halt::Failed(reason) => {
+                tracing::error!(reaction = self.inner.name, reason, "a reaction cannot go on");
+                reason
+            }
+            Halt::Asked => match lock(&self.saver).save() {
+                Err(Halt::Failed(reason)) => reason,
+                Ok(()) | Err(Halt::Asked) if self.core.reactions.closed() => "the engine is closed".into(),
+                Ok(()) | Err(Halt::Asked) => "it was stopped".into(),
+            },
+        }
+    }
+
+    fn go_on(&mut self) -> Result<Infallible, Halt> {
+        let mut failures = 0;
+        loop {
+            match self.next() {
+                Next::Event(Ok(recorded)) => {
+                    failures = 0;
+                    self.take(recorded)?;
+                }
+                Next::Event(Err(EventsError::Undecodable { position, event, reason })) => {
+                    let mut saver = lock(&self.saver);
+                    let note = saver.parked(position, &event, 1, format!("it cannot be read: {reason}"));
+                    saver.add(Done { position, event: "", events: Vec::new(), note: Some(note) });
+                    saver.save()?;
+                    self.events = Events::new(&self.core, position + 1);
+                }
+                Next::Event(Err(EventsError::Store(error))) => {
+                    let mut saver = lock(&self.saver);
+                    saver.save()?;
+                    failures += 1;
+                    saver.retry_later(saver.to + 1, failures, format!("the log cannot be read: {error}"))?;
+                    self.events = Events::new(&self.core, saver.to + 1);
+                    self.inner.set_state(ReactionState::Running);
+                }
+                Next::Event(Err(EventsError::Closed)) | Next::Stop => return Err(Halt::Asked),
+                Next::Event(Err(error)) => {
+                    lock(&self.saver).save()?;
+                    return Err(Halt::Failed(error.to_string()));
+                }
+                Next::Save => lock(&self.saver).save()?,
+                Next::Retry(retry) => self.retry(retry)?,
+            }
+        }
+    }
+
+    fn next(&mut self) -> Next<E> {
+        block_on(std::future::poll_fn(|context| {
+            // First the place among those to be woken, then the look.
+            self.inner.asked.listen(self.listener, context.waker());
+            if self.inner.is_to_stop() {
+                return Poll::Ready(Next::Stop);
+            }
+            if let Some(retry) = self.inner.next_retry() {
+                return Poll::Ready(Next::Retry(retry));
+            }
+            match Pin::new(&mut self.events).poll_next(context) {
+                Poll::Ready(Some(event)) => Poll::Ready(Next::Event(event)),
+                Poll::Ready(None) => Poll::Ready(Next::Stop),
+                Poll::Pending if lock(&self.saver).pass(self.events.looked_through()) => {
+                    Poll::Ready(Next::Save)
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        }))
+    }
+
+    fn reacting(&self, recorded: RecordedEvent<E>, attempt: u32) -> Reacting<E> {
+        Reacting { recorded, attempt, emitted: Vec::new(), executed: 0, way: self.saver.clone() }
+    }
+
+    /// Has an event handled, as often as it takes; or parks it.
+    fn take(&mut self, recorded: RecordedEvent<E>) -> Result<(), Halt> {
+        let position = recorded.position;
+        let event = E::TYPES[recorded.event.type_index()].name;
+        block_on(self.core.folded.until(|| self.core.is_shown(position).then_some(())));
+        let mut reacting = self.reacting(recorded, 1);
+        let done = loop {
+            let attempt = reacting.attempt;
+            match self.handle(&mut reacting) {
+                Ok(events) => break Done { position, event, events, note: None },
+                Err(reason) => {
+                    let mut saver = lock(&self.saver);
+                    saver.save()?;
+                    if attempt >= saver.options.attempts {
+                        let note = Some(saver.parked(position, event, attempt, reason));
+                        break Done { position, event, events: Vec::new(), note };
+                    }
+                    saver.retry_later(position, attempt, reason)?;
+                }
+            }
+            reacting.attempt += 1;
+        };
+        if reacting.attempt > 1 {
+            self.inner.set_state(ReactionState::Running);
+        }
+        let mut saver = lock(&self.saver);
+        let due = done.note.is_some();
+        saver.add(done);
+        if due || saver.is_full() { saver.save() } else { Ok(()) }
+    }
+
+    /// Has an event handled once: what it emits, or why it failed.
+    fn handle(&mut self, reacting: &mut Reacting<E>) -> Result<Vec<Encoded>, String> {
+        reacting.emitted.clear();
+        reacting.executed = 0;
+        match catch_unwind(AssertUnwindSafe(|| (self.handler)(reacting))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(in_full(&*error)),
+            Err(panic) => return Err(format!("it panicked: {}", said(&*panic))),
+        }
+        let (origin, id) = (reacting.origin(), lock(&self.saver).id(reacting.position()));
+        let emitted = std::mem::take(&mut reacting.emitted).into_iter().enumerate();
+        let encode = |(at, event): (usize, super::NewEvent)| {
+            event.beside(&origin).known_as(|| format!("{id}/{at}")).encoded(&self.core)
+        };
+        emitted.map(encode).collect::<Result<_, Refusal>>().map_err(|refusal| refusal.to_string())
+    }
+
+    fn retry(&mut self, retry: Retry) -> Result<(), Halt> {
+        lock(&self.saver).save()?;
+        match retry {
+            Retry::One(position, reply) => reply.send(self.once_more(position)?),
+            Retry::All(reply) => reply.send(self.all_once_more()?),
+        }
+        Ok(())
+    }
+
+    fn all_once_more(&mut self) -> Result<Result<Vec<ParkedEvent>, RetryError>, Halt> {
+        let parked = match react::parked(&self.core, &self.inner.name) {
+            Ok(parked) => parked,
+            Err(failure) => return Ok(Err(failure.into())),
+        };
+        for ParkedEvent { position, .. } in parked {
+            match self.once_more(position)? {
+                Ok(()) | Err(RetryError::Failed { .. }) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+            if self.inner.is_to_stop() {
+                return Err(Halt::Asked);
+            }
+        }
+        Ok(react::parked(&self.core, &self.inner.name).map_err(RetryError::from))
+    }
+
+    /// Has a parked event handled once more. The answer is for who asked; the error ends the reaction.
+    fn once_more(&mut self, position: u64) -> Result<Result<(), RetryError>, Halt> {
+        let name = &self.inner.name;
+        let ParkedEvent { event, attempts, .. } = match parked_at(&self.core, name, position) {
+            Ok(Some(parked)) => parked,
+            Ok(None) => return Ok(Err(RetryError::NotParked { name: name.clone(), position })),
+            Err(failure) => return Ok(Err(failure.into())),
+        };
+        let attempts = attempts.saturating_add(1);
+        let mut events = Events::<E>::new(&self.core, position).up_to(position);
+        let outcome = match block_on(events.next()) {
+            Some(Ok(recorded)) => self.handle(&mut self.reacting(recorded, attempts)),
+            Some(Err(EventsError::Store(error))) => return Ok(Err(StoreFailure::Store(error).into())),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("it is none of the events that the reaction is for".into()),
+        };
+        let saver = lock(&self.saver);
+        let (key, to) = (parked_key(&self.inner.name, position), saver.to);
+        let done = |events, note| Done { position, event: "", events, note: Some((key.clone(), note)) };
+        let reason = match outcome {
+            Ok(events) => match saver.put(&[done(events, None)], to) {
+                Ok(_) => {
+                    self.inner.count_parked(|count| count.saturating_sub(1));
+                    return Ok(Ok(()));
+                }
+                Err(AppendError::NotAppended(refusal @ Refusal::IdConflict { .. })) => refusal.to_string(),
+                Err(error) => return self.not_put(&saver, error),
+            },
+            Err(reason) => reason,
+        };
+        let (_, note) = saver.parked(position, &event, attempts, reason.clone());
+        match saver.put(&[done(Vec::new(), note)], to) {
+            Ok(_) => Ok(Err(RetryError::Failed { position, reason })),
+            Err(error) => self.not_put(&saver, error),
+        }
+    }
+
+    /// What a store that fails is to who asked: nothing has changed.
+    fn not_put(&self, saver: &Saver, error: AppendError) -> Result<Result<(), RetryError>, Halt> {
+        match error {
+            AppendError::NotAppended(Refusal::Store(_)) => Ok(Err(error.into())),
+            error => Err(saver.halt(error)),
+        }
+    }
+}
+
+/// What an error says, and what is behind it.
+fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let more = source.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = source.source();
+    }
+    text
+}
