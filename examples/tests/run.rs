@@ -81,6 +81,60 @@ fn cart_summarises_what_is_in_each_cart() {
 }
 
 #[test]
+fn bank_never_changes_the_sum() {
+    let (_parent, folder) = folder();
+    for _ in 0..2 {
+        let text = stdout(&example("bank").arg(&folder).arg("800").output().unwrap());
+        let word = |line: &str, at: usize| line.split(' ').nth(at).unwrap().parse::<u64>().unwrap();
+        let first = text.lines().next().unwrap();
+        assert_eq!(word(first, 0) + word(first, 3), 800, "{text}");
+        assert!(text.contains("The sum of all balances: 10000, at each of "), "{text}");
+        let lowest = text.lines().last().unwrap().strip_prefix("The lowest balance: ").unwrap();
+        assert!(lowest.parse::<i64>().unwrap() >= 0, "{text}");
+    }
+}
+
+#[test]
+fn shop_reads_what_its_older_programs_wrote_and_sends_each_mail_once() {
+    let (_parent, folder) = folder();
+    let run = || stdout(&example("shop").arg(&folder).output().unwrap());
+    let (first, second) = (run(), run());
+    let decided = |text: &str| {
+        let said = text.lines().filter(|line| line.contains(": yes") || line.contains(": no, "));
+        said.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let expected = |order: u32| {
+        vec![
+            "carl orders 2 hats: yes".to_owned(),
+            "ann orders 9 hats: no, OutOfStock { item: \"hats\", free: 1 }".into(),
+            format!("ann takes carl's number: no, Taken({order})"),
+            "carl cancels: yes".into(),
+            "ann orders 3 hats: yes".into(),
+            "ann cancels: no, Is(Some(Shipped))".into(),
+        ]
+    };
+    assert_eq!(decided(&first), expected(3));
+    assert_eq!(decided(&second), expected(5));
+    // Mails come when they come; of the past, too, and never again.
+    let mails = |text: &str| {
+        let mut mails: Vec<_> =
+            text.lines().filter_map(|line| line.trim().strip_prefix("mail to ")).map(str::to_owned).collect();
+        mails.sort();
+        mails
+    };
+    let thanks =
+        |who: &str, order: u32, pieces: u32| format!("{who}: thank you for order {order}, {pieces} pieces");
+    assert_eq!(
+        mails(&first),
+        [thanks("ann", 1, 1), thanks("ann", 4, 3), thanks("bob", 2, 4), thanks("carl", 3, 2)]
+    );
+    assert_eq!(mails(&second), [thanks("ann", 6, 3), thanks("carl", 5, 2)]);
+    assert!(first.contains("A mail was not sent: carl has no mailbox, after 2 attempts"), "{first}");
+    assert!(second.contains("The log has 16 events"), "{second}");
+    assert!(second.ends_with("  0 hats are free\n"), "{second}");
+}
+
+#[test]
 fn cdnow_adds_up_and_answers_from_the_checkpoint() {
     let (_parent, folder) = folder();
     let totals = "69659 purchases by 23570 customers: 167881 CDs for 2500315.63 dollars.";

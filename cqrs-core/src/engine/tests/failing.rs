@@ -9,7 +9,7 @@ use crate::store::{
     StoreId, StoredType, ViewCheckpoint, Witness, chain,
 };
 use crate::{
-    FeedError, ReactError, ReactOptions, Reaction, ReactionState, RefoldError, Refusal, StoreFailure, stream,
+    FeedError, ReactError, ReactOptions, Reaction, ReactionState, Refusal, RetryError, StoreFailure, stream,
 };
 
 /// A store in memory that can be told to fail.
@@ -529,19 +529,19 @@ fn what_is_parked_stays_so_while_the_store_fails() {
     assert_eq!(parked.len(), 1);
     Unruly::order(&store.orders.refuse_append, true);
     let failed = answer(reaction.retry(1));
-    assert!(matches!(failed, Err(RefoldError::Append(AppendError::NotAppended(_)))), "{failed:?}");
+    assert!(matches!(failed, Err(RetryError::Append(AppendError::NotAppended(_)))), "{failed:?}");
     Unruly::order(&store.orders.refuse_append, false);
     assert_eq!((reaction.parked().unwrap(), returns(&engine)), (parked, vec![]));
     // It may be in; once that is known, it is, and once.
     Unruly::order(&store.orders.lose_append, true);
     let unknown = answer(reaction.retry(1));
-    assert!(matches!(unknown, Err(RefoldError::Stopped { .. })), "{unknown:?}");
+    assert!(matches!(unknown, Err(RetryError::Stopped { .. })), "{unknown:?}");
     Unruly::order(&store.orders.lose_append, false);
     engine.close().wait().unwrap();
     let engine = store.engine().view::<Has>().start().unwrap();
     let reaction = returning(&engine);
     assert_eq!((reaction.parked().unwrap(), returns(&engine)), (vec![], vec![1]));
-    assert!(matches!(answer(reaction.retry(1)), Err(RefoldError::NotParked { .. })));
+    assert!(matches!(answer(reaction.retry(1)), Err(RetryError::NotParked { .. })));
 }
 
 #[test]
