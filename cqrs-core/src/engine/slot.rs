@@ -399,8 +399,9 @@ impl<P: Projection> AnyView for ViewRows<P> {
                 self.saved_clock.map(|clock| rows.clock = clock).is_some()
             }
             Some((Part::Parked, number)) if P::PARKS && number as usize == rows.parked.len() => {
-                self.saved_parked = rows.parked.len() + 1;
-                Parked::read(key, state).map(|parked| rows.parked.push(parked)).is_some()
+                let read = Parked::read(key, state).map(|parked| rows.parked.push(parked));
+                self.saved_parked = rows.parked.len();
+                read.is_some()
             }
             _ => false,
         }

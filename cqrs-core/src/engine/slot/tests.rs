@@ -388,6 +388,54 @@ fn only_the_clock_may_change() {
     assert!(view.images(9).changed.is_empty());
 }
 
+#[projection(from = Sold, group_by = item, on_fault = park)]
+#[derive(Clone, Debug, PartialEq)]
+struct Parking {
+    item: String,
+    #[sum(qty)]
+    qty: i64,
+}
+
+#[test]
+fn only_parked_events_may_change_and_each_is_saved_once_unless_that_fails() {
+    let mut view = ViewRows::<Parking>::new(Arc::default(), false);
+    view.go_live();
+    let ids = |view: &mut ViewRows<Parking>| {
+        let images = view.images(9);
+        assert!(images.complete && images.gone.is_empty());
+        images.changed.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let park = |view: &mut ViewRows<Parking>, position| {
+        let error = FoldError { column: "qty", reason: "overflow".into() };
+        view.park(position, "Sold", error).unwrap();
+        assert!(view.flip().is_some());
+    };
+    park(&mut view, 3);
+    park(&mut view, 5);
+    view.writable();
+    assert!(view.flip().is_none());
+    let part = |number| Part::Parked.id(number);
+    assert_eq!(ids(&mut view), [part(0), part(1)]);
+    park(&mut view, 9);
+    assert_eq!(ids(&mut view), [part(2)]);
+    assert_eq!(ids(&mut view), []);
+    view.unsaved(&[part(1), part(2)]);
+    assert_eq!(ids(&mut view), [part(1), part(2)]);
+    view.save_all();
+    let images = view.images(9);
+    assert_eq!(images.changed.len(), 3);
+
+    // Out of the checkpoint, in its order only.
+    let mut restored = ViewRows::<Parking>::new(Arc::default(), false);
+    for row in images.changed.iter() {
+        assert!(!restored.restore(part(7), row.key, row.state) && !restored.restore(row.id, b"", row.state));
+        assert!(restored.restore(row.id, row.key, row.state));
+    }
+    assert_eq!(restored.parked(), view.parked());
+    assert_eq!(restored.parked().iter().map(|it| it.position).collect::<Vec<_>>(), [3, 5, 9]);
+    assert_eq!(ids(&mut restored), []);
+}
+
 #[test]
 fn what_is_none_is_not_restored() {
     let mut view = View::new(Arc::default(), false);
