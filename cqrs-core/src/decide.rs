@@ -280,6 +280,11 @@ impl Access for Pinned {
 /// assert!(matches!(refused, Err(DecideError::Refused(Overdrawn { missing: 6 }))));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a command",
+    label = "not a command",
+    note = "write it: `impl Command for {Self} {{ type Refusal = ..; fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {{ .. }} }}`"
+)]
 pub trait Command: Send + 'static {
     /// Why it may be refused: the user's own type.
     type Refusal: Send + 'static;

@@ -461,6 +461,10 @@ struct Record {
     balances: Vec<((String, u32), Option<i64>)>,
     prefixes: Vec<(String, Vec<(u32, i64)>)>,
     all: Option<i64>,
+    /// Accounts that owe, by an index.
+    owing: Option<Vec<String>>,
+    /// How many accounts are not rich, by a view over a view.
+    poor: Option<u64>,
     /// The position of its first event; `None` if it was refused, or emitted nothing.
     first: Option<u64>,
 }
@@ -498,6 +502,23 @@ impl Model {
                 .collect();
             assert_eq!(&own, rows, "{}", context("a prefix"));
         }
+        if let Some(owing) = &record.owing {
+            let mut own: Vec<_> =
+                self.1.iter().filter(|(_, total)| **total < 0).map(|(account, _)| account).collect();
+            own.sort_by_key(|account| self.1[*account]);
+            let by_total =
+                |accounts: &[&String]| accounts.iter().map(|account| self.1[*account]).collect::<Vec<_>>();
+            assert_eq!(
+                by_total(&own),
+                by_total(&owing.iter().collect::<Vec<_>>()),
+                "{}",
+                context("who owes")
+            );
+        }
+        if let Some(poor) = record.poor {
+            let own = self.1.values().filter(|total| **total <= 100).count() as u64;
+            assert_eq!(own, poor, "{}", context("the poor"));
+        }
         if let Some(all) = record.all {
             assert_eq!(self.0.values().sum::<i64>(), all, "{}", context("all"));
         }
@@ -534,7 +555,7 @@ fn random_decision(engine: &Engine, random: &mut Random, acknowledged: u64) -> R
         let mut record = Record { at: tx.position(), ..Record::default() };
         for _ in 0..=random.below(2) {
             let account = random.account();
-            match random.below(12) {
+            match random.below(14) {
                 0..5 => {
                     let total = tx.get::<Total>(&account).map(|row| row.amount);
                     record.totals.push((account, total));
@@ -551,6 +572,11 @@ fn random_decision(engine: &Engine, random: &mut Random, acknowledged: u64) -> R
                         .collect();
                     record.prefixes.push((account, rows));
                 }
+                11 => {
+                    let owing = tx.view::<Ranked>().by_amount_in(..0).map(|row| row.account);
+                    record.owing = Some(owing.collect());
+                }
+                12 => record.poor = Some(tx.get::<Riches>(false).map_or(0, |row| row.accounts)),
                 _ => record.all = Some(tx.rows::<Balance>().map(|row| row.amount).sum()),
             }
         }
@@ -579,7 +605,8 @@ fn random_decision(engine: &Engine, random: &mut Random, acknowledged: u64) -> R
 /// what there was at its position, and all that was acknowledged before it began.
 fn serial(seed: u64, folder: Option<&std::path::Path>) {
     let builder = folder.map_or_else(Engine::in_memory, |folder| Engine::open(folder).unwrap());
-    let engine = builder.view::<Balance>().view::<Total>().event::<Log>().start().unwrap();
+    let builder = builder.view::<Balance>().view::<Total>().view::<Ranked>().view::<Riches>();
+    let engine = builder.event::<Log>().start().unwrap();
     let records: Vec<Record> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
             .map(|thread| {

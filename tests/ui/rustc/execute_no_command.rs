@@ -1,0 +1,24 @@
+use cqrs_core::prelude::*;
+
+#[event]
+pub struct Delivered {
+    pub item: String,
+    pub qty: i64,
+}
+
+#[projection(from = Delivered, group_by = item)]
+pub struct Stock {
+    pub item: String,
+    #[sum(qty)]
+    pub free: i64,
+}
+
+pub struct OutOfStock;
+
+pub struct Reserve;
+
+pub fn decided(engine: &Engine) {
+    let _ = engine.execute(Reserve);
+}
+
+fn main() {}
