@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cqrs_core::Decide;
 use cqrs_core::prelude::*;
 
 use crate::append::folder;
@@ -9,7 +10,7 @@ use crate::report::{Report, both_taking, timed};
 use crate::workload::{CustomerPurchases, Purchased};
 
 /// How a caller brings events in.
-type Bring = fn(&Engine, Vec<Purchased>);
+type Bring = fn(&Engine, Vec<Purchased>, String);
 
 pub(crate) fn run(_: &[Purchased], report: &mut Report) {
     for (callers, each, batch) in [(1, 4_000, 1), (64, 1_000, 1), (1, 400, 100)] {
@@ -25,6 +26,12 @@ pub(crate) fn run(_: &[Purchased], report: &mut Report) {
         let events = callers * each * batch;
         report.speed(("19", &what, "append of the same shape"), events, ours, theirs, 0.7);
     }
+    for (callers, each) in [(1, 4_000), (64, 1_000)] {
+        let (ours, theirs) =
+            both_taking(2, || all(callers, each, 1, keyed, own), || all(callers, each, 1, appended, own));
+        let what = format!("decide under a key of its own each, callers: {callers}");
+        report.speed(("", &what, "append of the same shape"), callers * each, ours, theirs, 0.3);
+    }
     let (ours, theirs) =
         both_taking(2, || all(64, 30, 1, decided, |_| 0), || all(1, 64 * 30, 1, decided, own));
     let what = "decide, 64 callers, all about one key";
@@ -35,12 +42,20 @@ fn own(caller: usize) -> usize {
     caller
 }
 
-fn appended(engine: &Engine, events: Vec<Purchased>) {
+fn appended(engine: &Engine, events: Vec<Purchased>, _: String) {
     engine.append_all(events).wait().expect("it appends");
 }
 
-fn decided(engine: &Engine, events: Vec<Purchased>) {
-    let decide = engine.decide(move |tx| {
+fn decided(engine: &Engine, events: Vec<Purchased>, _: String) {
+    decide(engine, events).wait().expect("it decides");
+}
+
+fn keyed(engine: &Engine, events: Vec<Purchased>, key: String) {
+    decide(engine, events).key(key).wait().expect("it decides");
+}
+
+fn decide(engine: &Engine, events: Vec<Purchased>) -> Decide<&'static str> {
+    engine.decide(move |tx| {
         let (customer, item) = (events[0].customer.as_str(), events[0].item.as_str());
         let row = tx.get::<CustomerPurchases>((customer, item));
         if row.is_some_and(|row| row.total_qty < 0) {
@@ -48,8 +63,7 @@ fn decided(engine: &Engine, events: Vec<Purchased>) {
         }
         events.iter().for_each(|event| tx.emit(NewEvent::of(event)));
         Ok(())
-    });
-    decide.wait().expect("it decides");
+    })
 }
 
 fn all(callers: usize, each: usize, batch: usize, bring: Bring, about: fn(usize) -> usize) -> Duration {
@@ -63,10 +77,10 @@ fn all(callers: usize, each: usize, batch: usize, bring: Bring, about: fn(usize)
                 let engine = &engine;
                 let customer = format!("customer-{:06}", about(caller));
                 scope.spawn(move || {
-                    for _ in 0..each {
+                    for turn in 0..each {
                         let event =
                             || Purchased { customer: customer.clone(), item: "item-0001".into(), qty: 1 };
-                        bring(engine, (0..batch).map(|_| event()).collect());
+                        bring(engine, (0..batch).map(|_| event()).collect(), format!("{caller}/{turn}"));
                     }
                 });
             }
