@@ -165,8 +165,8 @@ impl Command for Order {
     }
 }
 
-/// Asks for what is known under an order's key, and does nothing.
-struct Asked;
+/// Asks for what is known under the key of a command of this name, and does nothing.
+struct Asked(&'static str);
 
 impl Command for Asked {
     type Refusal = ();
@@ -176,16 +176,20 @@ impl Command for Asked {
     }
 
     fn name(&self) -> &'static str {
-        "Order"
+        self.0
     }
 }
 
-/// The receipt that an order's key answers with.
-fn kept(engine: &Engine, order: &Order) -> Result<Option<Receipt>, String> {
-    match engine.execute(Asked).key(order.key()).wait() {
-        Ok(receipt) => Ok(Some(receipt)),
+/// The first and last position of the receipt that a command's key answers with.
+///
+/// # Errors
+///
+/// If it cannot be asked for.
+pub fn kept(engine: &Engine, name: &'static str, key: String) -> Result<Option<(u64, u64)>, String> {
+    match engine.execute(Asked(name)).key(&*key).wait() {
+        Ok(receipt) => Ok(Some((receipt.first, receipt.last))),
         Err(DecideError::Refused(())) => Ok(None),
-        Err(error) => Err(format!("the key of {order:?} cannot be asked for: {error:?}")),
+        Err(error) => Err(format!("{name}/{key} cannot be asked for: {error:?}")),
     }
 }
 
@@ -312,7 +316,7 @@ impl Books {
         if order.0 >= KEYLESS && order.0 != OPENER {
             return Ok(());
         }
-        match kept(engine, &of)?.map(|receipt| (receipt.first, receipt.last)) {
+        match kept(engine, of.name(), of.key())? {
             kept if kept == expected => Ok(()),
             kept => Err(format!("order {order:?} was answered {answer:?}, and its key answers {kept:?}")),
         }
@@ -326,7 +330,7 @@ impl Books {
     pub fn together(&self, engine: &Engine, order: (u32, u64)) -> Result<(), String> {
         let of = Order::of(order.0, order.1);
         let found = self.orders.get(&order).copied();
-        match kept(engine, &of)?.map(|receipt| (receipt.first, receipt.last)) {
+        match kept(engine, of.name(), of.key())? {
             // It may have looked, or not.
             Some((first, last)) if of.events.is_empty() && last + 1 == first => Ok(()),
             kept if kept == found => Ok(()),

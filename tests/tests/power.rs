@@ -608,7 +608,7 @@ fn whatever_a_power_cut_leaves_has_everything_that_was_acknowledged() {
     let of = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
     eprintln!(
         "{} images ({} different, {} with something at stake) at {} cuts of {} stories ({} of them began with a recovery); \
-         {} acknowledged appends looked for and found, {} views resumed; {:.1?}",
+         {} acknowledged appends and orders looked for and found, {} views resumed; {:.1?}",
         of(&figures.images),
         figures.different.lock().unwrap().len(),
         of(&figures.at_stake),
