@@ -61,6 +61,10 @@ pub const OPENER: u32 = 2_000_000;
 /// Workers from here on send their orders without a key.
 pub const KEYLESS: u32 = 1_000_000;
 
+fn is_keyed(worker: u32) -> bool {
+    worker < KEYLESS || worker == OPENER
+}
+
 /// From here on, owners are shelves.
 const SHELF: u8 = 100;
 const PURSES: u8 = 2;
@@ -115,8 +119,7 @@ impl Order {
             }
         };
         let of = bookings.len() as u32;
-        let booked =
-            |(part, (owner, purse, amount))| Booked { worker, step, part, of, owner, purse, amount };
+        let booked = |(part, (owner, purse, amount))| Booked { worker, step, part, of, owner, purse, amount };
         Self { worker, step, events: (0..).zip(bookings).map(booked).collect() }
     }
 
@@ -128,7 +131,7 @@ impl Order {
 
     /// Sends it: under its key, unless its worker has none.
     pub fn send(self, engine: &Engine) -> Decide<Refused> {
-        if self.worker >= KEYLESS && self.worker != OPENER {
+        if !is_keyed(self.worker) {
             return engine.decide(move |tx| self.decide(tx));
         }
         let key = self.key();
@@ -212,7 +215,8 @@ pub fn sound(engine: &Engine) -> Result<(), String> {
 /// What they do not show.
 pub fn shown(engine: &Engine, order: &Order, first: u64) -> Result<(), String> {
     for (event, position) in order.events.iter().zip(first..) {
-        let row = engine.view::<Purse>().get((event.owner, event.purse)).map_err(|error| error.to_string())?;
+        let row =
+            engine.view::<Purse>().get((event.owner, event.purse)).map_err(|error| error.to_string())?;
         if row.as_ref().is_none_or(|row| row.position < position) {
             return Err(format!("{event:?} was acknowledged at {position}, and the view has {row:?}"));
         }
@@ -287,18 +291,6 @@ impl Books {
         balanced(&self.owners).map_err(|why| format!("since order {worker}/{step} at {first}, {why}"))
     }
 
-    /// How many orders have been accepted that emit something.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.orders.len()
-    }
-
-    /// Whether none has been.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.orders.is_empty()
-    }
-
     /// The log, and the store, have what was answered to an order.
     ///
     /// # Errors
@@ -313,7 +305,7 @@ impl Books {
         if found != expected.filter(|_| !of.events.is_empty()) {
             return Err(format!("order {order:?} was answered {answer:?}, and not there: {found:?}"));
         }
-        if order.0 >= KEYLESS && order.0 != OPENER {
+        if !is_keyed(order.0) {
             return Ok(());
         }
         match kept(engine, of.name(), of.key())? {
@@ -340,7 +332,7 @@ impl Books {
 
     /// The orders with events whose workers send them under keys.
     pub fn keyed(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.orders.keys().copied().filter(|(worker, _)| *worker < KEYLESS || *worker == OPENER)
+        self.orders.keys().copied().filter(|(worker, _)| is_keyed(*worker))
     }
 
     /// The views are what the log makes them.

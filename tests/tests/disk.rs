@@ -13,8 +13,8 @@ use std::time::Duration;
 use cqrs_core::prelude::*;
 use cqrs_core::store::{Beside, LogEvent, SqliteStore, Store, chain};
 use cqrs_core::{EventsError, Refusal, Timestamp};
-use integration_tests::bank;
 use faulty_vfs::{Disk, Entry, Fault, FileId, Medium, Operation, Random, Survival, codes};
+use integration_tests::bank;
 
 /// What an append appends: one of these, or several.
 #[event]
@@ -495,7 +495,10 @@ fn sweep(files: &str, log_is_well: bool) {
         "{files}: {faults} faults, {refused} starts refused, {unknown} appends unknown; \
          {settled:?} unknown commands were there, and not there, when they were sent again"
     );
-    assert!(log_is_well || settled.0 > 0 && settled.1 > 0, "both ends of what is unknown are met: {settled:?}");
+    assert!(
+        log_is_well || settled.0 > 0 && settled.1 > 0,
+        "both ends of what is unknown are met: {settled:?}"
+    );
 }
 
 #[test]

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cqrs_core::prelude::*;
-use integration_tests::bank::{self, Answer, Booked, Books, OPENER, Order};
 use faulty_vfs::{Disk, Entry, Fault, Image, Medium, Random, Survival};
+use integration_tests::bank::{self, Answer, Booked, Books, OPENER, Order};
 
 /// What a worker did in a step: one event, or several as one batch.
 #[event]
