@@ -51,7 +51,6 @@ pub struct Owner {
 }
 
 /// Has an engine keep what orders read.
-#[must_use]
 pub fn views(builder: Builder) -> Builder {
     builder.view::<Purse>().view::<Owner>()
 }
