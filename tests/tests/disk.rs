@@ -385,14 +385,20 @@ fn work(folder: &Path, disk: &Disk, log_is_well: bool) -> (Answers, u64) {
                 assert!(!log_is_well, "views.db failed, and so did an append: {error}");
                 let text = error.to_string();
                 says(&text, &["events.db"]);
+                let unknown = matches!(error, AppendError::Unknown { .. });
+                let again = |answers: &mut Answers| {
+                    if unknown && decided(number) {
+                        let again = answers.retry(&engine, disk, number).unwrap_err();
+                        let truly = matches!(again, AppendError::Unknown { .. });
+                        assert!(truly, "its first try may be there, and it is answered: {again}");
+                    }
+                };
+                again(&mut answers);
                 disk.mend();
+                again(&mut answers);
                 let mut failed = vec![number];
                 number += 1;
-                if matches!(error, AppendError::Unknown { .. }) {
-                    if decided(number - 1) {
-                        let again = answers.retry(&engine, disk, number - 1).unwrap_err();
-                        assert!(matches!(again, AppendError::Unknown { .. }), "its first try may be there");
-                    }
+                if unknown {
                     let error = answers.append(&engine, disk, number).unwrap_err();
                     says(&error.to_string(), &["reopen"]);
                     failed.push(number);
