@@ -1,4 +1,4 @@
-//! A process that is killed at any moment: a child appends, feeds, checkpoints and rebuilds on one folder over and over, and is killed with SIGKILL
+//! A process that is killed at any moment: a child appends, decides, feeds, checkpoints and rebuilds on one folder over and over, and is killed with SIGKILL
 //! at random moments; the parent then holds the folder against what the child said it had been promised.
 //!
 //! `CRASH_KILLS=10000` makes it longer (`tests/long.sh`), `CRASH_SEED=..` repeats the moments and choices (not the races).
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use cqrs_core::prelude::*;
 use cqrs_core::{Builder, FeedItem, stream};
+use integration_tests::bank::{self, Answer, Booked, Books, KEYLESS, OPENER, Order};
 
 /// What a thread of the child did in a step: one event, or several as one batch.
 #[event]
@@ -23,6 +24,7 @@ use cqrs_core::{Builder, FeedItem, stream};
 pub enum Did {
     Single { worker: u32, step: u64, account: u8, amount: i64 },
     Part { worker: u32, step: u64, part: u32, of: u32, account: u8, amount: i64 },
+    Booked(Booked),
 }
 
 impl Did {
@@ -30,19 +32,23 @@ impl Did {
     fn place(&self) -> (u32, u64, u32, u32) {
         match *self {
             Self::Single { worker, step, .. } => (worker, step, 0, 1),
-            Self::Part { worker, step, part, of, .. } => (worker, step, part, of),
+            Self::Part { worker, step, part, of, .. }
+            | Self::Booked(Booked { worker, step, part, of, .. }) => (worker, step, part, of),
         }
     }
 
-    fn change(&self) -> (u8, i64) {
+    fn change(&self) -> Option<(u8, i64)> {
         match *self {
-            Self::Single { account, amount, .. } | Self::Part { account, amount, .. } => (account, amount),
+            Self::Single { account, amount, .. } | Self::Part { account, amount, .. } => {
+                Some((account, amount))
+            }
+            Self::Booked(_) => None,
         }
     }
 }
 
 /// How far each worker is.
-#[projection(from = Did { Single, Part }, group_by = worker)]
+#[projection(from = Did { Single, Part, .. }, group_by = worker)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     worker: u32,
@@ -55,7 +61,7 @@ pub struct Progress {
 }
 
 /// Many rows, each written often; some of them hidden.
-#[projection(from = Did { Single, Part }, group_by = (account, worker), having = amount % 3 != 0)]
+#[projection(from = Did { Single, Part, .. }, group_by = (account, worker), having = amount % 3 != 0)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
     account: u8,
@@ -67,7 +73,7 @@ pub struct Account {
 }
 
 /// One name, two shapes: whichever a run asks for, the other's checkpoint is of no use to it.
-#[projection(from = Did { Single, Part }, group_by = account, name = "shape")]
+#[projection(from = Did { Single, Part, .. }, group_by = account, name = "shape")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Round {
     account: u8,
@@ -76,7 +82,7 @@ pub struct Round {
 }
 
 /// The other shape.
-#[projection(from = Did { Single, Part }, group_by = (odd = step % 2 == 1, account), name = "shape")]
+#[projection(from = Did { Single, Part, .. }, group_by = (odd = step % 2 == 1, account), name = "shape")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Square {
     odd: bool,
@@ -102,7 +108,7 @@ fn read(folder: &Path, shape: Shape) -> Engine {
 }
 
 fn start(builder: Builder, shape: Shape) -> Engine {
-    let builder = builder
+    let builder = bank::views(builder)
         .view::<Progress>()
         .view::<Account>()
         .checkpoint_every(Duration::from_millis(3), 40)
@@ -134,8 +140,18 @@ impl Random {
 /// Workers that name their events, and after a kill try the step again that was not acknowledged.
 const NAMED: u32 = 3;
 
+/// Workers that decide: their orders have keys, and after a kill the one is sent again that was not acknowledged, and the last that was.
+const DECIDING: std::ops::Range<u32> = 20..24;
+
+fn decides(worker: u32) -> bool {
+    DECIDING.contains(&worker) || worker >= KEYLESS
+}
+
 /// What a worker does in a step: the same whenever it is asked.
 fn events_of(worker: u32, step: u64) -> Vec<Did> {
+    if decides(worker) {
+        return Order::of(worker, step).events().iter().cloned().map(Did::Booked).collect();
+    }
     let mut random = Random(u64::from(worker) << 40 | step);
     let mut change = || (random.below(200) as u8, random.below(1000) as i64 - 500);
     let of = match step % 3 {
@@ -172,7 +188,7 @@ fn step_at(offset: Option<u64>) -> u64 {
     offset.map_or(0, |offset| offset / 5)
 }
 
-/// What is acknowledged: worker, step, first and last position.
+/// What is acknowledged: worker, step, first and last position; of a refused order, two zeros.
 type Receipts = Vec<(u32, u64, u64, u64)>;
 
 fn receipts(file: &Path) -> Receipts {
@@ -253,6 +269,47 @@ fn child() {
             assert_eq!(row.step, to, "the feed reads what it wrote");
         }
     };
+    let decide = |worker: u32| {
+        engine.wait_ready().wait().unwrap();
+        let last = receipts(&told).into_iter().rev().find(|told| told.0 == worker);
+        let (last, again) = match last {
+            Some((_, step, first, last)) => (step, (first > 0).then_some(Answer::Accepted(first, last))),
+            None => (0, None),
+        };
+        let order = || Order::of(OPENER, 1).send(&engine).wait().unwrap();
+        assert_eq!(order(), order(), "it happened once");
+        if let Some(answer) = again {
+            let said = Answer::of(Order::of(worker, last).send(&engine).wait()).unwrap();
+            assert_eq!(said, answer, "worker {worker}: step {last} was acknowledged before");
+        }
+        for step in last + 1.. {
+            let send = || {
+                let order = Order::of(worker, step).send(&engine);
+                if step % 4 == 1 { order.durable() } else { order }
+            };
+            // Some are sent twice at once.
+            let mut twin = (worker < KEYLESS && step % 5 == 0).then(send);
+            if let Some(twin) = &mut twin {
+                let _ = Pin::new(twin).poll(&mut Context::from_waker(Waker::noop()));
+            }
+            let mut answer = Answer::of(send().wait()).unwrap();
+            if let Some(twin) = twin.map(|twin| Answer::of(twin.wait()).unwrap()) {
+                // A refusal is not remembered.
+                let refused = [answer, twin].contains(&Answer::Refused);
+                assert!(refused || answer == twin, "worker {worker}, step {step}: {answer:?}, {twin:?}");
+                answer = if answer == Answer::Refused { twin } else { answer };
+            }
+            let (first, last) = match answer {
+                Answer::Accepted(first, last) => (first, last),
+                Answer::Refused => (0, 0),
+            };
+            (&out).write_all(format!("{worker} {step} {first} {last}\n").as_bytes()).unwrap();
+            if step % 4 != 1 && first > 0 {
+                bank::shown(&engine, &Order::of(worker, step), first).unwrap();
+            }
+            bank::sound(&engine).unwrap();
+        }
+    };
     let nameless = 100 + run;
     // A panic must end the process, and not only its thread.
     let guarded = |work: &dyn Fn()| {
@@ -264,6 +321,10 @@ fn child() {
         for worker in (0..NAMED).chain([nameless]) {
             let work = &work;
             scope.spawn(move || guarded(&|| work(worker)));
+        }
+        for worker in DECIDING.chain([KEYLESS + run]) {
+            let decide = &decide;
+            scope.spawn(move || guarded(&|| decide(worker)));
         }
         scope.spawn(|| guarded(&feed));
         scope.spawn(|| {
@@ -282,6 +343,9 @@ struct Known {
     /// Receipts that have been found in it.
     checked: usize,
     named_steps: BTreeMap<u32, u64>,
+    books: Books,
+    /// What was answered to orders, as far as `checked`.
+    answers: BTreeMap<(u32, u64), Answer>,
 }
 
 impl Known {
@@ -310,6 +374,7 @@ impl Known {
     fn whole(&mut self, from: usize) {
         if from == 0 {
             self.named_steps.clear();
+            self.books = Books::default();
         }
         let mut at = from;
         while at < self.log.len() {
@@ -319,20 +384,34 @@ impl Known {
             assert_eq!(of as usize, expected.len());
             assert_eq!(self.log.get(at..at + of as usize), Some(&*expected), "position {}: torn", at + 1);
             let last = self.named_steps.entry(worker).or_default();
-            assert_eq!(step, *last + 1, "worker {worker}: a step is missing or there twice");
+            if decides(worker) {
+                let booked = expected.iter().filter_map(|event| Booked::try_from(event.clone()).ok());
+                self.books.enter(at as u64 + 1, &booked.collect::<Vec<_>>()).unwrap();
+                assert!(step > *last, "worker {worker}: step {step} comes after step {last}");
+            } else {
+                assert_eq!(step, *last + 1, "worker {worker}: a step is missing or there twice");
+            }
             *last = step;
             at += of as usize;
         }
     }
 
     /// Everything acknowledged is where it was said to be.
-    fn promised(&mut self, receipts: &Receipts) {
-        for &(worker, step, first, last) in &receipts[self.checked..] {
+    fn promised(&mut self, engine: &Engine, receipts: &Receipts, everything: bool) {
+        let before = std::mem::replace(&mut self.checked, receipts.len());
+        for &(worker, step, first, last) in &receipts[before..] {
+            if decides(worker) {
+                let answer = if first > 0 { Answer::Accepted(first, last) } else { Answer::Refused };
+                self.answers.insert((worker, step), answer);
+                if !everything {
+                    self.books.answered(engine, (worker, step), answer).unwrap();
+                }
+                continue;
+            }
             let found = self.log.get(first as usize - 1..last as usize);
             let expected = events_of(worker, step);
             assert_eq!(found, Some(&*expected), "acknowledged at {first}..={last}, and not there");
         }
-        self.checked = receipts.len();
         // A worker waits for one answer at a time: at most one step of its is there unacknowledged.
         let mut acknowledged: BTreeMap<u32, u64> = BTreeMap::new();
         for (worker, step, ..) in receipts {
@@ -341,11 +420,30 @@ impl Known {
         }
         for (worker, step) in self.named_steps.iter().filter(|(worker, _)| **worker != FED) {
             let acknowledged = acknowledged.get(worker).copied().unwrap_or(0);
+            if *worker == OPENER {
+                continue;
+            }
             assert!(
                 *step <= acknowledged + 1,
                 "worker {worker} was told {acknowledged}, and {step} are there"
             );
         }
+    }
+
+    /// What was answered to orders holds, and their keys and events are together: of the last that may have been under way, or of all there ever were.
+    fn decided(&self, engine: &Engine, everything: bool) {
+        if everything {
+            for (order, answer) in &self.answers {
+                self.books.answered(engine, *order, *answer).unwrap();
+            }
+            self.books.keyed().for_each(|order| self.books.together(engine, order).unwrap());
+        }
+        for worker in DECIDING {
+            let told = self.answers.range((worker, 0)..(worker + 1, 0)).next_back();
+            let next = told.map_or(1, |((_, step), _)| step + 1);
+            self.books.together(engine, (worker, next)).unwrap();
+        }
+        self.books.together(engine, (OPENER, 1)).unwrap();
     }
 
     /// The source is in the log as far as it was acknowledged, and its stored offset is that of its last event there. That each of its steps is there
@@ -366,7 +464,9 @@ impl Known {
         let mut rounds: BTreeMap<u8, u64> = BTreeMap::new();
         let mut squares: BTreeMap<(bool, u8), i64> = BTreeMap::new();
         for (position, event) in (1..).zip(&self.log) {
-            let ((worker, step, ..), (account, amount)) = (event.place(), event.change());
+            let ((worker, step, ..), Some((account, amount))) = (event.place(), event.change()) else {
+                continue;
+            };
             let row = progress.entry(worker).or_insert(Progress { worker, step, events: 0, position });
             (row.step, row.events, row.position) = (step, row.events + 1, position);
             let row = accounts.entry((account, worker));
@@ -375,6 +475,7 @@ impl Known {
             *rounds.entry(account).or_default() += 1;
             *squares.entry((step % 2 == 1, account)).or_default() += amount;
         }
+        self.books.shown(engine).unwrap();
         same(engine, progress.into_values());
         same(engine, accounts.into_values().filter(|row| row.amount % 3 != 0));
         let rounds = rounds.into_iter().map(|(account, events)| Round { account, events });
@@ -463,8 +564,10 @@ fn nothing_promised_is_lost_and_nothing_is_there_twice() {
         let shape = if random.below(2) == 0 { Shape::Round } else { Shape::Square };
         let engine = open(&folder, shape);
         engine.wait_ready().wait().unwrap();
-        known.read(&engine, last || random.below(8) == 0);
-        known.promised(&receipts(&told));
+        let everything = last || random.below(8) == 0;
+        known.read(&engine, everything);
+        known.promised(&engine, &receipts(&told), everything);
+        known.decided(&engine, everything);
         known.fed(&engine, &folder.with_extension("fed"));
         known.views(&engine, shape);
         for view in engine.health().views {
@@ -490,9 +593,14 @@ fn nothing_promised_is_lost_and_nothing_is_there_twice() {
     let (events, acknowledged) = (known.log.len(), known.checked);
     let elapsed = begun.elapsed();
     let fed = known.named_steps.get(&FED).copied().unwrap_or(0);
+    let answered = known.answers.len();
+    let refused = known.answers.values().filter(|answer| **answer == Answer::Refused).count();
+    let acknowledged = acknowledged - answered;
     eprintln!(
-        "{kills} kills, {events} events, {acknowledged} appends acknowledged, {fed} items fed, {elapsed:.1?}"
+        "{kills} kills, {events} events, {acknowledged} appends acknowledged, {fed} items fed, \
+         {answered} orders answered ({refused} of them refused), {elapsed:.1?}"
     );
+    assert!(answered - refused > kills as usize && refused > 0, "{answered} orders, {refused} refused");
     assert!(fed > kills, "the children fed hardly anything: {fed} items");
     assert!(acknowledged > kills as usize, "the children hardly did anything: {acknowledged} appends");
 }

@@ -14,6 +14,7 @@ use cqrs_core::prelude::*;
 use cqrs_core::store::{Beside, LogEvent, SqliteStore, Store, chain};
 use cqrs_core::{EventsError, Refusal, Timestamp};
 use faulty_vfs::{Disk, Entry, Fault, FileId, Medium, Operation, Random, Survival, codes};
+use integration_tests::bank;
 
 /// What an append appends: one of these, or several.
 #[event]
@@ -35,11 +36,34 @@ pub struct Spent {
     payments: u64,
 }
 
-/// The events of the `n`-th append: three or one.
+/// The events of the `n`-th append: three or one; of those that are decided, two, one or none.
 fn paid(append: u64) -> Vec<Paid> {
-    let parts = if append.is_multiple_of(3) { 3 } else { 1 };
+    let parts = match append {
+        _ if append.is_multiple_of(3) => 3,
+        _ if !decided(append) => 1,
+        _ => [1, 2, 0][(append / 3 % 3) as usize],
+    };
     let customer = |part| format!("c{}", (append + part) % 4);
     (0..parts).map(|part| Paid { append, part, customer: customer(part), cents: append as i64 }).collect()
+}
+
+/// Whether it is a command with a key.
+fn decided(append: u64) -> bool {
+    append % 3 == 2
+}
+
+struct Pay(u64);
+
+impl cqrs_core::Command for Pay {
+    type Refusal = ();
+
+    fn decide(&self, tx: &mut Tx) -> Result<(), ()> {
+        paid(self.0).into_iter().for_each(|event| {
+            let _ = tx.get::<Spent>(&event.customer);
+            tx.emit(event);
+        });
+        Ok(())
+    }
 }
 
 fn open(folder: &Path) -> Result<Engine, String> {
@@ -48,6 +72,15 @@ fn open(folder: &Path) -> Result<Engine, String> {
 }
 
 fn append(engine: &Engine, number: u64) -> Result<Receipt, AppendError> {
+    if decided(number) {
+        // What it reads may have to be rebuilt.
+        engine.wait_ready().wait().unwrap();
+        return match engine.execute(Pay(number)).key(number.to_string()).wait() {
+            Ok(receipt) => Ok(receipt),
+            Err(DecideError::Append(error)) => Err(error),
+            Err(error) => panic!("{number}: {error:?}"),
+        };
+    }
     let event = |event: Paid| {
         let (number, part) = (event.append, event.part);
         let new = NewEvent::new(event);
@@ -86,10 +119,14 @@ struct Answers {
     acknowledged: Vec<(u64, u64, u64)>,
     unknown: Vec<u64>,
     refused: Vec<u64>,
+    /// How many commands whose first try was unknown turned out to be there, and not to be.
+    settled: (u64, u64),
 }
 
 /// What is noted in the trace: a place among the acknowledged or, from here on, among the refused.
 const REFUSED: u64 = 1 << 32;
+/// From here on, a number that is tried again.
+const RETRIED: u64 = 1 << 33;
 
 impl Answers {
     /// Appends, and notes what is answered.
@@ -107,6 +144,31 @@ impl Answers {
             }
         }
         answer.map(drop)
+    }
+
+    /// A command that failed is sent again under its key.
+    fn retry(&mut self, engine: &Engine, disk: &Disk, number: u64) -> Result<(), AppendError> {
+        disk.note(RETRIED + number);
+        self.append(engine, disk, number)
+    }
+
+    /// A command's key answers if and only if its events are there, and says where; if it was acknowledged, as it was then.
+    fn keys(&self, engine: &Engine, log: &[Paid]) {
+        let known = self.acknowledged.iter().map(|a| a.0).chain(self.unknown.iter().copied());
+        for number in known.chain(self.refused.iter().copied()).filter(|number| decided(*number)) {
+            let kept = bank::kept(engine, "Pay", number.to_string()).unwrap();
+            let first = log.iter().position(|event| event.append == number).map(|at| at as u64 + 1);
+            let there = first.map(|first| (first, first + paid(number).len() as u64 - 1));
+            let mut acknowledged = self.acknowledged.iter().filter(|a| a.0 == number);
+            if paid(number).is_empty() {
+                let refused = !acknowledged.clone().any(|_| true) && !self.unknown.contains(&number);
+                assert!(!refused || kept.is_none(), "command {number} was not to be known: {kept:?}");
+            } else {
+                assert_eq!(kept, there, "command {number}: its key and its events are apart");
+            }
+            let same = |a: &(u64, u64, u64)| kept == Some((a.1, a.2));
+            assert!(acknowledged.all(same), "command {number} answers {kept:?}: {:?}", self.acknowledged);
+        }
     }
 
     /// What was acknowledged is there; of the rest, what is unknown may be, as a whole, and nothing else. Under a power cut, what had
@@ -136,6 +198,7 @@ fn sound(folder: &Path, answers: &Answers, cut: bool) -> bool {
     let before = log(&engine);
     answers.hold(&before, cut);
     folded(&engine, &before);
+    answers.keys(&engine, &before);
     append(&engine, 1000).unwrap();
     engine.close().wait().unwrap();
     let engine = open(folder).unwrap();
@@ -153,6 +216,10 @@ fn withstands_power_cuts(trace: &[Entry], answers: &Answers, cuts: &[usize], ran
         for entry in &trace[..*cut] {
             medium.apply(entry);
             match entry {
+                Entry::Note(number @ RETRIED..) => {
+                    until.refused.retain(|refused| *refused != number - RETRIED);
+                    until.unknown.push(number - RETRIED);
+                }
                 Entry::Note(number @ REFUSED..) => {
                     until.refused.push(answers.refused[(number - REFUSED) as usize]);
                 }
@@ -318,16 +385,35 @@ fn work(folder: &Path, disk: &Disk, log_is_well: bool) -> (Answers, u64) {
                 assert!(!log_is_well, "views.db failed, and so did an append: {error}");
                 let text = error.to_string();
                 says(&text, &["events.db"]);
+                let unknown = matches!(error, AppendError::Unknown { .. });
+                let again = |answers: &mut Answers| {
+                    if unknown && decided(number) {
+                        let again = answers.retry(&engine, disk, number).unwrap_err();
+                        let truly = matches!(again, AppendError::Unknown { .. });
+                        assert!(truly, "its first try may be there, and it is answered: {again}");
+                    }
+                };
+                again(&mut answers);
                 disk.mend();
+                again(&mut answers);
+                let mut failed = vec![number];
                 number += 1;
-                if matches!(error, AppendError::Unknown { .. }) {
+                if unknown {
                     let error = answers.append(&engine, disk, number).unwrap_err();
                     says(&error.to_string(), &["reopen"]);
+                    failed.push(number);
                     drop(engine);
                     engine = open(folder).unwrap();
                     number += 1;
                 }
                 answers.append(&engine, disk, number).unwrap();
+                for number in failed.into_iter().filter(|number| decided(*number)) {
+                    let was_there = bank::kept(&engine, "Pay", number.to_string()).unwrap().is_some();
+                    let unknown = u64::from(answers.unknown.contains(&number));
+                    *(if was_there { &mut answers.settled.0 } else { &mut answers.settled.1 }) += unknown;
+                    answers.retry(&engine, disk, number).unwrap();
+                    answers.retry(&engine, disk, number).unwrap();
+                }
             }
             if turn == 1
                 && let Err(error) = engine.checkpoint().wait()
@@ -366,7 +452,7 @@ fn sweep(files: &str, log_is_well: bool) {
         (&[Operation::Delete, Operation::Share], Some(codes::SQLITE_IOERR)),
         (&[Operation::Write, Operation::Truncate, Operation::Delete], Some(codes::SQLITE_READONLY)),
     ];
-    let (mut faults, mut refused, mut unknown) = (0, 0, 0);
+    let (mut faults, mut refused, mut unknown, mut settled) = (0, 0, 0, (0, 0));
     for (operations, code) in failures {
         for lasting in [false, true] {
             for nth in 1.. {
@@ -389,7 +475,7 @@ fn sweep(files: &str, log_is_well: bool) {
                 let resumed = resumed.unwrap_or_else(|_| panic!("{}", what()));
                 assert!(resumed, "a checkpoint was saved, and is of no use: {}", what());
                 // The power goes right after an append was refused, or at any moment.
-                let refusal = trace.iter().position(|entry| matches!(entry, Entry::Note(REFUSED..)));
+                let refusal = trace.iter().position(|entry| matches!(entry, Entry::Note(REFUSED..RETRIED)));
                 let cut = match refusal {
                     Some(at) if nth.is_multiple_of(2) => Some(at + 1),
                     _ if nth.is_multiple_of(7) => Some(random.below(trace.len() as u64 + 1) as usize),
@@ -404,13 +490,21 @@ fn sweep(files: &str, log_is_well: bool) {
                 faults += 1;
                 refused += starts;
                 unknown += answers.unknown.len();
+                settled = (settled.0 + answers.settled.0, settled.1 + answers.settled.1);
                 if disk.failed() == 0 {
                     break;
                 }
             }
         }
     }
-    eprintln!("{files}: {faults} faults, {refused} starts refused, {unknown} appends unknown");
+    eprintln!(
+        "{files}: {faults} faults, {refused} starts refused, {unknown} appends unknown; \
+         {settled:?} unknown commands were there, and not there, when they were sent again"
+    );
+    assert!(
+        log_is_well || settled.0 > 0 && settled.1 > 0,
+        "both ends of what is unknown are met: {settled:?}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The power goes, at any moment, and takes with it any part of what was not synced.
 //!
-//! An engine works on a disk that remembers everything (`faulty-vfs`): appends of all kinds from several threads, frequent checkpoints, folded write-ahead logs,
+//! An engine works on a disk that remembers everything (`faulty-vfs`): appends and decisions of all kinds from several threads, frequent checkpoints, folded write-ahead logs,
 //! closings, changed projections. What it did is then cut off at random points, and of each point images are made as a power cut could leave them; the
 //! crate's page says what is assumed of disks. Each image is opened and held against what had been acknowledged. Some are worked on in turn, so that the power goes
 //! during a recovery, too.
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use cqrs_core::prelude::*;
 use faulty_vfs::{Disk, Entry, Fault, Image, Medium, Random, Survival};
+use integration_tests::bank::{self, Answer, Booked, Books, OPENER, Order};
 
 /// What a worker did in a step: one event, or several as one batch.
 #[event]
@@ -23,6 +24,7 @@ use faulty_vfs::{Disk, Entry, Fault, Image, Medium, Random, Survival};
 pub enum Did {
     Single { worker: u32, step: u64, account: u8, amount: i64, note: String },
     Part { worker: u32, step: u64, part: u32, of: u32, account: u8, amount: i64 },
+    Booked(Booked),
 }
 
 impl Did {
@@ -30,13 +32,17 @@ impl Did {
     fn place(&self) -> (u32, u64, u32, u32) {
         match *self {
             Self::Single { worker, step, .. } => (worker, step, 0, 1),
-            Self::Part { worker, step, part, of, .. } => (worker, step, part, of),
+            Self::Part { worker, step, part, of, .. }
+            | Self::Booked(Booked { worker, step, part, of, .. }) => (worker, step, part, of),
         }
     }
 
-    fn change(&self) -> (u8, i64) {
+    fn change(&self) -> Option<(u8, i64)> {
         match *self {
-            Self::Single { account, amount, .. } | Self::Part { account, amount, .. } => (account, amount),
+            Self::Single { account, amount, .. } | Self::Part { account, amount, .. } => {
+                Some((account, amount))
+            }
+            Self::Booked(_) => None,
         }
     }
 
@@ -47,7 +53,7 @@ impl Did {
 }
 
 /// How far each worker is.
-#[projection(from = Did { Single, Part }, group_by = worker)]
+#[projection(from = Did { Single, Part, .. }, group_by = worker)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     worker: u32,
@@ -60,7 +66,7 @@ pub struct Progress {
 }
 
 /// Some of its rows are hidden.
-#[projection(from = Did { Single, Part }, group_by = account, having = amount % 3 != 0)]
+#[projection(from = Did { Single, Part, .. }, group_by = account, having = amount % 3 != 0)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
     account: u8,
@@ -71,7 +77,7 @@ pub struct Account {
 }
 
 /// One name, two shapes: whichever is asked for, the other's checkpoint is of no use to it.
-#[projection(from = Did { Single, Part }, group_by = account, name = "shape")]
+#[projection(from = Did { Single, Part, .. }, group_by = account, name = "shape")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Round {
     account: u8,
@@ -80,7 +86,7 @@ pub struct Round {
 }
 
 /// The other shape.
-#[projection(from = Did { Single, Part }, group_by = (odd = step % 2 == 1), name = "shape")]
+#[projection(from = Did { Single, Part, .. }, group_by = (odd = step % 2 == 1), name = "shape")]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Square {
     odd: bool,
@@ -94,8 +100,18 @@ const WORKERS: u32 = 3;
 /// Who appends to an image, to see that it can be appended to.
 const VISITOR: u32 = 9;
 
+/// Workers that decide, all of them under keys.
+const DECIDING: std::ops::Range<u32> = 20..23;
+
+fn decides(worker: u32) -> bool {
+    DECIDING.contains(&worker) || worker == OPENER
+}
+
 /// What a worker does in a step: the same whenever it is asked.
 fn events_of(worker: u32, step: u64) -> Vec<Did> {
+    if decides(worker) {
+        return Order::of(worker, step).events().iter().cloned().map(Did::Booked).collect();
+    }
     let mut random = Random(u64::from(worker) << 40 | step);
     let mut change = || (random.below(12) as u8, random.below(1000) as i64 - 500);
     if !step.is_multiple_of(3) {
@@ -124,7 +140,7 @@ fn named(event: Did) -> NewEvent {
 fn open(folder: &Path, random: &mut Random) -> Result<(Engine, bool), String> {
     let round = random.one_in(2);
     let builder = Engine::open(folder).map_err(|error| format!("it is refused: {error}"))?;
-    let builder = builder
+    let builder = bank::views(builder)
         .view::<Progress>()
         .view::<Account>()
         .checkpoint_every(Duration::from_millis(random.below(4)), 1 + random.below(12))
@@ -138,6 +154,7 @@ fn open(folder: &Path, random: &mut Random) -> Result<(Engine, bool), String> {
 enum Note {
     Begun { worker: u32, step: u64 },
     Acknowledged { worker: u32, step: u64, first: u64, last: u64 },
+    Refused { worker: u32, step: u64 },
 }
 
 /// What an engine did.
@@ -183,13 +200,34 @@ fn record(random: &mut Random, start: Option<Start>, fault: Option<Fault>) -> Re
             }
             Ok::<_, String>(())
         };
+        let decide = |worker: u32, from: u64, steps: u64, mut random: Random| {
+            engine.wait_ready().wait().map_err(|error| error.to_string())?;
+            // First the purses are filled, which others do as well. The last that was accepted is sent again.
+            let again = u64::from(session == 0 && from > 0);
+            let steps = (from + 1 - again..=from + steps).map(|step| (worker, step));
+            for (worker, step) in [(OPENER, 1)].into_iter().chain(steps) {
+                note(Note::Begun { worker, step });
+                let order = Order::of(worker, step).send(&engine);
+                let order = if random.one_in(3) { order.durable() } else { order };
+                match Answer::of(order.wait()).map_err(|error| format!("{error:?}"))? {
+                    Answer::Accepted(first, last) => note(Note::Acknowledged { worker, step, first, last }),
+                    Answer::Refused => note(Note::Refused { worker, step }),
+                }
+            }
+            bank::sound(&engine)
+        };
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..WORKERS)
+                .chain(DECIDING)
                 .map(|worker| {
                     let (from, steps) = (done.entry(worker).or_default(), random.below(9));
                     let (begin, random) = (*from, Random(random.draw()));
                     *from += steps;
-                    scope.spawn(move || work(worker, begin, steps, random))
+                    let (work, decide) = (&work, &decide);
+                    scope.spawn(move || match worker {
+                        _ if decides(worker) => decide(worker, begin, steps, random),
+                        _ => work(worker, begin, steps, random),
+                    })
                 })
                 .collect();
             match random.below(4) {
@@ -227,6 +265,7 @@ struct Promised {
     /// Worker, step, first and last position.
     receipts: Vec<(u32, u64, u64, u64)>,
     begun: BTreeMap<u32, u64>,
+    answers: BTreeMap<(u32, u64), Answer>,
 }
 
 impl Promised {
@@ -237,6 +276,10 @@ impl Promised {
             }
             Note::Acknowledged { worker, step, first, last } => {
                 self.receipts.push((worker, step, first, last));
+                self.answers.insert((worker, step), Answer::Accepted(first, last));
+            }
+            Note::Refused { worker, step } => {
+                self.answers.insert((worker, step), Answer::Refused);
             }
         }
     }
@@ -261,7 +304,7 @@ impl Promised {
             let (worker, step, ..) = event.place();
             rest = rest.strip_prefix(&*events_of(worker, step)).ok_or(format!("torn: {event:?}"))?;
             let before = last.insert(worker, step).unwrap_or(0);
-            if step != before + 1 {
+            if step <= before || step != before + 1 && !decides(worker) {
                 return Err(format!("worker {worker}: step {step} comes after step {before}"));
             }
         }
@@ -273,6 +316,18 @@ impl Promised {
                     "worker {worker}: step {step} is there, and {begun:?} was the last begun"
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// What was answered to orders holds, and each that was ever begun is there with its key or not at all.
+    fn decided(&self, engine: &Engine, books: &Books) -> Result<(), String> {
+        for (order, answer) in self.answers.iter().filter(|((worker, _), _)| decides(*worker)) {
+            books.answered(engine, *order, *answer)?;
+        }
+        books.keyed().try_for_each(|order| books.together(engine, order))?;
+        for (worker, step) in self.begun.iter().filter(|(worker, _)| decides(**worker)) {
+            (1..=*step).try_for_each(|step| books.together(engine, (*worker, step)))?;
         }
         Ok(())
     }
@@ -292,6 +347,22 @@ fn log(engine: &Engine) -> Result<Vec<Did>, String> {
     Ok(log)
 }
 
+/// What the orders in the log make of the accounts.
+fn books(log: &[Did]) -> Result<Books, String> {
+    let (mut books, mut rest) = (Books::default(), (1..).zip(log));
+    while let Some((first, event)) = rest.next() {
+        let Did::Booked(event) = event else { continue };
+        let mut events = vec![event.clone()];
+        while events.len() < event.of as usize
+            && let Some((_, Did::Booked(event))) = rest.next()
+        {
+            events.push(event.clone());
+        }
+        books.enter(first, &events)?;
+    }
+    Ok(books)
+}
+
 /// Every view is what plain loops make of the log.
 fn views(engine: &Engine, round: bool, log: &[Did]) -> Result<(), String> {
     let mut progress: BTreeMap<u32, Progress> = BTreeMap::new();
@@ -299,7 +370,7 @@ fn views(engine: &Engine, round: bool, log: &[Did]) -> Result<(), String> {
     let mut rounds: BTreeMap<u8, u64> = BTreeMap::new();
     let mut squares: BTreeMap<bool, i64> = BTreeMap::new();
     for (position, event) in (1..).zip(log) {
-        let ((worker, step, ..), (account, amount)) = (event.place(), event.change());
+        let ((worker, step, ..), Some((account, amount))) = (event.place(), event.change()) else { continue };
         let row = progress.entry(worker).or_insert(Progress { worker, step, events: 0, position });
         (row.step, row.events, row.position) = (step, row.events + 1, position);
         let row = accounts.entry(account).or_insert(Account { account, amount: 0, least: amount });
@@ -307,6 +378,7 @@ fn views(engine: &Engine, round: bool, log: &[Did]) -> Result<(), String> {
         *rounds.entry(account).or_default() += 1;
         *squares.entry(step % 2 == 1).or_default() += amount;
     }
+    books(log)?.shown(engine)?;
     same(engine, progress.into_values())?;
     same(engine, accounts.into_values().filter(|row| row.amount % 3 != 0))?;
     if round {
@@ -376,6 +448,7 @@ fn check(
     };
     let (engine, round, found) = look(random)?;
     promised.kept(before, &found.log)?;
+    promised.decided(&engine, &books(&found.log)?)?;
     let more = events_of(VISITOR, 1 + random.below(6));
     let append = engine.append_all(more.clone().into_iter().map(named));
     let receipt = append.wait().map_err(|error| format!("it takes no appends: {error}"))?;
@@ -535,7 +608,7 @@ fn whatever_a_power_cut_leaves_has_everything_that_was_acknowledged() {
     let of = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
     eprintln!(
         "{} images ({} different, {} with something at stake) at {} cuts of {} stories ({} of them began with a recovery); \
-         {} acknowledged appends looked for and found, {} views resumed; {:.1?}",
+         {} acknowledged appends and orders looked for and found, {} views resumed; {:.1?}",
         of(&figures.images),
         figures.different.lock().unwrap().len(),
         of(&figures.at_stake),
@@ -577,7 +650,8 @@ fn an_acknowledgement_that_comes_too_soon_is_caught() {
         for at in 0..story.notes.len() {
             if let Note::Begun { worker, step } = story.notes[at] {
                 let answer = |note: &Note| matches!(note, Note::Acknowledged { worker: w, step: s, .. } if (*w, *s) == (worker, step));
-                let answer = story.notes.iter().position(answer).unwrap();
+                // An order may have been refused.
+                let Some(answer) = story.notes.iter().position(answer) else { continue };
                 story.trace.retain(|entry| *entry != Entry::Note(answer as u64));
                 let begun = story.trace.iter().position(|entry| *entry == Entry::Note(at as u64)).unwrap();
                 story.trace.insert(begun + 1, Entry::Note(answer as u64));
