@@ -496,7 +496,7 @@ impl<R: Send + 'static> Start<R> {
             let published = core.published.load_full();
             // After the rows were taken: what they show of an earlier try has its key in the log.
             if let Some(note) = &note
-                && let Some(receipt) = core.receipt_of(note).map_err(AppendError::NotAppended)?
+                && let Some(receipt) = core.receipt_of(note)?
             {
                 // Its events may be on their way to the views.
                 if self.consistency == Consistency::ReadYourWrites {

@@ -196,6 +196,14 @@ pub enum AppendError {
     },
 }
 
+impl AppendError {
+    /// What is to be appended may be there already, from an earlier try: whether it is could not be read.
+    pub(crate) fn unread(error: Arc<StoreError>) -> Self {
+        let reason = format!("whether an earlier try is there could not be read: {error}");
+        Self::Unknown { reason, source: Some(error) }
+    }
+}
+
 /// Why nothing was appended.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

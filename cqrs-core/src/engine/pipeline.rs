@@ -27,6 +27,8 @@ pub(crate) enum Control {
     /// Views whose parked events were tried again take the places of those that are there.
     Retried(Retry, ReplyTo<Result<Retried, RefoldError>>),
     Checkpoint(ReplyTo<Result<(), StoreFailure>>),
+    /// Someone else has written up to here.
+    CatchUp(Head),
 }
 
 /// How many events may be folded before what they changed is shown, if more wait.
@@ -121,7 +123,10 @@ impl Pipeline {
         for slot in &mut self.slots {
             slot.advance(batch.head(), |position| checksum(&events, batch.after, position));
         }
-        self.head = batch.head();
+        // It may have been caught up with out of the log, and with more.
+        if batch.head().position > self.head.position {
+            self.head = batch.head();
+        }
     }
 
     /// Folds the log up to and with `to`, out of the log.
@@ -181,6 +186,12 @@ impl Pipeline {
             Control::Retried(retry, reply) => {
                 let replaced = self.replace(retry);
                 reply.send(replaced);
+            }
+            Control::CatchUp(head) => {
+                if head.position > self.head.position {
+                    self.catch_up(head);
+                    self.publish(&[]);
+                }
             }
             Control::Checkpoint(reply) => match &mut self.saver {
                 Some(saver) => saver.ask(reply),

@@ -14,7 +14,7 @@ use super::fold::Message;
 use super::pipeline::Control;
 use super::slot::AnyRows;
 use crate::decide::Decisions;
-use crate::error::{NoSuchView, ReadError, Refusal, StoreFailure};
+use crate::error::{AppendError, NoSuchView, ReadError, Refusal, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::projection::{Fault, Projection};
 use crate::react::Reactions;
@@ -160,16 +160,17 @@ impl Core {
     }
 
     /// The receipt that is kept under a note.
-    pub(crate) fn receipt_of(&self, note: &str) -> Result<Option<Receipt>, Refusal> {
-        let failed = |error: StoreError| Refusal::Store(Arc::new(error));
+    pub(crate) fn receipt_of(&self, note: &str) -> Result<Option<Receipt>, AppendError> {
+        let failed = |error: StoreError| AppendError::unread(Arc::new(error));
+        let closed = || AppendError::NotAppended(Refusal::Closed);
         let mut notes = lock(&self.notes);
         if notes.is_none() {
             *notes = self.lend().map_err(failed)?;
         }
-        let lent = notes.clone().ok_or(Refusal::Closed)?;
+        let lent = notes.clone().ok_or_else(closed)?;
         drop(notes);
         let mut reader = lock(&lent);
-        let reader = reader.as_mut().ok_or(Refusal::Closed)?;
+        let reader = reader.as_mut().ok_or_else(closed)?;
         kept_receipt(&mut **reader, self.store_id, note).map_err(failed)
     }
 

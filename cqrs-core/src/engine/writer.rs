@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::batch::{Acknowledge, Batch};
 use super::boundary::Account;
+use super::pipeline::Control;
 use super::request::{Consistency, Decision, Encoded, Request, Step};
 use super::shared::{Core, kept_receipt, receipt_bytes};
 use crate::Timestamp;
@@ -166,6 +167,9 @@ impl Writer {
     fn move_to(&mut self, head: Head) -> Result<(), StoreError> {
         self.head = head;
         self.account.forget(head.position);
+        // A decision that is made anew is to see it.
+        self.core.move_head(head.position);
+        self.core.control(Control::CatchUp(head));
         let recorded_at = last_recorded(&mut *self.reader, head.position)?;
         self.recorded_at = self.recorded_at.max(recorded_at);
         self.look_at_sources()
@@ -214,7 +218,8 @@ impl Writer {
                 }
                 Verdict::Known(receipt) => receipt,
                 Verdict::Refuse(refusal) => {
-                    request.reply.send(Err(AppendError::NotAppended(refusal)));
+                    let refused = refused(&request, refusal);
+                    request.reply.send(Err(refused));
                     continue;
                 }
             };
@@ -246,12 +251,13 @@ impl Writer {
             }
         };
         for (request, verdict) in group.into_iter().zip(verdicts) {
-            request.reply.send(match verdict {
-                Verdict::Refuse(refusal) => Err(AppendError::NotAppended(refusal)),
+            let answer = match verdict {
+                Verdict::Refuse(refusal) => Err(refused(&request, refusal)),
                 // What the log had before is there, whatever became of this group.
                 Verdict::Known(receipt) if receipt.last <= known => Ok(receipt),
                 Verdict::Known(_) | Verdict::Append(..) => Err(error.clone()),
-            });
+            };
+            request.reply.send(answer);
         }
     }
 
@@ -502,6 +508,16 @@ fn kept<'a>(group: &'a [Request], verdicts: &[Verdict]) -> Vec<(&'a str, Option<
         kept.extend(request.notes.iter().map(|(key, value)| (&**key, value.as_deref().map(Cow::Borrowed))));
     }
     kept
+}
+
+/// The answer to a request that was refused. Where it could not be read whether the log has its events, they may be there from an earlier try.
+fn refused(request: &Request, refusal: Refusal) -> AppendError {
+    let by_id = request.events.iter().any(|event| event.id.is_some());
+    let by_key = request.decision.as_ref().is_some_and(|decision| decision.key.is_some());
+    match refusal {
+        Refusal::Store(error) if by_id || by_key => AppendError::unread(error),
+        refusal => AppendError::NotAppended(refusal),
+    }
 }
 
 fn conflict(id: &str, what: &str) -> Refusal {

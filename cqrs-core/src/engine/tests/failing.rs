@@ -228,6 +228,35 @@ fn another_writer_comes_first() {
 }
 
 #[test]
+fn a_decision_sees_what_another_writer_has_done_meanwhile() {
+    // Beside others, and at the writer.
+    for disturbed in [0, 2] {
+        let store = Unruly::default();
+        let engine = store.engine().view::<Has>().start().unwrap();
+        engine.append(bought("ann", "hats", 1)).wait().unwrap();
+        let (runs, clone) = (Arc::new(AtomicUsize::new(0)), engine.clone());
+        let (counted, orders) = (runs.clone(), store.orders.clone());
+        let decide = engine.decide(move |tx| {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            let seen = tx.get::<Has>(("intruder", "hats")).map_or(0, |row| row.qty);
+            if run < disturbed {
+                let clone = clone.clone();
+                let append = move || clone.append(bought("intruder", "hats", 0)).wait().unwrap();
+                std::thread::spawn(append).join().unwrap();
+            } else if run == disturbed {
+                orders.intrude.store(1, Ordering::SeqCst);
+            }
+            tx.emit(returned("intruder", "hats", seen as i32));
+            Ok::<(), ()>(())
+        });
+        decide.wait().unwrap();
+        assert_eq!(runs.load(Ordering::SeqCst), disturbed + 2);
+        let row = engine.view::<Has>().get(("intruder", "hats")).unwrap().unwrap();
+        assert_eq!(row.qty, 0, "it gave back what the other one had bought");
+    }
+}
+
+#[test]
 fn a_writer_that_panics_leaves_nobody_waiting() {
     let store = Unruly::default();
     let engine = store.engine().view::<Has>().start().unwrap();
