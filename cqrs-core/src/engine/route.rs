@@ -329,7 +329,7 @@ fn caught<T>(read: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeE
 }
 
 /// What serde says where a type has changed, and what to do then.
-const REMEDIES: [(&str, &str); 4] = [
+const REMEDIES: [(&str, &str); 5] = [
     (
         "missing field `",
         "It is stored without it: give the field `#[serde(default)]`; if it was renamed, `#[serde(alias = \"..\")]` with its name of before",
@@ -339,6 +339,7 @@ const REMEDIES: [(&str, &str); 4] = [
         "It is stored with it: keep the variant, or put its name into another's `#[serde(alias = \"..\")]`; if a newer version of this program \
          wrote it, run that",
     ),
+    ("unknown field `", "It is stored with it: keep the field, or take `deny_unknown_fields` away"),
     ("invalid type: ", OTHER_TYPE),
     ("invalid value: ", OTHER_TYPE),
 ];
