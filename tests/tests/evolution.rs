@@ -64,7 +64,7 @@ fn plant(folder: &Path, stored: &[Stored]) {
             event
         })
         .collect();
-    log.append(before, &events, &[]).unwrap();
+    log.append(before, &events, &cqrs_core::store::Beside::default()).unwrap();
     drop(log);
     store.close().unwrap();
 }
