@@ -160,8 +160,8 @@ fn unclaimed(events: &[UnknownEvent]) -> String {
             ),
             None => write!(
                 text,
-                "register its type with `.event::<E>()`; if it was renamed, give the type `#[event(aliases(\"{name}\"))]`; to pass these \
-                 events over, `.allow_unknown(\"{name}\")`"
+                "register its type with `.event::<E>()`; if it was renamed, give the type `#[event(aliases(\"{name}\"))]`; if it is not appended any \
+                 more, keep it under `#[event(retired)]`; to pass these events over, `.allow_unknown(\"{name}\")`"
             ),
         };
     }

@@ -123,3 +123,8 @@ pub mod prelude {
 #[cfg(all(doctest, feature = "macros", feature = "sqlite"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The code of the page about events that change, run.
+#[cfg(all(doctest, feature = "macros", feature = "sqlite"))]
+#[doc = include_str!("../../EVOLUTION.md")]
+struct Evolution;

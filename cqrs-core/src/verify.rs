@@ -56,6 +56,8 @@ pub struct Finding {
 pub enum Place {
     /// The log: the only copy of what happened.
     Log,
+    /// The program: what is stored is as it was written, and this program's types do not read it, or its projections do not fold it.
+    Program,
     /// The checkpoints as a whole. They are disposable.
     Checkpoints,
     /// One view's checkpoint.
@@ -83,6 +85,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Log => f.write_str("the log"),
+            Self::Program => f.write_str("this program"),
             Self::Checkpoints => f.write_str("the checkpoints"),
             Self::View(view) => write!(f, "the checkpoint of the view `{view}`"),
             Self::Sql(view) => write!(f, "what SQL shows of the view `{view}`"),
@@ -117,7 +120,12 @@ impl fmt::Display for Verified {
                  `SqliteStore::salvage`.",
             )?;
         }
-        if findings.iter().any(|finding| finding.place != Place::Log) {
+        if findings.iter().any(|finding| finding.place == Place::Program) {
+            f.write_str(
+                "\nWhat this program does not read is whole: mend its types, or run the version of it that wrote the events. Delete nothing.",
+            )?;
+        }
+        if findings.iter().any(|finding| !matches!(finding.place, Place::Log | Place::Program)) {
             f.write_str(
                 "\nCheckpoints are disposable: delete views.db, views.db-wal and views.db-shm while no engine has the folder open, and they \
                  are rebuilt from the log.",

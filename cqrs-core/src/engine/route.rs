@@ -322,7 +322,33 @@ fn within(payload: &[u8], limit: usize) -> Result<(), DecodeError> {
 
 /// What the user's `Deserialize`, `From` or `Clone` does wrong is an error like any other.
 fn caught<T>(read: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+    let read = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         Err(DecodeError { reason: format!("reading it panicked: {}", said(&*panic)) })
-    })
+    });
+    read.map_err(remedied)
+}
+
+/// What serde says where a type has changed, and what to do then.
+const REMEDIES: [(&str, &str); 5] = [
+    (
+        "missing field `",
+        "It is stored without it: give the field `#[serde(default)]`; if it was renamed, `#[serde(alias = \"..\")]` with its name of before",
+    ),
+    (
+        "unknown variant `",
+        "It is stored with it: keep the variant, or put its name into another's `#[serde(alias = \"..\")]`; if a newer version of this program \
+         wrote it, run that",
+    ),
+    ("unknown field `", "It is stored with it: keep the field, or take `deny_unknown_fields` away"),
+    ("invalid type: ", OTHER_TYPE),
+    ("invalid value: ", OTHER_TYPE),
+];
+
+const OTHER_TYPE: &str = "It is stored as it was: keep the field's type; or raise the event's `version`, and read the old one with `upcast`";
+
+fn remedied(mut error: DecodeError) -> DecodeError {
+    if let Some((_, remedy)) = REMEDIES.iter().find(|(words, _)| error.reason.starts_with(words)) {
+        error.reason = format!("{}. {remedy}", error.reason);
+    }
+    error
 }

@@ -90,6 +90,10 @@ impl Report {
             self.unlisted += 1;
         }
     }
+
+    fn is_log_whole(&self) -> bool {
+        self.findings.iter().all(|finding| finding.place != Place::Log)
+    }
 }
 
 /// Reads every event; the last one, and how many there are.
@@ -176,25 +180,26 @@ impl Reading<'_> {
         self.at = Head { position: event.position, checksum: event.checksum };
         self.events += 1;
         self.counts.add(&[*event]);
-        let wrong = if follows { self.unreadable(event) } else { Some(NOT_AS_WRITTEN.to_owned()) };
-        if let Some(what) = wrong {
+        let wrong =
+            if follows { self.unreadable(event) } else { Some((Place::Log, NOT_AS_WRITTEN.to_owned())) };
+        if let Some((place, what)) = wrong {
             let what = format!("the event at position {}, `{}`: {what}", event.position, event.name);
-            self.report.add(Place::Log, what);
+            self.report.add(place, what);
         }
         true
     }
 
     /// Why an event that is as it was written cannot be read as its type.
-    fn unreadable(&self, event: &LogEvent<'_>) -> Option<String> {
+    fn unreadable(&self, event: &LogEvent<'_>) -> Option<(Place, String)> {
         if !event.metadata.is_empty()
             && let Err(error) = codec::decode::<Metadata>(event.metadata)
         {
-            return Some(format!("its metadata cannot be read: {error}"));
+            return Some((Place::Log, format!("its metadata cannot be read: {error}")));
         }
         // What nobody claims is told once, with its count.
         let kind = self.catalog.kind(event.name, event.version).ok().filter(|kind| *kind != PASSED_OVER)?;
         let error = self.catalog.read(kind, event.version, event.payload).err()?;
-        Some(format!("it cannot be read as the type that claims its name: {error}"))
+        Some((Place::Program, format!("it cannot be read as the type that claims its name: {error}")))
     }
 
     /// Holds the counts that the store keeps, and what is registered, against what was read.
@@ -202,7 +207,7 @@ impl Reading<'_> {
         if self.catalog.knows_any()
             && let Err(error) = self.catalog.claim(&types)
         {
-            self.report.add(Place::Log, error.to_string());
+            self.report.add(Place::Program, error.to_string());
         }
         let read = self.counts.list();
         if self.whole && read != types {
@@ -286,16 +291,22 @@ impl CheckViews<'_> {
             }
             // What is done with goes: the rows of all views are in memory at most once.
             let slot = std::mem::replace(&mut slots[number], Slot::absent(&*self.catalog.views[number]));
+            // Where the log is whole, it is the program that cannot fold it: with the checkpoint would go what is not made again.
+            let of_program = slot.fault.is_some() || self.report.is_log_whole();
             let stopped = slot
                 .fault
                 .map(|fault| fault.to_string())
                 .or_else(|| halted.clone().filter(|_| slot.at.position < saved.position));
             if let Some(why) = stopped {
-                let what = format!(
-                    "it stands at position {} and cannot be folded anew so far: {why}",
-                    saved.position
-                );
-                self.report.add(Place::View(saved.name.clone()), what);
+                let what =
+                    format!("stands at position {} and cannot be folded anew so far: {why}", saved.position);
+                let view = Place::View(saved.name.clone());
+                let (place, what) = if of_program {
+                    (Place::Program, format!("{view} {what}"))
+                } else {
+                    (view, format!("it {what}"))
+                };
+                self.report.add(place, what);
                 self.hold(saved, None);
             } else {
                 let columns = self.catalog.views[number].columns();

@@ -24,7 +24,7 @@ use crate::schema::{Field, Schema};
 /// (`String`, `&str`, `Box<str>`, `Cow<str>`, a `char`), sequences and sets as each other, maps as each other, and all of that inside `Option`, `Box`, `Arc` and collections.
 ///
 /// What it does not see: what is inside a type of your own (add a field to a `#[value]` struct, and it is the test of a [`fold_lock`](super::fold_lock()) that fails), `deny_unknown_fields`,
-/// `with` and `flatten`; and how old versions look to the types that they are upcast from, unless these are events that are named here too.
+/// `with` and `flatten`. Versions of before are held against the types that they are upcast from, which are not to be named here.
 ///
 /// ```
 /// use cqrs_core::prelude::*;
@@ -197,10 +197,13 @@ fn breaks(locked: &[Locked], now: &[Schema]) -> Vec<Break> {
             while let Some(older) = read.upcast.filter(|_| read.version > locked) {
                 read = older;
             }
+            let taken_back = (read.version < now).then(|| {
+                format!("version {locked} is read as `{}`, and nothing else is: take that type back to what it was", read.variant)
+            });
             breaks.extend(
                 field_breaks(&event.fields, read.fields)
                     .into_iter()
-                    .map(|(field, what, remedy)| found(field, what, remedy)),
+                    .map(|(field, what, remedy)| found(field, what, taken_back.clone().unwrap_or(remedy))),
             );
         }
     }

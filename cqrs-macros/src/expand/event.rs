@@ -101,7 +101,7 @@ impl Older {
         event.set_span(span);
         let question = quote_spanned!(span=> { __cqrs::is_upcast::<#written, #event>() });
         let gap = format!(
-            "version {version} upcasts from version {}: this type's version has to be one above that of the type it upcasts from",
+            "version {version} is made from version {}, and this type is of another: name the type of the version before here",
             version - 1
         );
         // Written once: a name that is not known is one mistake.

@@ -331,8 +331,15 @@ fn what_nobody_claims_or_can_read_is_told() {
             verified.to_string().contains("position 63, `Noted`: it cannot be read as the type"),
             "{verified}"
         );
-        let verified = place.engine().view::<Owners>().verify().unwrap();
-        assert!(verified.to_string().contains("`Noted` version 1 (2 stored)"), "{verified}");
+        let unclaimed = place.engine().view::<Owners>().verify().unwrap();
+        assert!(unclaimed.to_string().contains("`Noted` version 1 (2 stored)"), "{unclaimed}");
+        // It is the program that has to be mended: nothing is to be put back, or deleted.
+        for verified in [verified, unclaimed] {
+            assert!(verified.is_log_whole() && !verified.is_whole(), "{verified}");
+            let text = verified.to_string();
+            assert!(text.contains("Delete nothing") && !text.contains("backup"), "{text}");
+            assert!(!text.contains("delete views.db"), "{text}");
+        }
     });
 }
 

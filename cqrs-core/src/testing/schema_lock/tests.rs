@@ -283,6 +283,61 @@ fn a_field_that_is_gone_is_remembered() {
 }
 
 #[test]
+fn the_type_that_an_older_version_is_read_as_stays_what_it_was() {
+    mod chain {
+        use super::*;
+        #[event]
+        pub(super) struct SoldV1 {
+            pub(super) qty: i32,
+        }
+        #[event(version = 2, upcast = SoldV1)]
+        pub(super) struct Sold {
+            pub(super) lines: Vec<i32>,
+        }
+        impl From<SoldV1> for Sold {
+            fn from(old: SoldV1) -> Self {
+                Self { lines: vec![old.qty] }
+            }
+        }
+    }
+    mod touched {
+        use super::*;
+        #[event]
+        pub(super) struct SoldV1 {
+            pub(super) qty: i32,
+            pub(super) item: String,
+        }
+        #[event(version = 2, upcast = SoldV1)]
+        pub(super) struct Sold {
+            pub(super) lines: Vec<i32>,
+        }
+        impl From<SoldV1> for Sold {
+            fn from(old: SoldV1) -> Self {
+                Self { lines: vec![old.qty; old.item.len()] }
+            }
+        }
+    }
+    mod before {
+        use super::*;
+        #[event]
+        pub(super) struct Sold {
+            pub(super) qty: i32,
+        }
+    }
+    let place = Place::new();
+    place.lock().event::<before::Sold>().hold(WRITE).unwrap();
+    place.lock().event::<chain::Sold>().hold(UPDATE).unwrap();
+    let text = place.lock().event::<touched::Sold>().hold(UPDATE).unwrap_err();
+    assert!(
+        text.contains(
+            "event `Sold` version 1, field `item`: it is new and required, and what is stored has no such field\n    \
+             version 1 is read as `SoldV1`, and nothing else is: take that type back to what it was"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_line_that_cannot_be_read_is_told() {
     for (line, told) in [
         ("field x", "`field x` is no line of a lock"),
