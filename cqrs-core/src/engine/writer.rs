@@ -91,6 +91,7 @@ impl Writer {
         if group.first().is_some_and(Request::leads) {
             self.lead(&mut group);
         }
+        let mut moved = false;
         loop {
             let recorded_at = Timestamp::now().max(self.recorded_at);
             let verdicts = self.judge(&group, recorded_at);
@@ -118,28 +119,52 @@ impl Writer {
             let kept = kept(&group, &verdicts);
             let notes: Vec<Note<'_>> =
                 kept.iter().map(|(key, value)| Note { key, value: value.as_deref() }).collect();
-            let outcome = if events.is_empty() && advances.is_empty() && notes.is_empty() {
-                Ok(())
-            } else {
-                self.log.append(self.head, &events, &Beside { advances: &advances, notes: &notes })
+            let ahead = if events.is_empty() { self.ahead(&verdicts) } else { Ok(None) };
+            let outcome = match ahead {
+                Err(error) => Err(AppendFailure::NotAppended(error)),
+                Ok(Some(head)) => Err(AppendFailure::HeadMoved(head)),
+                Ok(None) if events.is_empty() && advances.is_empty() && notes.is_empty() => Ok(()),
+                Ok(None) => {
+                    self.log.append(self.head, &events, &Beside { advances: &advances, notes: &notes })
+                }
             };
             let checksums: Vec<u64> = events.iter().map(|event| event.checksum).collect();
             drop(events);
             match outcome {
-                Ok(()) => return self.written(group, verdicts, checksums, head, recorded_at),
+                Ok(()) => {
+                    let batch = self.written(group, verdicts, checksums, head, recorded_at);
+                    return batch.or_else(|| moved.then(|| self.moved()));
+                }
                 Err(AppendFailure::HeadMoved(head)) => {
                     tracing::debug!(position = head.position, "another writer came first");
                     if let Err(error) = self.move_to(head) {
                         self.failed(group, verdicts, AppendFailure::NotAppended(error));
-                        return None;
+                        return moved.then(|| self.moved());
                     }
+                    moved = true;
                 }
                 Err(failure) => {
                     self.failed(group, verdicts, failure);
-                    return None;
+                    return moved.then(|| self.moved());
                 }
             }
         }
+    }
+
+    /// Where the log ends, if it has events of a command that was executed before, and this writer has not heard of them.
+    fn ahead(&mut self, verdicts: &[Verdict]) -> Result<Option<Head>, StoreError> {
+        let known = self.head.position;
+        let beyond = |verdict: &Verdict| matches!(verdict, Verdict::Known(receipt) if receipt.last > known);
+        if !verdicts.iter().any(beyond) {
+            return Ok(None);
+        }
+        Ok(Some(self.reader.head()?).filter(|head| head.position > known))
+    }
+
+    /// Tells the fold of events of another writer, where none of this one's come after them.
+    fn moved(&self) -> Batch {
+        let Self { head, recorded_at, .. } = *self;
+        Batch { after: head, recorded_at, events: Vec::new(), checksums: Vec::new(), folded: Vec::new() }
     }
 
     /// Makes the decision that leads a group, now that everything before it is in the log; or takes it out, if it says nothing.
@@ -163,12 +188,15 @@ impl Writer {
         }
     }
 
+    /// Goes on after what another writer has appended; where that fails, it stays where it was.
     fn move_to(&mut self, head: Head) -> Result<(), StoreError> {
-        self.head = head;
-        self.account.forget(head.position);
         let recorded_at = last_recorded(&mut *self.reader, head.position)?;
+        self.look_at_sources()?;
         self.recorded_at = self.recorded_at.max(recorded_at);
-        self.look_at_sources()
+        self.account.forget(head.position);
+        self.head = head;
+        self.core.move_head(head.position);
+        Ok(())
     }
 
     /// How far sources are now, as far as others have moved them.
