@@ -348,10 +348,12 @@ impl Writer {
             }
         }
         let head = self.head.position + accepted.events.len() as u64;
-        if let Some(boundary) = &decision.boundary
-            && !(boundary.exchanged == self.core.exchanged.load(Ordering::SeqCst)
-                && self.account.holds(boundary, head))
-        {
+        // Without a boundary, it was not made: its key was known then, or could not be read.
+        let stands = decision.boundary.as_ref().is_some_and(|boundary| {
+            boundary.exchanged == self.core.exchanged.load(Ordering::SeqCst)
+                && self.account.holds(boundary, head)
+        });
+        if !stands {
             return Verdict::Refuse(Refusal::Conflict);
         }
         let verdict = self.judge_plain(accepted, events);
