@@ -348,6 +348,26 @@ fn a_key_makes_a_command_happen_once_also_after_a_restart() {
     ));
 }
 
+/// Emits an amount as an event of an id.
+struct Known(&'static str, i64);
+
+impl Command for Known {
+    type Refusal = Missing;
+    fn decide(&self, tx: &mut Tx) -> Result<(), Missing> {
+        tx.emit(NewEvent::new(moved("ann", 0, self.1)).id(self.0));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_key_is_kept_also_where_the_events_are_known_by_their_ids() {
+    let engine = engine();
+    let first = engine.append(NewEvent::new(moved("ann", 0, 1)).id("x")).wait().unwrap();
+    assert_eq!(engine.execute(Known("x", 1)).key("k").wait().unwrap(), first);
+    assert_eq!(engine.execute(Known("y", 2)).key("k").wait().unwrap(), first, "it was executed already");
+    assert_eq!(engine.health().position, 1);
+}
+
 #[test]
 fn a_command_that_is_sent_many_times_at_once_happens_once() {
     let engine = engine();

@@ -65,7 +65,7 @@ impl From<&Step> for Standing {
 
 /// What is to become of a request.
 enum Verdict {
-    /// All of its events but those that are repeats (of a feed only), by their places.
+    /// All of its events but those that are repeats (of a feed, or a decision with a key), by their places.
     Append(Receipt, Vec<usize>),
     /// The log, or the group before it, has these events already.
     Known(Receipt),
@@ -356,10 +356,14 @@ impl Writer {
         if !stands {
             return Verdict::Refuse(Refusal::Conflict);
         }
-        let verdict = self.judge_plain(accepted, events);
-        if let (Some(key), Verdict::Append(receipt, _) | Verdict::Known(receipt)) =
-            (decision.key.as_deref(), &verdict)
-        {
+        let verdict = match self.judge_plain(accepted, events) {
+            // The events are there, by their ids, and the key is to be kept.
+            Verdict::Known(receipt) if decision.key.is_some() => {
+                Verdict::Append(receipt, Vec::from_iter(0..events.len()))
+            }
+            verdict => verdict,
+        };
+        if let (Some(key), Verdict::Append(receipt, _)) = (decision.key.as_deref(), &verdict) {
             accepted.keys.insert(key, *receipt);
         }
         verdict
