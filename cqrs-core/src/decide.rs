@@ -606,7 +606,8 @@ impl<R: Send + 'static> Start<R> {
 /// Before the keys of commands, among the notes of a store.
 const COMMAND: &str = "command/";
 
-/// The note under which a command's key is kept.
+/// The note under which a command's key is kept. The name ends with the first slash, whatever it is.
 fn note_of(name: &str, key: &str) -> String {
+    let name = name.replace('%', "%25").replace('/', "%2F");
     format!("{COMMAND}{name}/{key}")
 }

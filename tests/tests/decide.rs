@@ -368,6 +368,31 @@ fn a_key_is_kept_also_where_the_events_are_known_by_their_ids() {
     assert_eq!(engine.health().position, 1);
 }
 
+/// A command of this name.
+struct Called(&'static str);
+
+impl Command for Called {
+    type Refusal = Missing;
+    fn decide(&self, tx: &mut Tx) -> Result<(), Missing> {
+        tx.emit(moved("ann", 0, 1));
+        Ok(())
+    }
+    fn name(&self) -> &'static str {
+        self.0
+    }
+}
+
+#[test]
+fn keys_are_of_their_commands_whatever_these_are_called() {
+    let engine = engine();
+    let called = [("a/b", "c"), ("a", "b/c"), ("a%2Fb", "c"), ("a%252Fb", "c"), ("", "a/b/c"), ("/a/b", "c")];
+    for (name, key) in called {
+        engine.execute(Called(name)).key(key).wait().unwrap();
+        engine.execute(Called(name)).key(key).wait().unwrap();
+    }
+    assert_eq!(engine.health().position, called.len() as u64);
+}
+
 #[test]
 fn a_command_that_is_sent_many_times_at_once_happens_once() {
     let engine = engine();
