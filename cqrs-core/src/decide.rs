@@ -498,6 +498,17 @@ impl<R: Send + 'static> Start<R> {
             if let Some(note) = &note
                 && let Some(receipt) = core.receipt_of(note)?
             {
+                if receipt.last > core.head() && self.consistency == Consistency::ReadYourWrites {
+                    // Another writer has executed it: the log is looked at.
+                    let (reply, answer) = reply();
+                    let decision = Decision { key: Some(note.clone()), boundary: None, inline: None };
+                    let request = Request {
+                        decision: Some(Box::new(decision)),
+                        ..Request::new(Vec::new(), self.consistency, reply)
+                    };
+                    hand_over(&desk, request, self.blocks).await;
+                    return answered(answer).await.map_err(DecideError::Append);
+                }
                 // Its events may be on their way to the views.
                 if self.consistency == Consistency::ReadYourWrites {
                     core.folded.until(|| core.is_shown(receipt.last).then_some(())).await;
@@ -600,7 +611,8 @@ impl<R: Send + 'static> Start<R> {
 /// Before the keys of commands, among the notes of a store.
 const COMMAND: &str = "command/";
 
-/// The note under which a command's key is kept.
+/// The note under which a command's key is kept. The name ends with the first slash, whatever it is.
 fn note_of(name: &str, key: &str) -> String {
+    let name = name.replace('%', "%25").replace('/', "%2F");
     format!("{COMMAND}{name}/{key}")
 }

@@ -348,6 +348,51 @@ fn a_key_makes_a_command_happen_once_also_after_a_restart() {
     ));
 }
 
+/// Emits an amount as an event of an id.
+struct Known(&'static str, i64);
+
+impl Command for Known {
+    type Refusal = Missing;
+    fn decide(&self, tx: &mut Tx) -> Result<(), Missing> {
+        tx.emit(NewEvent::new(moved("ann", 0, self.1)).id(self.0));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_key_is_kept_also_where_the_events_are_known_by_their_ids() {
+    let engine = engine();
+    let first = engine.append(NewEvent::new(moved("ann", 0, 1)).id("x")).wait().unwrap();
+    assert_eq!(engine.execute(Known("x", 1)).key("k").wait().unwrap(), first);
+    assert_eq!(engine.execute(Known("y", 2)).key("k").wait().unwrap(), first, "it was executed already");
+    assert_eq!(engine.health().position, 1);
+}
+
+/// A command of this name.
+struct Called(&'static str);
+
+impl Command for Called {
+    type Refusal = Missing;
+    fn decide(&self, tx: &mut Tx) -> Result<(), Missing> {
+        tx.emit(moved("ann", 0, 1));
+        Ok(())
+    }
+    fn name(&self) -> &'static str {
+        self.0
+    }
+}
+
+#[test]
+fn keys_are_of_their_commands_whatever_these_are_called() {
+    let engine = engine();
+    let called = [("a/b", "c"), ("a", "b/c"), ("a%2Fb", "c"), ("a%252Fb", "c"), ("", "a/b/c"), ("/a/b", "c")];
+    for (name, key) in called {
+        engine.execute(Called(name)).key(key).wait().unwrap();
+        engine.execute(Called(name)).key(key).wait().unwrap();
+    }
+    assert_eq!(engine.health().position, called.len() as u64);
+}
+
 #[test]
 fn a_command_that_is_sent_many_times_at_once_happens_once() {
     let engine = engine();
@@ -697,4 +742,45 @@ fn a_view_whose_parked_events_are_folded_meanwhile_conflicts() {
     };
     // No event has come, and yet what was read is no more.
     assert_eq!(runs(&engine, 1, |tx| assert!(tx.get::<Superstitious>("ann").is_some()), mend), 2);
+}
+
+/// Two engines that append to one log.
+fn beside() -> (Engine, Engine) {
+    let store = cqrs_core::store::MemoryStore::new();
+    let open = || Engine::with_store(Arc::new(store.clone())).view::<Total>().start().unwrap();
+    (open(), open())
+}
+
+/// The answer; fails where none comes.
+#[track_caller]
+fn answer<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> T {
+    let (to, from) = std::sync::mpsc::channel();
+    std::thread::spawn(move || to.send(ask()));
+    from.recv_timeout(std::time::Duration::from_secs(20)).expect("somebody is left waiting")
+}
+
+#[test]
+fn a_decision_sees_what_another_engine_has_appended_to_the_log() {
+    let (one, two) = beside();
+    one.append(moved("ann", 0, 5)).wait().unwrap();
+    two.append(moved("bob", 0, 1)).wait().unwrap();
+    let first = one.clone();
+    assert_eq!(answer(move || withdraw(&first, "ann", 5).wait()).unwrap().first, 3);
+    assert_eq!(one.view::<Total>().get("bob").unwrap().unwrap().amount, 1);
+    // The second one's rows are of before that.
+    assert_eq!(two.view::<Total>().get("ann").unwrap().unwrap().amount, 5);
+    let refused = answer(move || withdraw(&two, "ann", 5).wait()).unwrap_err();
+    assert_eq!(refused.refusal(), Some(Missing(5)));
+}
+
+#[test]
+fn a_key_that_another_engine_has_used_is_answered_with_its_receipt() {
+    let (one, two) = beside();
+    one.append(moved("ann", 0, 5)).wait().unwrap();
+    let pay = |engine: &Engine| {
+        let engine = engine.clone();
+        answer(move || engine.execute(Take(2)).key("k").wait()).unwrap()
+    };
+    assert_eq!(pay(&one), pay(&two));
+    assert_eq!(two.view::<Total>().get("ann").unwrap().unwrap().amount, 3);
 }

@@ -66,7 +66,7 @@ impl From<&Step> for Standing {
 
 /// What is to become of a request.
 enum Verdict {
-    /// All of its events but those that are repeats (of a feed only), by their places.
+    /// All of its events but those that are repeats (of a feed, or a decision with a key), by their places.
     Append(Receipt, Vec<usize>),
     /// The log, or the group before it, has these events already.
     Known(Receipt),
@@ -119,10 +119,14 @@ impl Writer {
             let kept = kept(&group, &verdicts);
             let notes: Vec<Note<'_>> =
                 kept.iter().map(|(key, value)| Note { key, value: value.as_deref() }).collect();
-            let outcome = if events.is_empty() && advances.is_empty() && notes.is_empty() {
-                Ok(())
-            } else {
-                self.log.append(self.head, &events, &Beside { advances: &advances, notes: &notes })
+            let ahead = if events.is_empty() { self.ahead(&verdicts) } else { Ok(None) };
+            let outcome = match ahead {
+                Err(error) => Err(AppendFailure::NotAppended(error)),
+                Ok(Some(head)) => Err(AppendFailure::HeadMoved(head)),
+                Ok(None) if events.is_empty() && advances.is_empty() && notes.is_empty() => Ok(()),
+                Ok(None) => {
+                    self.log.append(self.head, &events, &Beside { advances: &advances, notes: &notes })
+                }
             };
             let checksums: Vec<u64> = events.iter().map(|event| event.checksum).collect();
             drop(events);
@@ -141,6 +145,16 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Where the log ends, if it has events of a command that was executed before, and this writer has not heard of them.
+    fn ahead(&mut self, verdicts: &[Verdict]) -> Result<Option<Head>, StoreError> {
+        let known = self.head.position;
+        let beyond = |verdict: &Verdict| matches!(verdict, Verdict::Known(receipt) if receipt.last > known);
+        if !verdicts.iter().any(beyond) {
+            return Ok(None);
+        }
+        Ok(Some(self.reader.head()?).filter(|head| head.position > known))
     }
 
     /// Makes the decision that leads a group, now that everything before it is in the log; or takes it out, if it says nothing.
@@ -164,15 +178,17 @@ impl Writer {
         }
     }
 
+    /// Goes on after what another writer has appended; where that fails, it stays where it was.
     fn move_to(&mut self, head: Head) -> Result<(), StoreError> {
-        self.head = head;
-        self.account.forget(head.position);
-        // A decision that is made anew is to see it.
-        self.core.move_head(head.position);
-        self.core.control(Control::CatchUp(head));
         let recorded_at = last_recorded(&mut *self.reader, head.position)?;
+        self.look_at_sources()?;
         self.recorded_at = self.recorded_at.max(recorded_at);
-        self.look_at_sources()
+        self.account.forget(head.position);
+        self.head = head;
+        self.core.move_head(head.position);
+        // Those who decide wait for views to show it.
+        self.core.control(Control::CatchUp(head));
+        Ok(())
     }
 
     /// How far sources are now, as far as others have moved them.
@@ -326,16 +342,22 @@ impl Writer {
             }
         }
         let head = self.head.position + accepted.events.len() as u64;
-        if let Some(boundary) = &decision.boundary
-            && !(boundary.exchanged == self.core.exchanged.load(Ordering::SeqCst)
-                && self.account.holds(boundary, head))
-        {
+        // Without a boundary, it was not made: its key was known then, or could not be read.
+        let stands = decision.boundary.as_ref().is_some_and(|boundary| {
+            boundary.exchanged == self.core.exchanged.load(Ordering::SeqCst)
+                && self.account.holds(boundary, head)
+        });
+        if !stands {
             return Verdict::Refuse(Refusal::Conflict);
         }
-        let verdict = self.judge_plain(accepted, events);
-        if let (Some(key), Verdict::Append(receipt, _) | Verdict::Known(receipt)) =
-            (decision.key.as_deref(), &verdict)
-        {
+        let verdict = match self.judge_plain(accepted, events) {
+            // The events are there, by their ids, and the key is to be kept.
+            Verdict::Known(receipt) if decision.key.is_some() => {
+                Verdict::Append(receipt, Vec::from_iter(0..events.len()))
+            }
+            verdict => verdict,
+        };
+        if let (Some(key), Verdict::Append(receipt, _)) = (decision.key.as_deref(), &verdict) {
             accepted.keys.insert(key, *receipt);
         }
         verdict

@@ -9,7 +9,8 @@ use crate::store::{
     StoreId, StoredType, ViewCheckpoint, Witness, chain,
 };
 use crate::{
-    FeedError, ReactError, ReactOptions, Reaction, ReactionState, Refusal, RetryError, StoreFailure, stream,
+    Command, FeedError, ReactError, ReactOptions, Reaction, ReactionState, Refusal, RetryError, StoreFailure,
+    Tx, stream,
 };
 
 /// A store in memory that can be told to fail.
@@ -27,6 +28,8 @@ struct Orders {
     /// How many foreign events go in before the next append.
     intrude: AtomicUsize,
     refuse_read: AtomicBool,
+    /// Of how many looks for a note the last is refused.
+    refuse_note: AtomicUsize,
     refuse_save: AtomicBool,
     slow_save: AtomicBool,
     panic_on_save: AtomicBool,
@@ -125,7 +128,8 @@ impl LogReader for UnrulyReader {
         self.0.sources()
     }
     fn note(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.note(key)
+        let less = self.1.refuse_note.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if less == Ok(1) { Err(broken()) } else { self.0.note(key) }
     }
     fn notes(&mut self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
         self.0.notes(prefix, visit)
@@ -253,6 +257,41 @@ fn a_decision_sees_what_another_writer_has_done_meanwhile() {
         assert_eq!(runs.load(Ordering::SeqCst), disturbed + 2);
         let row = engine.view::<Has>().get(("intruder", "hats")).unwrap().unwrap();
         assert_eq!(row.qty, 0, "it gave back what the other one had bought");
+    }
+}
+
+#[test]
+fn a_command_whose_key_could_not_be_looked_up_is_not_taken_for_executed() {
+    struct Take;
+    impl Command for Take {
+        type Refusal = ();
+        fn decide(&self, tx: &mut Tx) -> Result<(), ()> {
+            let has = tx.get::<Has>(("ann", "hats")).map_or(0, |row| row.qty);
+            let intruding = tx.position() < 4;
+            tx.emit(bought("ann", "hats", has as i32));
+            INTRUDE.with(|intrude| intruding.then(|| intrude.borrow().as_ref().map(|intrude| intrude())));
+            Ok(())
+        }
+    }
+    type Intrude = Box<dyn Fn()>;
+    thread_local!(static INTRUDE: std::cell::RefCell<Option<Intrude>> = const { std::cell::RefCell::new(None) });
+    for refused in 1..=8 {
+        let store = Unruly::default();
+        let engine = store.engine().view::<Has>().start().unwrap();
+        engine.append_all([bought("ann", "hats", 1), bought("ann", "hats", 1)]).wait().unwrap();
+        let clone = engine.clone();
+        INTRUDE.set(Some(Box::new(move || {
+            let engine = clone.clone();
+            let append = move || engine.append(bought("ann", "hats", 1)).wait().unwrap();
+            std::thread::spawn(append).join().unwrap();
+        })));
+        store.orders.refuse_note.store(refused, Ordering::SeqCst);
+        let executed = engine.execute(Take).key("k").wait();
+        store.orders.refuse_note.store(0, Ordering::SeqCst);
+        let again = engine.execute(Take).key("k").wait().unwrap();
+        assert_eq!((again.first, again.last), (5, 5), "{refused}: {executed:?}");
+        INTRUDE.set(None);
+        assert_eq!(has(&engine).into_values().next(), Some((8, 5)), "{refused}: {executed:?}");
     }
 }
 
