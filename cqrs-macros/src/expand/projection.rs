@@ -60,7 +60,16 @@ pub(super) fn expand(mut model: Projection<'_>, errors: &mut Errors) -> TokenStr
 /// Gives what the projection reads names of its own, which all other items go by: whether it can be read is asked where it is named, and
 /// nowhere else. (A type with a const in it that does not compile is a mistake once; whoever goes by it is silent.)
 fn named(model: &mut Projection<'_>) -> TokenStream {
-    let mut items = TokenStream::new();
+    // A trait of its own, and not one of the core: of that, and a type of another crate, rustc would say that the other crate might answer otherwise one day, and
+    // that two sources of other crates might be one.
+    let mut items = quote! {
+        pub trait __Asked<const ANSWER: bool> {
+            type Itself;
+        }
+        impl<T, const ANSWER: bool> __Asked<ANSWER> for T {
+            type Itself = T;
+        }
+    };
     let mut name = |path: &mut syn::Path, question: &str, at: usize| {
         let span = path.span();
         let [written, alias] =
@@ -73,7 +82,7 @@ fn named(model: &mut Projection<'_>) -> TokenStream {
             #[allow(non_camel_case_types)]
             type #written = #asked;
             #[allow(non_camel_case_types)]
-            type #alias = <#written as __cqrs::Asked<#question>>::Itself;
+            type #alias = <#written as __Asked<#question>>::Itself;
         });
     };
     model.sources.iter_mut().enumerate().for_each(|(at, source)| name(&mut source.path, "is_source", at));
