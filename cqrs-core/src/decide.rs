@@ -286,7 +286,7 @@ impl Access for Pinned {
     note = "write it: `impl Command for {Self} {{ type Refusal = ..; fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {{ .. }} }}`"
 )]
 pub trait Command: Send + 'static {
-    /// Why it may be refused: the user's own type.
+    /// Why it may be refused: the user's own type. With `Display` and `Debug`, [`DecideError`] is an error that `?` takes.
     type Refusal: Send + 'static;
 
     /// Reads what it rests on, and emits what is to happen; or refuses. It may be called several times; see [`Tx`].
@@ -374,7 +374,7 @@ impl<R: Send + 'static> Decide<R> {
     }
 
     /// A key by which the caller knows it again, unique among the commands of its name: if the log has its events already, or it has succeeded without any, it is
-    /// not made again, and the first receipt is the answer.
+    /// not made again, and the first receipt is the answer. What the command says besides is not compared: a key is for one command, whatever it carries.
     ///
     /// A refusal is not remembered: nothing has happened, and what is refused now may be accepted when it is tried again. Keys are kept for ever, in
     /// the transaction that appends the events.

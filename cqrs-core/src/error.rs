@@ -619,6 +619,16 @@ pub enum ChangesError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EventsError {
+    /// The engine has not been told of the type, so none of its events can come. The stream has ended.
+    #[error(
+        "the event type `{name}` ({rust}) is not registered with this engine: register it with `.event::<E>()`, or a view that reads it"
+    )]
+    Unregistered {
+        /// The stored name.
+        name: &'static str,
+        /// The Rust type.
+        rust: &'static str,
+    },
     /// An event cannot be read as the type asked for. The stream has ended.
     #[error("the event at position {position}, `{event}`, cannot be read: {reason}")]
     Undecodable {

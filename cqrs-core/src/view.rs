@@ -47,7 +47,7 @@ impl<P: Projection> std::fmt::Debug for View<P> {
 
 /// How waiting for a [`Receipt`] ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a view that has not reached the receipt does not show what was written"]
+#[must_use = "what has not reached the receipt does not show what was written"]
 pub enum Reached {
     /// The view has folded the events.
     Reached,

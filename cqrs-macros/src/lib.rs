@@ -643,7 +643,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[fold(my::Median, price)]` | the aggregate's output | an aggregate of your own: `cqrs_core::aggregate::Aggregate` |
 ///
 /// Over another projection, whose rows come and go, each of these is always what it would be of the rows that there are now: sums and averages of floats are exact, `min`
-/// and `max` keep every value, a `Vec` is in the order of its values, and of values with an equal `by`, `first` takes the least and `last` the greatest. `first` and `last` without a `by` go by the
+/// and `max` keep every value, a `Vec` is in the order of its values, and of values with an equal `by`, `first` takes the least, `last` the greatest, and `top` the greatest first. `first` and `last` without a `by` go by the
 /// log, and do not compile there; an aggregate of your own has to be able to take a value back (`Retract`). In a session, whose rows can become one, each has to merge:
 /// `first` and `last` need a `by` there too, and an aggregate of your own a `Combine`. The sum of a projection is checked at each step, also in the middle of an event.
 ///

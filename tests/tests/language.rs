@@ -33,6 +33,7 @@ fn sums_by_two_keys() {
     assert_eq!(row, CustomerPurchases { customer: "jsmith".into(), item: "hats".into(), total_qty: 3 });
     assert_eq!(table.get(("ann", "hats")).unwrap().total_qty, -5);
     assert_eq!(table.rows_of("jsmith").count(), 1);
+    assert_eq!(table.rows_of(&String::from("jsmith")).count(), 1);
     assert_eq!(table.get(("ann", "pants")), None);
 }
 
@@ -777,4 +778,18 @@ mod fingerprints {
             assert!(!others[..at].contains(other), "change {at} looks like another");
         }
     }
+}
+
+#[test]
+fn a_stream_of_events_that_nobody_registered_says_so() {
+    #[event]
+    #[derive(Debug)]
+    struct Unheard {
+        of: u32,
+    }
+    let engine = Engine::in_memory().start().unwrap();
+    let mut events = engine.events::<Unheard>(1);
+    let error = events.next().wait().unwrap().unwrap_err();
+    assert!(error.to_string().contains("`Unheard`") && error.to_string().contains(".event::<E>()"), "{error}");
+    assert!(events.next().wait().is_none());
 }

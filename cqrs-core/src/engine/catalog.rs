@@ -331,6 +331,12 @@ impl Catalog {
         read(*type_index, version, payload, self.payload_limit)
     }
 
+    /// Whether events of this type may be in the log: under a name that is registered, or that may be unknown.
+    pub(crate) fn has(&self, schema: &Schema) -> bool {
+        let mut names = std::iter::once(&schema.name).chain(schema.aliases);
+        names.any(|name| self.names.contains_key(name) || self.allowed.contains(*name))
+    }
+
     /// Whether anything is registered at all.
     pub(crate) fn knows_any(&self) -> bool {
         self.kinds.len() > 1 || !self.allowed.is_empty()

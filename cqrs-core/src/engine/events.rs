@@ -14,6 +14,7 @@ use crate::change::{Next, NextTimeout, TimedOut};
 use crate::codec;
 use crate::error::{EventsError, versions};
 use crate::event::{Event, Metadata, RecordedEvent};
+use crate::schema::Schema;
 use crate::store::{Head, LogEvent, StoreError, chain};
 use crate::sync::lock;
 
@@ -77,7 +78,13 @@ impl<E: Event> Events<E> {
             listener,
         };
         match core.lend() {
-            Ok(Some(reader)) => stream.reader = reader,
+            Ok(Some(reader)) => {
+                stream.reader = reader;
+                let unknown = !E::TYPES.iter().any(|schema| core.catalog.has(schema));
+                if let Some(Schema { name, rust, .. }) = E::TYPES.first().filter(|_| unknown) {
+                    stream.ready.push_back(Err(EventsError::Unregistered { name, rust }));
+                }
+            }
             Ok(None) => stream.ready.push_back(Err(EventsError::Closed)),
             Err(error) => stream.ready.push_back(Err(EventsError::Store(Arc::new(error)))),
         }

@@ -119,6 +119,36 @@ impl Given {
         self
     }
 
+    /// Knows what your program registers, by the function that does it there: event types, other views.
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    /// use cqrs_core::{Builder, testing::given};
+    ///
+    /// # #[event]
+    /// # pub struct Bought { pub customer: String }
+    /// # #[event]
+    /// # pub struct Refunded { pub customer: String }
+    /// # #[projection(from = Bought, group_by = customer)]
+    /// # #[derive(Debug, PartialEq)]
+    /// # pub struct Customer { pub customer: String, #[count] pub times: u64 }
+    /// fn registered(builder: Builder) -> Builder {
+    ///     builder.event::<Refunded>().view::<Customer>()
+    /// }
+    ///
+    /// // `Engine::open("shop")?` goes through it, too.
+    /// given([Bought { customer: "ann".into() }])
+    ///     .and([Refunded { customer: "ann".into() }])
+    ///     .with(registered)
+    ///     .view::<Customer>()
+    ///     .then_row("ann", Customer { customer: "ann".into(), times: 1 });
+    /// ```
+    #[must_use = "look at a view of it: `.view::<V>()`"]
+    pub fn with(mut self, register: fn(Builder) -> Builder) -> Self {
+        self.known.push(register);
+        self
+    }
+
     /// Folds the events into a view, with those it reads.
     pub fn view<V: Projection>(self) -> Then<V> {
         let store = MemoryStore::new();

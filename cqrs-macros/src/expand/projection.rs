@@ -963,7 +963,11 @@ fn prefixes(model: &Projection<'_>) -> TokenStream {
         let types = &key_types[..parts];
         let refs = types.iter().map(|ty| quote!(<#ty as __cqrs::KeyPart>::Ref<'a>));
         let locals: Vec<_> = (0..parts).map(|at| format_ident!("__part_{at}")).collect();
-        let (prefix, pattern) = if parts == 1 {
+        let text = parts == 1 && is_string(types[0]);
+        let (prefix, pattern) = if text {
+            // By name: rustc does not know this form of a `String` from others that stand here.
+            (quote!(&'a ::core::primitive::str), quote!(#(#locals)*))
+        } else if parts == 1 {
             (quote!(#(#refs)*), quote!(#(#locals)*))
         } else {
             (quote!((#(#refs),*)), quote!((#(#locals),*)))
@@ -976,6 +980,17 @@ fn prefixes(model: &Projection<'_>) -> TokenStream {
                 }
             }
         });
+        // Where one is asked for, rustc does not make a `&str` of a `&String` by itself, as it does for a whole key.
+        if text {
+            let ty = types[0];
+            implementations.extend(quote! {
+                impl<'a> __cqrs::PrefixOf<#name, 1> for &'a #ty {
+                    fn write_prefix(&self, out: &mut ::std::vec::Vec<u8>) {
+                        <#ty as __cqrs::KeyPart>::write_ref(&self.as_str(), out);
+                    }
+                }
+            });
+        }
     }
     implementations
 }
