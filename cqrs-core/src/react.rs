@@ -319,9 +319,12 @@ impl Reactions {
         Ok(inner)
     }
 
-    /// Forgets one that did not come to run.
-    pub(crate) fn forget(&self, name: &str) {
-        lock(&self.0).reactions.remove(name);
+    /// Forgets one that did not come to run; not another that was begun under its name meanwhile.
+    pub(crate) fn forget(&self, inner: &Arc<Inner>) {
+        let mut begun = lock(&self.0);
+        if begun.reactions.get(&inner.name).is_some_and(|known| Arc::ptr_eq(known, inner)) {
+            begun.reactions.remove(&inner.name);
+        }
     }
 
     pub(crate) fn closed(&self) -> bool {
