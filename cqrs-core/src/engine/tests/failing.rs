@@ -9,7 +9,8 @@ use crate::store::{
     StoreId, StoredType, ViewCheckpoint, Witness, chain,
 };
 use crate::{
-    Command, FeedError, ReactError, ReactOptions, Reaction, ReactionState, Refusal, RetryError, StoreFailure, Tx, stream,
+    Command, FeedError, ReactError, ReactOptions, Reaction, ReactionState, Refusal, RetryError, StoreFailure,
+    Tx, stream,
 };
 
 /// A store in memory that can be told to fail.
