@@ -251,6 +251,26 @@ fn a_decision_does_nothing_besides() {
 }
 
 #[test]
+fn a_decision_that_would_close_its_engine_is_told_and_hangs_nowhere() {
+    let engine = engine();
+    let (clone, mut runs) = (engine.clone(), 0);
+    let decide = engine.decide(move |tx| {
+        runs += 1;
+        tx.get::<Total>("ann");
+        if runs < 3 {
+            let engine = clone.clone();
+            std::thread::spawn(move || appends("ann", 0, 1)(&engine)).join().unwrap();
+        }
+        // Then it is made at the writer, which a close waits for.
+        assert!(clone.close().wait().unwrap_err().to_string().contains("a decision closes nothing"));
+        tx.emit(moved("ann", 0, 1));
+        Ok::<(), Missing>(())
+    });
+    assert_eq!(answer(move || decide.wait()).unwrap().first, 3);
+    engine.append(moved("ann", 0, 1)).wait().unwrap();
+}
+
+#[test]
 fn an_engine_that_is_closed_or_does_not_know_the_event_says_so() {
     #[event]
     struct Unknown {
