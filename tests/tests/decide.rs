@@ -777,3 +777,17 @@ fn a_key_that_another_engine_has_used_is_answered_with_its_receipt() {
     assert_eq!(pay(&one), pay(&two));
     assert_eq!(two.view::<Total>().get("ann").unwrap().unwrap().amount, 3);
 }
+
+#[test]
+fn an_id_that_another_engine_has_used_is_answered_with_its_receipt() {
+    let (one, two) = beside();
+    let ids = |engine: &Engine, amount| {
+        let events = ["x", "y"].map(|id| NewEvent::new(moved("ann", 0, amount)).id(id));
+        engine.append_all(events).wait()
+    };
+    let first = ids(&one, 1).unwrap();
+    let conflict = ids(&two, 2).unwrap_err();
+    assert!(matches!(conflict, AppendError::NotAppended(Refusal::IdConflict { .. })), "{conflict}");
+    assert_eq!(ids(&two, 1).unwrap(), first);
+    assert_eq!(two.view::<Total>().get("ann").unwrap().unwrap().amount, 2);
+}
