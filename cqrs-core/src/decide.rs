@@ -333,6 +333,8 @@ struct Start<R> {
     /// What the ids of its events begin with, where they have none of their own.
     ids: Option<String>,
     body: Body<R>,
+    /// Why it is not to be made.
+    refused: Option<AppendError>,
     /// Whether the caller's thread may do the writer's work.
     blocks: bool,
 }
@@ -352,8 +354,18 @@ impl<R: Send + 'static> Decide<R> {
         body: Body<R>,
     ) -> Self {
         let (core, metadata) = (core.clone(), Metadata::default());
-        let start =
-            Start { core, desk, consistency, name, key: None, metadata, ids: None, body, blocks: false };
+        let start = Start {
+            core,
+            desk,
+            consistency,
+            name,
+            key: None,
+            metadata,
+            ids: None,
+            body,
+            refused: None,
+            blocks: false,
+        };
         Self { state: State::Ready(Box::new(start)) }
     }
 
@@ -364,6 +376,11 @@ impl<R: Send + 'static> Decide<R> {
             start.ids = Some(id);
             start.metadata = metadata;
         })
+    }
+
+    /// Not made, if there is a reason, which is its answer.
+    pub(crate) fn refused(self, why: Option<AppendError>) -> Self {
+        self.with(|start| start.refused = why)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Start<R>)) -> Self {
@@ -474,6 +491,9 @@ impl<R: Send + 'static> Start<R> {
     async fn run(mut self) -> Result<Receipt, DecideError<R>> {
         if is_deciding() {
             return Err(AppendError::NotAppended(Refusal::Deciding).into());
+        }
+        if let Some(error) = self.refused.take() {
+            return Err(error.into());
         }
         let Some(desk) = self.desk.take() else {
             return Err(AppendError::NotAppended(Refusal::ReadOnly).into());

@@ -161,7 +161,7 @@ impl<E> Reacting<E> {
     /// Decides a command; nothing happens before it is waited for. It has a key made of the reaction's name, the position, and how many the handler has executed
     /// before: where the handler is called again, the first receipt is the answer.
     ///
-    /// It sees what earlier events had the reaction emit, and not what this one has.
+    /// It sees what earlier events had the reaction emit, and not what this one has. Where that cannot be stored, the command is not made, and answers why.
     ///
     /// ```
     /// # use cqrs_core::prelude::*;
@@ -203,11 +203,11 @@ impl<E> Reacting<E> {
         let call = self.executed;
         self.executed += 1;
         let mut saver = lock(&self.way);
-        // Should it fail, it is tried again after this handler.
-        let _ = saver.try_save();
+        // What it would not see is tried again after this handler, and then the handler is.
+        let unseen = saver.try_save().err();
         let id = format!("{}/{call}", saver.id(self.position()));
         let decide = saver.decide(command.name(), move |tx| command.decide(tx));
-        decide.known_as(id, self.origin())
+        decide.known_as(id, self.origin()).refused(unseen)
     }
 
     /// What says of other events that they follow from this one.
@@ -319,9 +319,12 @@ impl Reactions {
         Ok(inner)
     }
 
-    /// Forgets one that did not come to run.
-    pub(crate) fn forget(&self, name: &str) {
-        lock(&self.0).reactions.remove(name);
+    /// Forgets one that did not come to run; not another that was begun under its name meanwhile.
+    pub(crate) fn forget(&self, inner: &Arc<Inner>) {
+        let mut begun = lock(&self.0);
+        if begun.reactions.get(&inner.name).is_some_and(|known| Arc::ptr_eq(known, inner)) {
+            begun.reactions.remove(&inner.name);
+        }
     }
 
     pub(crate) fn closed(&self) -> bool {

@@ -251,6 +251,26 @@ fn a_decision_does_nothing_besides() {
 }
 
 #[test]
+fn a_decision_that_would_close_its_engine_is_told_and_hangs_nowhere() {
+    let engine = engine();
+    let (clone, mut runs) = (engine.clone(), 0);
+    let decide = engine.decide(move |tx| {
+        runs += 1;
+        tx.get::<Total>("ann");
+        if runs < 3 {
+            let engine = clone.clone();
+            std::thread::spawn(move || appends("ann", 0, 1)(&engine)).join().unwrap();
+        }
+        // Then it is made at the writer, which a close waits for.
+        assert!(clone.close().wait().unwrap_err().to_string().contains("a decision closes nothing"));
+        tx.emit(moved("ann", 0, 1));
+        Ok::<(), Missing>(())
+    });
+    assert_eq!(answer(move || decide.wait()).unwrap().first, 3);
+    engine.append(moved("ann", 0, 1)).wait().unwrap();
+}
+
+#[test]
 fn an_engine_that_is_closed_or_does_not_know_the_event_says_so() {
     #[event]
     struct Unknown {
@@ -783,4 +803,18 @@ fn a_key_that_another_engine_has_used_is_answered_with_its_receipt() {
     };
     assert_eq!(pay(&one), pay(&two));
     assert_eq!(two.view::<Total>().get("ann").unwrap().unwrap().amount, 3);
+}
+
+#[test]
+fn an_id_that_another_engine_has_used_is_answered_with_its_receipt() {
+    let (one, two) = beside();
+    let ids = |engine: &Engine, amount| {
+        let events = ["x", "y"].map(|id| NewEvent::new(moved("ann", 0, amount)).id(id));
+        engine.append_all(events).wait()
+    };
+    let first = ids(&one, 1).unwrap();
+    let conflict = ids(&two, 2).unwrap_err();
+    assert!(matches!(conflict, AppendError::NotAppended(Refusal::IdConflict { .. })), "{conflict}");
+    assert_eq!(ids(&two, 1).unwrap(), first);
+    assert_eq!(two.view::<Total>().get("ann").unwrap().unwrap().amount, 2);
 }

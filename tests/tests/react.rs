@@ -869,6 +869,42 @@ impl Command for Last {
     }
 }
 
+/// Thanks for the rewards that it sees.
+struct ThankForAll;
+
+impl Command for ThankForAll {
+    type Refusal = Missing;
+    fn decide(&self, tx: &mut Tx) -> Result<(), Missing> {
+        let n = tx.get::<Rewards>(()).map_or(0, |rewards| rewards.count);
+        tx.emit(Thanked { n });
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Missing;
+
+#[test]
+fn a_command_is_not_decided_without_what_was_emitted_before_it() {
+    let engine = memory();
+    engine.append(NewEvent::new(Rewarded { n: 0 }).id("taken")).wait().unwrap();
+    let receipt = engine.append_all((1..=3).map(bought)).wait().unwrap();
+    let reaction = engine.react_with::<Bought>("thanks", Since::Beginning, quick(2), |event| {
+        match event.n {
+            1 => event.emit(Rewarded { n: 1 }),
+            // It cannot go in, nor can what is saved with it.
+            2 => event.emit(NewEvent::new(Rewarded { n: 2 }).id("taken")),
+            _ => drop(event.execute(ThankForAll).wait().map_err(|error| format!("{error:?}"))?),
+        }
+        Ok(())
+    });
+    let reaction = reaction.unwrap();
+    reached(&reaction, &receipt);
+    assert_eq!(reaction.parked().unwrap().iter().map(|parked| parked.position).collect::<Vec<_>>(), [3]);
+    let thanked: Vec<u64> = log::<Thanked>(&engine).iter().map(|recorded| recorded.event.n).collect();
+    assert_eq!(thanked, [2], "it has seen both rewards");
+}
+
 #[test]
 fn a_stretch_without_an_event_of_its_type_moves_it_too() {
     let engine = memory();

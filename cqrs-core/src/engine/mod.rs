@@ -54,7 +54,7 @@ use self::pipeline::Control;
 pub use self::request::{Append, Consistency, NewEvent};
 pub use self::retry::Retried;
 use self::shared::{Core, Shown};
-use crate::decide::{Command, Decide, Tx};
+use crate::decide::{Command, Decide, Tx, is_deciding};
 use crate::error::{NoSuchView, NotReady, ReactError, RefoldError, StoreFailure};
 use crate::event::Event;
 use crate::health::Health;
@@ -677,7 +677,7 @@ impl Engine {
     }
 
     /// Closes the engine, for all its clones: reactions stop, what was appended before is answered, a last checkpoint is saved if it can be (a failure is logged and loses nothing: the next start folds what it lacks), and the store is released. From then on
-    /// appends and reads answer that it is closed. Closing it again answers the same.
+    /// appends and reads answer that it is closed. Closing it again answers the same. A decision cannot close: it would be waited for.
     ///
     /// # Errors
     ///
@@ -685,6 +685,10 @@ impl Engine {
     pub fn close(&self) -> Wait<Result<(), StoreFailure>> {
         let handle = self.handle.clone();
         Wait::new(async move {
+            if is_deciding() {
+                let (action, source) = ("closing the engine".to_owned(), "a decision closes nothing".into());
+                return Err(crate::store::StoreError::Io { action, source }.into());
+            }
             react::step_aside(&handle.core);
             handle.begin_close();
             closed(handle.closing.clone()).await

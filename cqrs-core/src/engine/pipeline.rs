@@ -271,8 +271,9 @@ impl Pipeline {
             still_parked = retried.still_parked,
             "the view's parked events were tried again"
         );
-        self.core.exchanged.fetch_add(1, Ordering::SeqCst);
         self.publish(&[]);
+        // Not before: whoever has seen this is to see the new rows, too.
+        self.core.exchanged.fetch_add(1, Ordering::SeqCst);
         Ok(retried)
     }
 

@@ -272,7 +272,7 @@ pub(crate) fn begin<E: Event>(
     };
     let begun = run_from(saver, since, handler, ending);
     if begun.is_err() {
-        core.reactions.forget(name);
+        core.reactions.forget(&inner);
     }
     begun.map(|()| Reaction::new(core, inner))
 }

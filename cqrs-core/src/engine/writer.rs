@@ -466,7 +466,13 @@ impl Writer {
 
     /// Whether these events stand in the log, or are accepted, from position `start` on.
     fn same(&mut self, accepted: &Accepted<'_>, start: u64, events: &[Encoded]) -> Result<bool, Refusal> {
-        let stored = (self.head.position + 1).saturating_sub(start).min(events.len() as u64) as usize;
+        // Those that the group has none of are in the log, if need be beyond what this writer has heard of.
+        let mut ids = events.iter().filter_map(|event| event.id.as_deref());
+        let stored = if ids.any(|id| accepted.ids.contains_key(id)) {
+            (self.head.position + 1).saturating_sub(start).min(events.len() as u64) as usize
+        } else {
+            events.len()
+        };
         let mut matching = 0;
         if stored > 0 {
             let read = self.reader.read(start - 1, stored, &mut |event| {

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::task::{Context, Waker};
 
 use super::*;
 use crate::AppendError;
+use crate::sync::lock;
 
 /// Appends in one of many ways; whether it is known to be in the log.
 fn append(engine: &Engine, customer: &str, number: i32) -> Option<bool> {
@@ -89,4 +91,56 @@ fn whoever_writes_it_each_append_is_in_the_log_once_and_in_its_caller_s_order() 
             engine.close().wait().unwrap();
         }
     });
+}
+
+static MENDED: AtomicBool = AtomicBool::new(false);
+
+fn checked(qty: i32) -> i32 {
+    assert!(qty != 13 || MENDED.load(Ordering::SeqCst), "13 is bad luck");
+    qty
+}
+
+#[projection(from = Bought, group_by = item, on_fault = park)]
+struct Superstitious {
+    item: String,
+    #[sum(checked(qty))]
+    qty: i64,
+}
+
+#[test]
+fn a_decision_on_rows_that_are_being_exchanged_is_made_anew() {
+    let engine = Engine::in_memory().view::<Superstitious>().start().unwrap();
+    engine.append_all([bought("ann", "hats", 1), bought("ann", "hats", 13)]).wait().unwrap();
+    MENDED.store(true, Ordering::SeqCst);
+    let core = engine.core().clone();
+    // What is folded anew cannot be shown yet.
+    let gate = lock(&core.gate);
+    let retried = std::thread::spawn({
+        let engine = engine.clone();
+        move || engine.retry_parked::<Superstitious>().wait().unwrap()
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    let ((reads, has_read), (go_on, goes_on)) = (channel(), channel());
+    let decided = std::thread::spawn({
+        let engine = engine.clone();
+        move || {
+            let mut first = true;
+            let decide = engine.decide(move |tx| {
+                let qty = tx.get::<Superstitious>("hats").map_or(0, |row| row.qty);
+                if std::mem::take(&mut first) {
+                    reads.send(qty).unwrap();
+                    goes_on.recv().unwrap();
+                }
+                tx.emit(bought("decided", "pants", qty as i32));
+                Ok::<(), ()>(())
+            });
+            decide.wait().unwrap()
+        }
+    });
+    assert_eq!(has_read.recv().unwrap(), 1);
+    drop(gate);
+    assert_eq!(retried.join().unwrap().folded, 1);
+    go_on.send(()).unwrap();
+    decided.join().unwrap();
+    assert_eq!(engine.view::<Superstitious>().get("pants").unwrap().unwrap().qty, 14);
 }
