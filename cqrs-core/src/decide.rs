@@ -502,6 +502,10 @@ impl<R: Send + 'static> Start<R> {
         if self.key.as_deref() == Some("") {
             return Err(AppendError::NotAppended(Refusal::EmptyKey { name }).into());
         }
+        let (size, limit) = (self.key.as_deref().map_or(0, str::len), core.catalog.payload_limit);
+        if size > limit {
+            return Err(AppendError::NotAppended(Refusal::TooLarge { name, size, limit }).into());
+        }
         let note = self.key.as_ref().map(|key| note_of(name, key));
         if self.metadata.causation_id.is_none() && !name.is_empty() {
             self.metadata.causation_id =

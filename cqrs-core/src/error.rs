@@ -228,12 +228,12 @@ pub enum Refusal {
     },
     /// The payload is larger than the engine takes.
     #[error(
-        "the payload of `{name}` has {size} bytes, and the limit is {limit}: keep large data elsewhere, or raise `.payload_limit(..)`"
+        "`{name}` has {size} bytes, with metadata and id (or key), and the limit is {limit}: keep large data elsewhere, or raise `.payload_limit(..)`"
     )]
     TooLarge {
         /// The stored name.
         name: &'static str,
-        /// Bytes of payload and metadata.
+        /// Bytes of payload, metadata and id; or of a command's key.
         size: usize,
         /// The engine's limit.
         limit: usize,

@@ -818,3 +818,16 @@ fn an_id_that_another_engine_has_used_is_answered_with_its_receipt() {
     assert_eq!(ids(&two, 1).unwrap(), first);
     assert_eq!(two.view::<Total>().get("ann").unwrap().unwrap().amount, 2);
 }
+
+#[test]
+fn a_key_has_a_limit() {
+    let engine = Engine::in_memory().view::<Total>().payload_limit(100).start().unwrap();
+    let long = "k".repeat(101);
+    let error = engine.execute(Take(0)).key(&long).wait().unwrap_err();
+    let too_large =
+        |error| matches!(error, AppendError::NotAppended(Refusal::TooLarge { size, .. }) if size > 100);
+    let DecideError::Append(error) = error else { panic!("{error:?}") };
+    assert!(too_large(error));
+    assert!(too_large(engine.append(NewEvent::new(moved("ann", 0, 1)).id(&long)).wait().unwrap_err()));
+    engine.execute(Take(0)).key(&long[1..]).wait().unwrap();
+}

@@ -790,6 +790,9 @@ fn a_stream_of_events_that_nobody_registered_says_so() {
     let engine = Engine::in_memory().start().unwrap();
     let mut events = engine.events::<Unheard>(1);
     let error = events.next().wait().unwrap().unwrap_err();
-    assert!(error.to_string().contains("`Unheard`") && error.to_string().contains(".event::<E>()"), "{error}");
+    assert!(
+        error.to_string().contains("`Unheard`") && error.to_string().contains(".event::<E>()"),
+        "{error}"
+    );
     assert!(events.next().wait().is_none());
 }

@@ -916,3 +916,21 @@ fn a_stretch_without_an_event_of_its_type_moves_it_too() {
     assert_eq!(reaction.position(), 70_000);
     assert!(engine.source("@react/returns").unwrap().is_some_and(|position| position >= 65_536));
 }
+
+#[test]
+fn an_error_that_panics_as_it_is_read_is_one_that_is_parked() {
+    #[derive(Debug)]
+    struct Mute;
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no words")
+        }
+    }
+    impl std::error::Error for Mute {}
+    let engine = memory();
+    let reaction =
+        engine.react_with::<Bought>("mute", Since::Beginning, quick(2), |_| Err(Mute.into())).unwrap();
+    let receipt = engine.append(bought(1)).wait().unwrap();
+    reached(&reaction, &receipt);
+    assert_eq!(reaction.parked().unwrap()[0].reason, "it panicked: no words");
+}

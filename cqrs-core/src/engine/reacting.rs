@@ -445,9 +445,11 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
     fn handle(&mut self, reacting: &mut Reacting<E>) -> Result<Vec<Encoded>, String> {
         reacting.emitted.clear();
         reacting.executed = 0;
-        match catch_unwind(AssertUnwindSafe(|| (self.handler)(reacting))) {
+        // What it says of its error is the handler's, too.
+        let handled = || (self.handler)(reacting).map_err(|error| in_full(&*error));
+        match catch_unwind(AssertUnwindSafe(handled)) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(in_full(&*error)),
+            Ok(Err(reason)) => return Err(reason),
             Err(panic) => return Err(format!("it panicked: {}", said(&*panic))),
         }
         let (origin, id) = (reacting.origin(), lock(&self.saver).id(reacting.position()));
@@ -500,12 +502,13 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
             Some(Err(error)) => Err(error.to_string()),
             None => Err("it is none of the events that the reaction is for".into()),
         };
-        let saver = lock(&self.saver);
+        let mut saver = lock(&self.saver);
         let (key, to) = (parked_key(&self.inner.name, position), saver.to);
         let done = |events, note| Done { position, event: "", events, note: Some((key.clone(), note)) };
         let reason = match outcome {
             Ok(events) => match saver.put(&[done(events, None)], to) {
                 Ok(_) => {
+                    saver.saved = Some(to);
                     self.inner.count_parked(|count| count.saturating_sub(1));
                     return Ok(Ok(()));
                 }
@@ -516,7 +519,10 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         };
         let (_, note) = saver.parked(position, &event, attempts, reason.clone());
         match saver.put(&[done(Vec::new(), note)], to) {
-            Ok(_) => Ok(Err(RetryError::Failed { position, reason })),
+            Ok(_) => {
+                saver.saved = Some(to);
+                Ok(Err(RetryError::Failed { position, reason }))
+            }
             Err(error) => self.not_put(&saver, error),
         }
     }

@@ -122,7 +122,8 @@ impl NewEvent {
         if !self.metadata.is_empty() {
             codec::encode("metadata", &self.metadata, &mut metadata).map_err(encode)?;
         }
-        let (size, limit) = (payload.len() + metadata.len(), core.catalog.payload_limit);
+        let id = self.id.as_deref().map_or(0, str::len);
+        let (size, limit) = (payload.len() + metadata.len() + id, core.catalog.payload_limit);
         if size > limit {
             return Err(Refusal::TooLarge { name, size, limit });
         }

@@ -543,7 +543,8 @@ fn refused(request: &Request, refusal: Refusal) -> AppendError {
     let by_id = request.events.iter().any(|event| event.id.is_some());
     let by_key = request.decision.as_ref().is_some_and(|decision| decision.key.is_some());
     match refusal {
-        Refusal::Store(error) if by_id || by_key => AppendError::unread(error),
+        // A feed's position says whether it is.
+        Refusal::Store(error) if request.step.is_none() && (by_id || by_key) => AppendError::unread(error),
         refusal => AppendError::NotAppended(refusal),
     }
 }
