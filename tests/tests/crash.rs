@@ -776,3 +776,62 @@ fn a_half_saved_view_is_not_taken_for_a_whole_one() {
         }
     }
 }
+
+/// How many events may be done again by a run: each second one's handler takes its time, and fewer begin in the 100 milliseconds after which it is stored.
+fn again_after(run: u64) -> usize {
+    if run.is_multiple_of(2) { 256 } else { 52 }
+}
+
+/// The child: has a reaction with all there is before it.
+#[test]
+#[ignore = "the child of the test below"]
+fn child_with_a_backlog() {
+    let Ok(folder) = std::env::var("CRASH_FOLDER") else { return };
+    let run: u64 = std::env::var("CRASH_RUN").unwrap().parse().unwrap();
+    let folder = PathBuf::from(folder);
+    let engine = Engine::open(&folder).unwrap().event::<Counted>().start().unwrap();
+    let mut tell = telling(&folder, run);
+    let reaction = engine.react::<Counted>("tell", Since::Beginning, move |event| {
+        tell(event.position());
+        if !run.is_multiple_of(2) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    });
+    reaction.unwrap();
+    std::thread::sleep(Duration::from_secs(600));
+}
+
+#[test]
+fn of_a_backlog_no_more_is_done_again_than_is_said() {
+    let (kills, mut random) = (number("CRASH_KILLS", 200) / 20, seeded());
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let (mut there, mut next, mut before) = (0, 1, 0);
+    let mut most = 0;
+    for run in 0..kills {
+        let engine = Engine::open(&folder).unwrap().event::<Counted>().start().unwrap();
+        let stored = engine.source("@react/tell").unwrap().unwrap_or(0);
+        assert!(stored < next, "{stored} is stored, and {next} is to be told");
+        // More than it comes to.
+        while there < next + 20_000 {
+            let batch = (0..10_000).map(|number| Counted { number, times: 1 });
+            there = engine.append_all(batch).durable().wait().unwrap().last;
+        }
+        engine.close().wait().unwrap();
+        drop(engine);
+        run_and_kill("child_with_a_backlog", &folder, run, Duration::from_millis(random.below(350)));
+        let text = std::fs::read_to_string(folder.with_extension("lines")).unwrap_or_default();
+        let lines = text.lines().map(|line| line.split_once(' ').unwrap());
+        let told = lines.filter(|line| line.0 == run.to_string()).map(|line| line.1.parse::<u64>().unwrap());
+        let told: Vec<u64> = told.collect();
+        let Some(first) = told.first().copied() else { continue };
+        assert_eq!(first, stored + 1, "run {run} goes on where it was");
+        assert!(told.iter().copied().eq(first..=first + told.len() as u64 - 1), "run {run}: {told:?}");
+        let again = (next - first) as usize;
+        assert!(again <= again_after(before), "run {run}: {again} are done again, of run {before}");
+        (next, before, most) = (first + told.len() as u64, run, most.max(again));
+    }
+    eprintln!("{next} told, at most {most} again");
+    assert!(most > 0 && next > 100 * kills, "{next} told, at most {most} again");
+}

@@ -183,6 +183,8 @@ enum Note {
 struct Story {
     /// The log that it found.
     before: Vec<Did>,
+    /// Whether reactions run.
+    reacts: bool,
     /// What had been told then, as that store has it.
     told: u64,
     trace: Vec<Entry>,
@@ -211,7 +213,7 @@ fn record(random: &mut Random, start: Option<Start>, fault: Option<Fault>) -> Re
             notes.push(what);
         }
     };
-    let mut told = 0;
+    let (mut told, reacts) = (0, random.one_in(REACTING));
     let mut done: BTreeMap<u32, u64> =
         before.iter().map(|event| (event.place().0, event.place().1)).collect();
     for session in 0..1 + random.below(4) {
@@ -220,9 +222,10 @@ fn record(random: &mut Random, start: Option<Start>, fault: Option<Fault>) -> Re
             told = engine.source("@react/tell").map_err(|error| error.to_string())?.unwrap_or(0);
         }
         let tell = note.clone();
-        let followers = Followers::begin(&engine, move |position| tell(Note::Told(position)));
-        let followers = followers.map_err(|error| error.to_string())?;
-        let positions = || note(Note::Positions(followers.positions()));
+        let begin = || Followers::begin(&engine, move |position| tell(Note::Told(position)));
+        let followers = reacts.then(begin).transpose().map_err(|error| error.to_string())?;
+        let positions =
+            || followers.iter().for_each(|followers| note(Note::Positions(followers.positions())));
         let work = |worker: u32, from: u64, steps: u64, mut random: Random| {
             // What may not have been acknowledged is tried again: it is there once.
             let again = u64::from(session == 0 && worker < NAMED && from > 0);
@@ -273,12 +276,14 @@ fn record(random: &mut Random, start: Option<Start>, fault: Option<Fault>) -> Re
             }
             workers.into_iter().try_for_each(|worker| worker.join().unwrap())
         })?;
-        if random.one_in(3) {
-            followers.catch_up(&engine)?;
-            positions();
-        }
-        if random.one_in(3) && !followers.mend().map_err(|error| error.to_string())? {
-            return Err("it is parked, and nothing fails".into());
+        if let Some(followers) = &followers {
+            if random.one_in(3) {
+                followers.catch_up(&engine)?;
+                positions();
+            }
+            if random.one_in(3) && !followers.mend().map_err(|error| error.to_string())? {
+                return Err("it is parked, and nothing fails".into());
+            }
         }
         if random.one_in(2) {
             engine.close().wait().map_err(|error| error.to_string())?;
@@ -292,7 +297,7 @@ fn record(random: &mut Random, start: Option<Start>, fault: Option<Fault>) -> Re
     }
     drop(disk);
     let notes = notes.lock().unwrap().clone();
-    Ok(Story { before, told, trace, notes })
+    Ok(Story { before, reacts, told, trace, notes })
 }
 
 /// Folds a write-ahead log before SQLite would by itself, which it does after 4 MiB: the next commit begins it anew.
@@ -472,8 +477,8 @@ fn saved(image: &Image) -> Vec<String> {
     names.map(Result::unwrap).collect()
 }
 
-/// Of so many images, one has its reactions go on: that they can is no different in most of them, and takes as long as the rest.
-const REACTING: u64 = 6;
+/// Of so many stories, one has reactions, and of so many images of it, one has them go on: they take as long as the rest.
+const REACTING: u64 = 3;
 
 /// What an image turned out to be.
 struct Found {
@@ -512,7 +517,7 @@ fn check(
     trail.read(&engine)?;
     trail.stored(&engine, promised.positions)?;
     trail.were_told(&promised.told, story.told)?;
-    let reacts = random.one_in(REACTING);
+    let reacts = story.reacts && random.one_in(REACTING);
     if reacts {
         let followers = trail.caught_up(&engine, promised.positions, |_| {})?;
         if random.one_in(2) {
