@@ -38,7 +38,7 @@ pub struct Purse {
     #[sum(amount)]
     amount: i64,
     #[max(meta.position)]
-    position: u64,
+    pub(crate) position: u64,
 }
 
 /// What is never below zero.

@@ -29,6 +29,8 @@ pub struct Followed {
     pub of: u64,
     /// Which of its command's events it is.
     pub part: u32,
+    /// How many the command has.
+    pub parts: u32,
 }
 
 /// Bookings, and what follows from them.
@@ -64,23 +66,22 @@ fn fails(booked: &Booked) -> bool {
     (u64::from(booked.worker) + booked.step * 3 + u64::from(booked.part)).is_multiple_of(16)
 }
 
-/// For the first booking of an order; it rests on what others write.
+/// For the first booking of an order. How much it emits rests on what others write, so that it would be something else if it were decided again.
 struct Follow(u64);
-
-const PARTS: u32 = 2;
 
 impl Command for Follow {
     type Refusal = ();
 
     fn decide(&self, tx: &mut Tx) -> Result<(), ()> {
-        let _ = tx.get::<Purse>((0, 0));
-        (0..PARTS).for_each(|part| tx.emit(followed("order", self.0, part)));
+        let parts = 1 + tx.get::<Purse>((0, 0)).map_or(0, |row| (row.position % 2) as u32);
+        let by = || "order".into();
+        (0..parts).for_each(|part| tx.emit(Followed { by: by(), of: self.0, part, parts }));
         Ok(())
     }
 }
 
-fn followed(by: &str, of: u64, part: u32) -> Followed {
-    Followed { by: by.into(), of, part }
+fn followed(by: &str, of: u64) -> Followed {
+    Followed { by: by.into(), of, part: 0, parts: 1 }
 }
 
 /// The reactions, as they run.
@@ -108,18 +109,18 @@ impl Followers {
                 return Ok(());
             }
             match event.execute(Follow(event.position())).wait() {
-                Ok(receipt) if receipt.len() == u64::from(PARTS) => Ok(()),
+                Ok(receipt) if (1..=2).contains(&receipt.len()) => Ok(()),
                 answer => Err(format!("{answer:?}").into()),
             }
         })?;
         let chain = engine.react_with::<Echoed>("chain", Since::Beginning, quick, |event| {
-            event.emit(followed("chain", event.position(), 0));
+            event.emit(followed("chain", event.position()));
             Ok(())
         })?;
         let mended = works.clone();
         let mend =
             engine.react_with::<Booked>("mend", Since::Beginning, quick.attempts(2), move |event| {
-                event.emit(followed("mend", event.position(), 0));
+                event.emit(followed("mend", event.position()));
                 if fails(event) && !mended.load(Ordering::SeqCst) {
                     Err("it is one of those".into())
                 } else {
@@ -209,17 +210,18 @@ impl Trail {
         while let Some(recorded) = events.next().wait() {
             let recorded = recorded.map_err(|error| error.to_string())?;
             let position = recorded.position;
-            let (by, of, part) = match &recorded.event {
+            let (by, of, part, parts) = match &recorded.event {
                 Trace::Booked(booked) => {
                     self.booked.push((position, booked.part == 0, fails(booked)));
-                    (TELL, 0, 0)
+                    (TELL, 0, 0, 1)
                 }
-                Trace::Echoed(Echoed { of }) => (ECHO, *of, 0),
-                Trace::Followed(Followed { by, of, part }) => {
-                    (NAMES.iter().position(|name| name == by).ok_or("by whom?")?, *of, *part)
+                Trace::Echoed(Echoed { of }) => (ECHO, *of, 0, 1),
+                Trace::Followed(Followed { by, of, part, parts }) => {
+                    let by = NAMES.iter().position(|name| name == by).ok_or("by whom?")?;
+                    (by, *of, *part, *parts)
                 }
             };
-            if rest.take().unwrap_or((position, by, of, part)) != (position, by, of, part) {
+            if rest.take().is_some_and(|rest| rest != (position, by, of, part, parts)) {
                 return Err(format!("the command before {position} is torn: {recorded:?}"));
             }
             if by == TELL {
@@ -230,7 +232,7 @@ impl Trail {
             }
             match by {
                 ECHO => self.echoed.push((position, of)),
-                ORDER if part + 1 < PARTS => rest = Some((position + 1, by, of, part + 1)),
+                ORDER if part + 1 < parts => rest = Some((position + 1, by, of, part + 1, parts)),
                 MEND if !self.mended.insert(of) => return Err(format!("mended twice: {recorded:?}")),
                 _ => {}
             }
