@@ -104,7 +104,9 @@ impl Followers {
             event.emit(Echoed { of: event.position() });
             Ok(())
         })?;
-        let order = engine.react_with::<Booked>("order", Since::Beginning, quick, |event| {
+        // A disk may fail for as long as it likes: that is no reason to park.
+        let patient = quick.attempts(u32::MAX);
+        let order = engine.react_with::<Booked>("order", Since::Beginning, patient, |event| {
             if event.part > 0 {
                 return Ok(());
             }
