@@ -104,8 +104,8 @@ impl Followers {
             event.emit(Echoed { of: event.position() });
             Ok(())
         })?;
-        // A disk may fail for as long as it likes: that is no reason to park.
-        let patient = quick.attempts(u32::MAX);
+        // A disk that fails for a moment is no reason to park.
+        let patient = quick.attempts(200);
         let order = engine.react_with::<Booked>("order", Since::Beginning, patient, |event| {
             if event.part > 0 {
                 return Ok(());
