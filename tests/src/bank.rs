@@ -38,7 +38,7 @@ pub struct Purse {
     #[sum(amount)]
     amount: i64,
     #[max(meta.position)]
-    position: u64,
+    pub(crate) position: u64,
 }
 
 /// What is never below zero.
@@ -50,9 +50,9 @@ pub struct Owner {
     amount: i64,
 }
 
-/// Has an engine keep what orders read.
+/// Has an engine keep what orders read, and know what follows from them.
 pub fn views(builder: Builder) -> Builder {
-    builder.view::<Purse>().view::<Owner>()
+    crate::follow::events(builder.view::<Purse>().view::<Owner>())
 }
 
 /// Who gives the order that fills the purses: again and again, under its key.

@@ -1,4 +1,5 @@
 //! What the tests share.
 
 pub mod bank;
+pub mod follow;
 pub mod foreign;

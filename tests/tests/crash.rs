@@ -1,4 +1,4 @@
-//! A process that is killed at any moment: a child appends, decides, feeds, checkpoints and rebuilds on one folder over and over, and is killed with SIGKILL
+//! A process that is killed at any moment: a child appends, decides, reacts, feeds, checkpoints and rebuilds on one folder over and over, and is killed with SIGKILL
 //! at random moments; the parent then holds the folder against what the child said it had been promised.
 //!
 //! `CRASH_KILLS=10000` makes it longer (`tests/long.sh`), `CRASH_SEED=..` repeats the moments and choices (not the races).
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use cqrs_core::prelude::*;
 use cqrs_core::{Builder, FeedItem, stream};
 use integration_tests::bank::{self, Answer, Booked, Books, KEYLESS, OPENER, Order};
+use integration_tests::follow::{Echoed, Followed, Followers, Trail};
 
 /// What a thread of the child did in a step: one event, or several as one batch.
 #[event]
@@ -25,6 +26,8 @@ pub enum Did {
     Single { worker: u32, step: u64, account: u8, amount: i64 },
     Part { worker: u32, step: u64, part: u32, of: u32, account: u8, amount: i64 },
     Booked(Booked),
+    Echoed(Echoed),
+    Followed(Followed),
 }
 
 impl Did {
@@ -34,6 +37,7 @@ impl Did {
             Self::Single { worker, step, .. } => (worker, step, 0, 1),
             Self::Part { worker, step, part, of, .. }
             | Self::Booked(Booked { worker, step, part, of, .. }) => (worker, step, part, of),
+            Self::Echoed(_) | Self::Followed(_) => (FOLLOWING, 0, 0, 1),
         }
     }
 
@@ -42,7 +46,7 @@ impl Did {
             Self::Single { account, amount, .. } | Self::Part { account, amount, .. } => {
                 Some((account, amount))
             }
-            Self::Booked(_) => None,
+            Self::Booked(_) | Self::Echoed(_) | Self::Followed(_) => None,
         }
     }
 }
@@ -143,8 +147,11 @@ const NAMED: u32 = 3;
 /// Workers that decide: their orders have keys, and after a kill the one is sent again that was not acknowledged, and the last that was.
 const DECIDING: std::ops::Range<u32> = 20..24;
 
+/// Whose events follow from bookings: a reaction's.
+const FOLLOWING: u32 = u32::MAX;
+
 fn decides(worker: u32) -> bool {
-    DECIDING.contains(&worker) || worker >= KEYLESS
+    DECIDING.contains(&worker) || worker >= KEYLESS && worker != FOLLOWING
 }
 
 /// What a worker does in a step: the same whenever it is asked.
@@ -200,6 +207,12 @@ fn receipts(file: &Path) -> Receipts {
         (next() as u32, next(), next(), next())
     };
     whole.lines().map(line).collect()
+}
+
+/// What `tell` does in a run: a line for each booking. Every second run is the parent's.
+fn telling(folder: &Path, run: u64) -> impl FnMut(u64) + Send + 'static {
+    let mut lines = File::options().append(true).create(true).open(folder.with_extension("lines")).unwrap();
+    move |position| lines.write_all(format!("{run} {position}\n").as_bytes()).unwrap()
 }
 
 /// The child: works until it is killed. Its panics are the parent's failures.
@@ -310,6 +323,22 @@ fn child() {
             bank::sound(&engine).unwrap();
         }
     };
+    let followers = Followers::begin(&engine, telling(&folder, u64::from(run) * 2 + 1)).unwrap();
+    let follow = || {
+        let mut said = File::options().append(true).create(true).open(folder.with_extension("said")).unwrap();
+        let (mut random, mut before) = (Random(u64::from(run)), [0; 5]);
+        loop {
+            let now = followers.positions();
+            assert!((0..5).all(|n| before[n] <= now[n]), "{before:?} {now:?}");
+            before = now;
+            let [a, b, c, d, e] = now;
+            said.write_all(format!("{a} {b} {c} {d} {e}\n").as_bytes()).unwrap();
+            if random.below(16) == 0 {
+                assert!(followers.mend().unwrap(), "nothing fails now");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
     let nameless = 100 + run;
     // A panic must end the process, and not only its thread.
     let guarded = |work: &dyn Fn()| {
@@ -327,6 +356,7 @@ fn child() {
             scope.spawn(move || guarded(&|| decide(worker)));
         }
         scope.spawn(|| guarded(&feed));
+        scope.spawn(|| guarded(&follow));
         scope.spawn(|| {
             loop {
                 engine.checkpoint().wait().unwrap();
@@ -346,6 +376,9 @@ struct Known {
     books: Books,
     /// What was answered to orders, as far as `checked`.
     answers: BTreeMap<(u32, u64), Answer>,
+    trail: Trail,
+    /// How much of what was told has been looked at, in bytes.
+    told: usize,
 }
 
 impl Known {
@@ -359,7 +392,9 @@ impl Known {
             at += 1;
             assert_eq!(recorded.position, at as u64, "positions have no gaps");
             let (worker, ..) = recorded.event.place();
-            assert_eq!(recorded.event_id, (worker < NAMED).then(|| id_of(&recorded.event)));
+            if worker != FOLLOWING {
+                assert_eq!(recorded.event_id, (worker < NAMED).then(|| id_of(&recorded.event)));
+            }
             match self.log.get(at - 1) {
                 Some(known) => assert_eq!(recorded.event, *known, "position {at} was something else before"),
                 None => self.log.push(recorded.event),
@@ -379,6 +414,10 @@ impl Known {
         let mut at = from;
         while at < self.log.len() {
             let (worker, step, part, of) = self.log[at].place();
+            if worker == FOLLOWING {
+                at += 1;
+                continue;
+            }
             assert_eq!(part, 0, "position {}: a batch begins in its middle", at + 1);
             let expected = events_of(worker, step);
             assert_eq!(of as usize, expected.len());
@@ -455,6 +494,34 @@ impl Known {
         let acknowledged = whole.lines().last().map_or(0, |step| step.parse().unwrap());
         assert!(there >= acknowledged, "fed up to step {acknowledged}, and {there} are there");
         assert_eq!(engine.source(SOURCE).unwrap(), (there > 0).then(|| offset_of(there)));
+    }
+
+    /// What follows from bookings is there as far as the reactions were, and after they have caught up, for each once.
+    fn followed(&mut self, engine: &Engine, folder: &Path, run: u64, mends: bool) {
+        self.trail.read(engine).unwrap();
+        self.told(folder);
+        let text = std::fs::read_to_string(folder.with_extension("said")).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let mut said = [0; 5];
+        let numbers = whole.lines().last().unwrap_or("").split(' ').filter_map(|number| number.parse().ok());
+        said.iter_mut().zip(numbers).for_each(|(said, number)| *said = number);
+        let followers = self.trail.caught_up(engine, said, telling(folder, run * 2 + 2)).unwrap();
+        self.told(folder);
+        self.trail.all_told().unwrap();
+        self.trail.all_stored();
+        if mends {
+            self.trail.mended(engine, &followers).unwrap();
+        }
+    }
+
+    /// Reads on what was told.
+    fn told(&mut self, folder: &Path) {
+        let text = std::fs::read_to_string(folder.with_extension("lines")).unwrap_or_default();
+        for line in text[self.told..].lines() {
+            let (run, position) = line.split_once(' ').unwrap();
+            self.trail.told(run.parse().unwrap(), position.parse().unwrap()).unwrap();
+        }
+        self.told = text.len();
     }
 
     /// Every view is what plain loops make of the log.
@@ -565,6 +632,7 @@ fn nothing_promised_is_lost_and_nothing_is_there_twice() {
         let engine = open(&folder, shape);
         engine.wait_ready().wait().unwrap();
         let everything = last || random.below(8) == 0;
+        known.followed(&engine, &folder, run, last || random.below(3) == 0);
         known.read(&engine, everything);
         known.promised(&engine, &receipts(&told), everything);
         known.decided(&engine, everything);
@@ -596,6 +664,12 @@ fn nothing_promised_is_lost_and_nothing_is_there_twice() {
     let answered = known.answers.len();
     let refused = known.answers.values().filter(|answer| **answer == Answer::Refused).count();
     let acknowledged = acknowledged - answered;
+    let (booked, failing) = known.trail.counts();
+    assert!(
+        booked > kills as usize && failing > 0,
+        "{booked} bookings, {failing} of them not followed at once"
+    );
+    eprintln!("{booked} bookings followed, {failing} of them parked or mended");
     eprintln!(
         "{kills} kills, {events} events, {acknowledged} appends acknowledged, {fed} items fed, \
          {answered} orders answered ({refused} of them refused), {elapsed:.1?}"
@@ -701,4 +775,63 @@ fn a_half_saved_view_is_not_taken_for_a_whole_one() {
             engine.checkpoint().wait().unwrap();
         }
     }
+}
+
+/// How many events may be done again by a run: each second one's handler takes its time, and fewer begin in the 100 milliseconds after which it is stored.
+fn again_after(run: u64) -> usize {
+    if run.is_multiple_of(2) { 256 } else { 52 }
+}
+
+/// The child: has a reaction with all there is before it.
+#[test]
+#[ignore = "the child of the test below"]
+fn child_with_a_backlog() {
+    let Ok(folder) = std::env::var("CRASH_FOLDER") else { return };
+    let run: u64 = std::env::var("CRASH_RUN").unwrap().parse().unwrap();
+    let folder = PathBuf::from(folder);
+    let engine = Engine::open(&folder).unwrap().event::<Counted>().start().unwrap();
+    let mut tell = telling(&folder, run);
+    let reaction = engine.react::<Counted>("tell", Since::Beginning, move |event| {
+        tell(event.position());
+        if !run.is_multiple_of(2) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    });
+    reaction.unwrap();
+    std::thread::sleep(Duration::from_secs(600));
+}
+
+#[test]
+fn of_a_backlog_no_more_is_done_again_than_is_said() {
+    let (kills, mut random) = (number("CRASH_KILLS", 200) / 20, seeded());
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let (mut there, mut next, mut before) = (0, 1, 0);
+    let mut most = 0;
+    for run in 0..kills {
+        let engine = Engine::open(&folder).unwrap().event::<Counted>().start().unwrap();
+        let stored = engine.source("@react/tell").unwrap().unwrap_or(0);
+        assert!(stored < next, "{stored} is stored, and {next} is to be told");
+        // More than it comes to.
+        while there < next + 20_000 {
+            let batch = (0..10_000).map(|number| Counted { number, times: 1 });
+            there = engine.append_all(batch).durable().wait().unwrap().last;
+        }
+        engine.close().wait().unwrap();
+        drop(engine);
+        run_and_kill("child_with_a_backlog", &folder, run, Duration::from_millis(random.below(350)));
+        let text = std::fs::read_to_string(folder.with_extension("lines")).unwrap_or_default();
+        let lines = text.lines().map(|line| line.split_once(' ').unwrap());
+        let told = lines.filter(|line| line.0 == run.to_string()).map(|line| line.1.parse::<u64>().unwrap());
+        let told: Vec<u64> = told.collect();
+        let Some(first) = told.first().copied() else { continue };
+        assert_eq!(first, stored + 1, "run {run} goes on where it was");
+        assert!(told.iter().copied().eq(first..=first + told.len() as u64 - 1), "run {run}: {told:?}");
+        let again = (next - first) as usize;
+        assert!(again <= again_after(before), "run {run}: {again} are done again, of run {before}");
+        (next, before, most) = (first + told.len() as u64, run, most.max(again));
+    }
+    eprintln!("{next} told, at most {most} again");
+    assert!(most > 0 && next > 100 * kills, "{next} told, at most {most} again");
 }

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use cqrs_core::prelude::*;
 use cqrs_core::store::{Beside, LogEvent, SqliteStore, Store, chain};
-use cqrs_core::{EventsError, Refusal, Timestamp};
+use cqrs_core::{EventsError, ReactionState, Refusal, Timestamp};
 use faulty_vfs::{Disk, Entry, Fault, FileId, Medium, Operation, Random, Survival, codes};
 use integration_tests::bank;
+use integration_tests::follow::{Echoed, Followers, Trail};
 
 /// What an append appends: one of these, or several.
 #[event]
@@ -515,6 +516,79 @@ fn whichever_operation_on_the_log_fails_nothing_is_lost_and_work_goes_on() {
 #[test]
 fn whichever_operation_on_the_checkpoints_fails_no_append_does() {
     sweep("views.db", true);
+}
+
+fn open_bank(folder: &Path) -> Result<Engine, String> {
+    let builder = bank::views(Engine::open(folder).map_err(|error| error.to_string())?);
+    builder.start().map_err(|error| error.to_string())
+}
+
+/// Orders, and reactions that follow them while something fails: whether each goes on when the disk is mended; else it says that it has stopped.
+fn react(folder: &Path, disk: &Disk, fault: Fault) -> bool {
+    let engine = open_bank(folder).unwrap();
+    engine.wait_ready().wait().unwrap();
+    let send = |worker, step| bank::Order::of(worker, step).send(&engine).wait();
+    send(bank::OPENER, 1).unwrap();
+    disk.fail(fault);
+    let followers = Followers::begin(&engine, |_| {});
+    // Appends fail, or the reactions'.
+    let sent =
+        (1..12).map(|step| send(1, step)).filter(|answer| !matches!(answer, Err(DecideError::Append(_))));
+    let _ = sent.count();
+    disk.mend();
+    let Ok(followers) = followers else { return false };
+    let goes_on = followers.catch_up(&engine).is_ok();
+    if !goes_on {
+        // An append whose sync failed is unknown, and the log takes no other until it is opened anew.
+        let error = engine.append_all([Echoed { of: 0 }]).wait().unwrap_err();
+        says(&error.to_string(), &["reopen"]);
+        let health = engine.health().reactions;
+        let told = |state: &ReactionState| match state {
+            ReactionState::Stopped { reason } | ReactionState::Retrying { reason, .. } => !reason.is_empty(),
+            ReactionState::Running => false,
+        };
+        assert!(health.iter().any(|reaction| told(&reaction.state)), "{health:?}");
+    }
+    goes_on
+}
+
+#[test]
+fn whichever_operation_fails_a_reaction_goes_on_or_says_so_and_does_nothing_twice() {
+    let failures: [(Operation, Option<i32>); 6] = [
+        (Operation::Read, Some(codes::SQLITE_IOERR_READ)),
+        (Operation::Write, Some(codes::SQLITE_IOERR_WRITE)),
+        (Operation::Write, Some(codes::SQLITE_FULL)),
+        (Operation::Write, None),
+        (Operation::Sync, Some(codes::SQLITE_IOERR_FSYNC)),
+        (Operation::Open, Some(codes::SQLITE_CANTOPEN)),
+    ];
+    let (mut faults, mut went_on, mut failed) = (0, 0, 0);
+    for (operation, code) in failures {
+        for lasting in [false, true] {
+            for nth in (1..).step_by(3).take(12) {
+                let fault = match code {
+                    Some(code) => Fault::on(operation, code),
+                    None => Fault::half_written(codes::SQLITE_FULL),
+                };
+                let fault = fault.files("events.db").nth(nth);
+                let what = || format!("the {nth}th of {operation:?} with {code:?}, lasting: {lasting}");
+                let place = place();
+                let folder = place.path().join("store");
+                let disk = Disk::watch(&folder);
+                let fault = if lasting { fault.from_then_on() } else { fault };
+                let worked = std::panic::catch_unwind(|| react(&folder, &disk, fault));
+                went_on += u64::from(worked.unwrap_or_else(|_| panic!("{}", what())));
+                failed += u64::from(disk.failed() > 0);
+                let (engine, mut trail) = (open_bank(&folder).unwrap(), Trail::default());
+                let followers = trail.caught_up(&engine, [0; 5], |_| {});
+                let followers = followers.unwrap_or_else(|why| panic!("{}: {why}", what()));
+                trail.mended(&engine, &followers).unwrap_or_else(|why| panic!("{}: {why}", what()));
+                faults += 1;
+            }
+        }
+    }
+    eprintln!("{faults} faults, {failed} met something, {went_on} times the reactions went on by themselves");
+    assert!(failed > 50 && went_on > 20 && went_on < faults, "{failed}, {went_on} of {faults}");
 }
 
 /// A file system of its own, where one can be mounted.

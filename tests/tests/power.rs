@@ -1,22 +1,23 @@
 //! The power goes, at any moment, and takes with it any part of what was not synced.
 //!
-//! An engine works on a disk that remembers everything (`faulty-vfs`): appends and decisions of all kinds from several threads, frequent checkpoints, folded write-ahead logs,
+//! An engine works on a disk that remembers everything (`faulty-vfs`): appends, decisions and reactions of all kinds from several threads, frequent checkpoints, folded write-ahead logs,
 //! closings, changed projections. What it did is then cut off at random points, and of each point images are made as a power cut could leave them; the
 //! crate's page says what is assumed of disks. Each image is opened and held against what had been acknowledged. Some are worked on in turn, so that the power goes
 //! during a recovery, too.
 //!
 //! `POWER_IMAGES=1000000` makes it longer, `POWER_SEED=..` repeats the choices (not the races of threads, so an image that fails is kept).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cqrs_core::prelude::*;
 use faulty_vfs::{Disk, Entry, Fault, Image, Medium, Random, Survival};
 use integration_tests::bank::{self, Answer, Booked, Books, OPENER, Order};
+use integration_tests::follow::{Echoed, Followed, Followers, Trail};
 
 /// What a worker did in a step: one event, or several as one batch.
 #[event]
@@ -25,6 +26,8 @@ pub enum Did {
     Single { worker: u32, step: u64, account: u8, amount: i64, note: String },
     Part { worker: u32, step: u64, part: u32, of: u32, account: u8, amount: i64 },
     Booked(Booked),
+    Echoed(Echoed),
+    Followed(Followed),
 }
 
 impl Did {
@@ -34,6 +37,7 @@ impl Did {
             Self::Single { worker, step, .. } => (worker, step, 0, 1),
             Self::Part { worker, step, part, of, .. }
             | Self::Booked(Booked { worker, step, part, of, .. }) => (worker, step, part, of),
+            Self::Echoed(_) | Self::Followed(_) => (FOLLOWING, 0, 0, 1),
         }
     }
 
@@ -42,7 +46,7 @@ impl Did {
             Self::Single { account, amount, .. } | Self::Part { account, amount, .. } => {
                 Some((account, amount))
             }
-            Self::Booked(_) => None,
+            Self::Booked(_) | Self::Echoed(_) | Self::Followed(_) => None,
         }
     }
 
@@ -103,6 +107,9 @@ const VISITOR: u32 = 9;
 /// Workers that decide, all of them under keys.
 const DECIDING: std::ops::Range<u32> = 20..23;
 
+/// Whose events follow from bookings: a reaction's.
+const FOLLOWING: u32 = u32::MAX;
+
 fn decides(worker: u32) -> bool {
     DECIDING.contains(&worker) || worker == OPENER
 }
@@ -152,15 +159,34 @@ fn open(folder: &Path, random: &mut Random) -> Result<(Engine, bool), String> {
 /// What is noted in the trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Note {
-    Begun { worker: u32, step: u64 },
-    Acknowledged { worker: u32, step: u64, first: u64, last: u64 },
-    Refused { worker: u32, step: u64 },
+    Begun {
+        worker: u32,
+        step: u64,
+    },
+    Acknowledged {
+        worker: u32,
+        step: u64,
+        first: u64,
+        last: u64,
+    },
+    Refused {
+        worker: u32,
+        step: u64,
+    },
+    /// The reactions said that they are here.
+    Positions([u64; 5]),
+    /// A reaction did something outside of the store.
+    Told(u64),
 }
 
 /// What an engine did.
 struct Story {
     /// The log that it found.
     before: Vec<Did>,
+    /// Whether reactions run.
+    reacts: bool,
+    /// What had been told then, as that store has it.
+    told: u64,
     trace: Vec<Entry>,
     notes: Vec<Note>,
 }
@@ -174,20 +200,32 @@ fn record(random: &mut Random, start: Option<Start>, fault: Option<Fault>) -> Re
     let folder = place.path().join("store");
     let (image, before) = start.unwrap_or((Image(BTreeMap::new()), Vec::new()));
     image.write_to(&folder).unwrap();
-    let disk = Disk::watch(&folder);
+    let disk = Arc::new(Disk::watch(&folder));
     if let Some(fault) = fault {
         disk.fail(fault);
     }
-    let notes = Mutex::new(Vec::new());
-    let note = |what: Note| {
-        let mut notes = notes.lock().unwrap();
-        disk.note(notes.len() as u64);
-        notes.push(what);
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let note = {
+        let (disk, notes) = (disk.clone(), notes.clone());
+        move |what: Note| {
+            let mut notes = notes.lock().unwrap();
+            disk.note(notes.len() as u64);
+            notes.push(what);
+        }
     };
+    let (mut told, reacts) = (0, random.one_in(REACTING));
     let mut done: BTreeMap<u32, u64> =
         before.iter().map(|event| (event.place().0, event.place().1)).collect();
     for session in 0..1 + random.below(4) {
         let (engine, _) = open(&folder, random)?;
+        if session == 0 {
+            told = engine.source("@react/tell").map_err(|error| error.to_string())?.unwrap_or(0);
+        }
+        let tell = note.clone();
+        let begin = || Followers::begin(&engine, move |position| tell(Note::Told(position)));
+        let followers = reacts.then(begin).transpose().map_err(|error| error.to_string())?;
+        let positions =
+            || followers.iter().for_each(|followers| note(Note::Positions(followers.positions())));
         let work = |worker: u32, from: u64, steps: u64, mut random: Random| {
             // What may not have been acknowledged is tried again: it is there once.
             let again = u64::from(session == 0 && worker < NAMED && from > 0);
@@ -213,6 +251,7 @@ fn record(random: &mut Random, start: Option<Start>, fault: Option<Fault>) -> Re
                     Answer::Accepted(first, last) => note(Note::Acknowledged { worker, step, first, last }),
                     Answer::Refused => note(Note::Refused { worker, step }),
                 }
+                positions();
             }
             bank::sound(&engine)
         };
@@ -237,6 +276,15 @@ fn record(random: &mut Random, start: Option<Start>, fault: Option<Fault>) -> Re
             }
             workers.into_iter().try_for_each(|worker| worker.join().unwrap())
         })?;
+        if let Some(followers) = &followers {
+            if random.one_in(3) {
+                followers.catch_up(&engine)?;
+                positions();
+            }
+            if random.one_in(3) && !followers.mend().map_err(|error| error.to_string())? {
+                return Err("it is parked, and nothing fails".into());
+            }
+        }
         if random.one_in(2) {
             engine.close().wait().map_err(|error| error.to_string())?;
         }
@@ -248,7 +296,8 @@ fn record(random: &mut Random, start: Option<Start>, fault: Option<Fault>) -> Re
         assert!(std::fs::read(folder.join(&name)).unwrap() == bytes, "{name} is not what was recorded");
     }
     drop(disk);
-    Ok(Story { before, trace, notes: notes.into_inner().unwrap() })
+    let notes = notes.lock().unwrap().clone();
+    Ok(Story { before, reacts, told, trace, notes })
 }
 
 /// Folds a write-ahead log before SQLite would by itself, which it does after 4 MiB: the next commit begins it anew.
@@ -266,6 +315,8 @@ struct Promised {
     receipts: Vec<(u32, u64, u64, u64)>,
     begun: BTreeMap<u32, u64>,
     answers: BTreeMap<(u32, u64), Answer>,
+    positions: [u64; 5],
+    told: BTreeSet<u64>,
 }
 
 impl Promised {
@@ -281,6 +332,11 @@ impl Promised {
             Note::Refused { worker, step } => {
                 self.answers.insert((worker, step), Answer::Refused);
             }
+            // Those that were noted later may have been read earlier.
+            Note::Positions(positions) => {
+                self.positions = std::array::from_fn(|n| self.positions[n].max(positions[n]));
+            }
+            Note::Told(position) => drop(self.told.insert(position)),
         }
     }
 
@@ -302,6 +358,10 @@ impl Promised {
         let mut rest = log;
         while let Some(event) = rest.first() {
             let (worker, step, ..) = event.place();
+            if worker == FOLLOWING {
+                rest = &rest[1..];
+                continue;
+            }
             rest = rest.strip_prefix(&*events_of(worker, step)).ok_or(format!("torn: {event:?}"))?;
             let before = last.insert(worker, step).unwrap_or(0);
             if step <= before || step != before + 1 && !decides(worker) {
@@ -340,7 +400,8 @@ fn log(engine: &Engine) -> Result<Vec<Did>, String> {
         let recorded = recorded.map_err(|error| format!("the log cannot be read: {error}"))?;
         log.push(recorded.event);
         let id = log.last().and_then(Did::id);
-        if recorded.position != log.len() as u64 || recorded.event_id != id {
+        let follows = log.last().is_some_and(|event| event.place().0 == FOLLOWING);
+        if recorded.position != log.len() as u64 || recorded.event_id != id && !follows {
             return Err(format!("{} and {:?} at {}", recorded.position, recorded.event_id, log.len()));
         }
     }
@@ -416,6 +477,9 @@ fn saved(image: &Image) -> Vec<String> {
     names.map(Result::unwrap).collect()
 }
 
+/// Of so many stories, one has reactions, and of so many images of it, one has them go on: they take as long as the rest.
+const REACTING: u64 = 3;
+
 /// What an image turned out to be.
 struct Found {
     log: Vec<Did>,
@@ -427,7 +491,7 @@ struct Found {
 fn check(
     folder: &Path,
     saved: &[String],
-    before: &[Did],
+    story: &Story,
     promised: &Promised,
     random: &mut Random,
 ) -> Result<Found, String> {
@@ -447,13 +511,25 @@ fn check(
         Ok::<_, String>((engine, round, Found { log, resumed }))
     };
     let (engine, round, found) = look(random)?;
-    promised.kept(before, &found.log)?;
+    promised.kept(&story.before, &found.log)?;
     promised.decided(&engine, &books(&found.log)?)?;
+    let mut trail = Trail::default();
+    trail.read(&engine)?;
+    trail.stored(&engine, promised.positions)?;
+    trail.were_told(&promised.told, story.told)?;
+    let reacts = story.reacts && random.one_in(REACTING);
+    if reacts {
+        let followers = trail.caught_up(&engine, promised.positions, |_| {})?;
+        if random.one_in(2) {
+            trail.mended(&engine, &followers)?;
+        }
+    }
+    let there = if reacts { log(&engine)? } else { found.log.clone() };
     let more = events_of(VISITOR, 1 + random.below(6));
     let append = engine.append_all(more.clone().into_iter().map(named));
     let receipt = append.wait().map_err(|error| format!("it takes no appends: {error}"))?;
-    let log = [&*found.log, &*more].concat();
-    if (receipt.first, receipt.last) != (found.log.len() as u64 + 1, log.len() as u64) {
+    let log = [&*there, &*more].concat();
+    if (receipt.first, receipt.last) != (there.len() as u64 + 1, log.len() as u64) {
         return Err(format!("the next events stand at {}..={}", receipt.first, receipt.last));
     }
     views(&engine, round, &log)?;
@@ -461,6 +537,10 @@ fn check(
     let (engine, _, again) = look(random)?;
     if again.log != log {
         return Err("the log is another after it was opened again".into());
+    }
+    if reacts {
+        let again = |position| panic!("{position} is told again, after the engine was closed");
+        drop(trail.caught_up(&engine, [u64::MAX; 5], again)?);
     }
     engine.close().wait().map_err(|error| format!("it does not close again: {error}"))?;
     let mut names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
@@ -544,7 +624,7 @@ fn cut(story: &Story, cuts: u64, random: &mut Random, figures: &Figures) -> Resu
             let place = place();
             let folder = place.path().join("store");
             image.write_to(&folder).unwrap();
-            match check(&folder, &saved(&image), &story.before, &promised, random) {
+            match check(&folder, &saved(&image), story, &promised, random) {
                 Ok(found) => {
                     add(&figures.images, 1);
                     add(&figures.acknowledged, promised.receipts.len() as u64);
