@@ -9,6 +9,7 @@ export PROPTEST_CASES="${PROPTEST_CASES:-2000}"
 export DAMAGE_STEP="${DAMAGE_STEP:-1}"
 cargo test --release -p integration-tests --test crash -- --nocapture
 cargo test --release -p integration-tests --test feed --test model --test damage
+DECIDE_ROUNDS="${DECIDE_ROUNDS:-3000}" cargo test --release -p integration-tests --test decide --test park
 export POWER_IMAGES="${POWER_IMAGES:-100000}"
 export ROT_BITS="${ROT_BITS:-8}"
 cargo test --release -p integration-tests --test power --test rot -- --nocapture
