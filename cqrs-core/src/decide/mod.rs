@@ -3,7 +3,9 @@
 //! A decision reads rows at one position. Its events go in only if no event after that position, and none that goes in before them, touches what was
 //! read; else it is made anew, and after two conflicts at the writer, in line, where nothing can come between.
 
-use std::any::{Any, TypeId};
+mod tx;
+
+use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,19 +14,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use crate::engine::boundary::{Boundary, Read};
+pub use self::tx::{Tx, TxView};
+use crate::engine::boundary::Boundary;
 use crate::engine::desk::Desk;
 use crate::engine::request::{Consistency, Decision, Encoded, NewEvent, Request, answered, hand_over};
 use crate::engine::shared::{Core, Published};
-use crate::error::{AppendError, DecideError, ReadError, Refusal};
+use crate::error::{AppendError, DecideError, Refusal};
 use crate::event::Metadata;
-use crate::key::{Key, PrefixOf};
-use crate::lookups::{Access, Indexed, Part, Shared};
-use crate::projection::Projection;
 use crate::receipt::Receipt;
 use crate::sync::{block_on, lock, reply};
-use crate::table::Rows;
-use crate::view::ViewRows;
 
 /// How often a decision is made beside others before it is made at the writer.
 const TRIES: usize = 2;
@@ -50,188 +48,6 @@ impl Deciding {
 impl Drop for Deciding {
     fn drop(&mut self) {
         DECIDING.set(self.0);
-    }
-}
-
-/// What a decision sees, and what it says: the views at one position, and the events it emits.
-///
-/// Whatever is read becomes part of the decision's boundary, rows that are not there too: should an event touch it before the decision's own events
-/// are in the log, the decision is made anew. A view's `group_by` thereby says what can conflict: decisions about different keys do not.
-///
-/// A decision may be made several times, and for nothing: what it does besides reading and emitting is done each time.
-pub struct Tx {
-    core: Arc<Core>,
-    published: Arc<Published>,
-    reads: Arc<Mutex<Vec<Read>>>,
-    events: Vec<NewEvent>,
-    failed: Option<(&'static str, ReadError)>,
-}
-
-impl std::fmt::Debug for Tx {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tx")
-            .field("position", &self.position())
-            .field("emitted", &self.events.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// What ends a decision whose view cannot be read.
-struct Abandoned;
-
-impl Tx {
-    /// The position of the last event that is seen.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.published.position
-    }
-
-    /// The row of a key in the view of `P`; `None` if there is none, or `having` hides it. Either way the key is in the boundary.
-    ///
-    /// If the view cannot be read (it is being rebuilt, or has stopped), the decision ends here, and [`DecideError::Read`] is its answer.
-    ///
-    /// # Panics
-    ///
-    /// If the engine was not started with the view.
-    #[track_caller]
-    pub fn get<P: Projection>(&mut self, key: <P::Key as Key>::Ref<'_>) -> Option<P> {
-        let view = self.number::<P>();
-        let mut bytes = Vec::with_capacity(48);
-        P::Key::write_ref(&key, &mut bytes);
-        self.note(Read::Key(view, bytes));
-        match self.core.rows::<P>(&self.published, view) {
-            Ok(rows) => rows.get(&key),
-            Err(error) => self.abandon::<P, _>(error),
-        }
-    }
-
-    /// The rows of the view of `P` whose key begins with these columns, in the order of their keys: `tx.rows_of::<Line, _>("order-1")`. All of the prefix is in the
-    /// boundary: a row that appears under it conflicts, too.
-    ///
-    /// What becomes of a view that cannot be read, see [`get`](Self::get).
-    ///
-    /// # Panics
-    ///
-    /// As [`get`](Self::get).
-    #[track_caller]
-    pub fn rows_of<P: Projection, const N: usize>(&mut self, prefix: impl PrefixOf<P, N>) -> ViewRows<P> {
-        let view = self.number::<P>();
-        let mut bytes = Vec::with_capacity(48);
-        prefix.write_prefix(&mut bytes);
-        self.note(Read::Prefix(view, bytes));
-        ViewRows::under(self.shared(view), self.position(), &prefix)
-    }
-
-    /// All rows of the view of `P`, as [`View::rows`](crate::View::rows) has them. The whole view is in the boundary: any event that it folds conflicts.
-    ///
-    /// What becomes of a view that cannot be read, see [`get`](Self::get).
-    ///
-    /// # Panics
-    ///
-    /// As [`get`](Self::get).
-    #[track_caller]
-    pub fn rows<P: Projection>(&mut self) -> ViewRows<P> {
-        let view = self.number::<P>();
-        self.note(Read::All(view));
-        ViewRows::all(self.shared(view), self.position())
-    }
-
-    /// The view of `P`, for look-ups by its indexes: `tx.view::<Order>().by_status(Status::Open)`. What an event does to an index is known when it is folded, so
-    /// the whole view is in the boundary: any event that it folds conflicts.
-    ///
-    /// What becomes of a view that cannot be read, see [`get`](Self::get).
-    ///
-    /// # Panics
-    ///
-    /// As [`get`](Self::get).
-    #[track_caller]
-    pub fn view<P: Projection>(&mut self) -> TxView<P> {
-        let view = self.number::<P>();
-        let rows = self.shared::<P>(view);
-        let pinned = Pinned { rows, position: self.position(), reads: self.reads.clone() };
-        TxView { lookups: Indexed::new(pinned, view).into() }
-    }
-
-    /// Has an event appended, if the decision stands: all of a decision's events, in this order, or none. The decision does not see it in what it reads.
-    pub fn emit(&mut self, event: impl Into<NewEvent>) {
-        self.events.push(event.into());
-    }
-
-    fn note(&self, read: Read) {
-        lock(&self.reads).push(read);
-    }
-
-    /// Ends the decision here. Where a panic would end the program, it goes on with nothing, and what it says then is not heard.
-    fn abandon<P: Projection, T: Default>(&mut self, error: ReadError) -> T {
-        self.failed.get_or_insert((P::RUST_NAME, error));
-        if cfg!(panic = "unwind") {
-            resume_unwind(Box::new(Abandoned));
-        }
-        T::default()
-    }
-
-    fn shared<P: Projection>(&mut self, view: usize) -> Arc<Rows<P>> {
-        match self.core.shared_rows(&self.published, view) {
-            Ok(rows) => rows,
-            Err(error) => self.abandon::<P, _>(error),
-        }
-    }
-
-    #[track_caller]
-    fn number<P: Projection>(&self) -> usize {
-        match self.core.number(TypeId::of::<P>(), P::RUST_NAME) {
-            Ok(number) => number,
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-/// A view as a decision sees it: derefs to the look-ups of its indexes, which answer with rows, without a `Result`.
-pub struct TxView<P: Projection> {
-    lookups: P::Lookups<Pinned>,
-}
-
-impl<P: Projection> std::fmt::Debug for TxView<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TxView").field("projection", &P::RUST_NAME).finish_non_exhaustive()
-    }
-}
-
-impl<P: Projection> std::ops::Deref for TxView<P> {
-    type Target = P::Lookups<Pinned>;
-    fn deref(&self) -> &Self::Target {
-        &self.lookups
-    }
-}
-
-/// Reads what a decision sees, and has it noted.
-#[derive(Clone)]
-pub struct Pinned {
-    rows: Arc<dyn Any + Send + Sync>,
-    position: u64,
-    reads: Arc<Mutex<Vec<Read>>>,
-}
-
-impl std::fmt::Debug for Pinned {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pinned").field("position", &self.position).finish_non_exhaustive()
-    }
-}
-
-impl Access for Pinned {
-    type Answer<T> = T;
-
-    fn rows<P: Projection>(&self, _: usize) -> Shared<P> {
-        let Ok(rows) = self.rows.clone().downcast() else { unreachable!("they were taken for their view") };
-        Shared { rows, position: self.position }
-    }
-
-    fn map<T, U>(answer: T, make: impl FnOnce(T) -> U) -> U {
-        make(answer)
-    }
-
-    fn looks_up(&self, view: usize, _: &Part) {
-        lock(&self.reads).push(Read::All(view));
     }
 }
 
@@ -600,8 +416,7 @@ impl<R: Send + 'static> Start<R> {
 
     /// Makes the decision on what is published.
     fn decide(&mut self, core: &Arc<Core>, published: Arc<Published>, exchanged: u64) -> Verdict<R> {
-        let mut tx =
-            Tx { core: core.clone(), published, reads: Arc::default(), events: Vec::new(), failed: None };
+        let mut tx = Tx::new(core, published);
         let _deciding = Deciding::enter();
         let said = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut tx)));
         if let Some((view, error)) = tx.failed {
@@ -612,7 +427,7 @@ impl<R: Send + 'static> Start<R> {
             Ok(Err(refusal)) => return Verdict::Failed(DecideError::Refused(refusal)),
             Err(panic) => return Verdict::Panicked(panic),
         }
-        let at = tx.published.position;
+        let (at, reads) = (tx.position(), tx.reads());
         let finished = |(at, event): (usize, NewEvent)| {
             let event = event.beside(&self.metadata);
             match &self.ids {
@@ -623,10 +438,7 @@ impl<R: Send + 'static> Start<R> {
         };
         let events = tx.events.into_iter().enumerate().map(finished).collect();
         match events {
-            Ok(events) => {
-                let reads = std::mem::take(&mut *lock(&tx.reads));
-                Verdict::Emitted(Emitted { events, boundary: Boundary { at, exchanged, reads } })
-            }
+            Ok(events) => Verdict::Emitted(Emitted { events, boundary: Boundary { at, exchanged, reads } }),
             Err(refusal) => Verdict::Failed(AppendError::NotAppended(refusal).into()),
         }
     }
