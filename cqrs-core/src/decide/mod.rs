@@ -335,9 +335,13 @@ impl<R: Send + 'static> Start<R> {
             let exchanged = core.exchanged.load(Ordering::SeqCst);
             let published = core.published.load_full();
             // After the rows were taken: what they show of an earlier try has its key in the log.
-            if let Some(note) = &note
-                && let Some(receipt) = core.receipt_of(note)?
-            {
+            let known = match &note {
+                Some(note) => core.receipt_of(note),
+                None => Ok(None),
+            };
+            // Where it could not be looked up, the writer looks.
+            let Ok(known) = known else { break };
+            if let (Some(receipt), Some(note)) = (known, &note) {
                 if receipt.last > core.head() && self.consistency == Consistency::ReadYourWrites {
                     // Another writer has executed it: the log is looked at.
                     let (reply, answer) = reply();
