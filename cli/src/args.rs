@@ -113,7 +113,7 @@ pub(crate) enum Show {
 ///
 /// Each has `position`, `recorded_at` (RFC 3339, UTC), `name`, `version`, `event_id` (or null), `metadata`, and `event`, which is as it was
 /// written: of its own version, with its fields' names. Bytes are text, "0x00ff", and so are integers of 128 bits, which are stored as
-/// bytes; NaN and infinities are text; keys of maps that are no text are written as such.
+/// bytes; NaN and infinities are text ("NaN", "inf"), and so are the keys of all maps.
 ///
 /// The chain of checksums is verified on the way, from the event before the first on. Damage ends it with a message and exit code 1.
 #[derive(Debug, clap::Args)]

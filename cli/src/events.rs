@@ -117,10 +117,9 @@ fn line(out: &mut String, event: &LogEvent<'_>) {
         None => out.push_str("null"),
     }
     out.push_str(",\"metadata\":");
-    if metadata.is_empty() {
-        out.push_str("{}")
-    } else {
-        json::stored(out, metadata)
+    match metadata {
+        [] => out.push_str("{}"),
+        metadata => json::stored(out, metadata),
     }
     out.push_str(",\"event\":");
     json::stored(out, payload);

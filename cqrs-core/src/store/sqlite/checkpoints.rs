@@ -319,9 +319,8 @@ impl Checkpoints for SqliteCheckpoints {
             return Ok(Vec::new());
         };
         let select = connection.prepare_cached(&schema::select_all(view));
-        let columns = select.map(|select| {
-            select.column_names().into_iter().skip(schema::OWN_FROM).map(str::to_owned).collect()
-        });
+        let columns =
+            select.map(|select| select.column_names().skip(schema::OWN_FROM).map(str::to_owned).collect());
         noted(&self.folder, columns.map_err(|error| self.folder.views.fault("reading what SQL shows", error)))
     }
 
