@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 /// Looks into a store, without the program that wrote it.
 ///
-/// A store is the folder that the program gives to `Engine::open`, with events.db (the log) and views.db (its views) in it. The folder is only read, also
-/// while a program has it open; nothing waits for the reader.
+/// A store is the folder that the program gives to `Engine::open`, with events.db (the log) and views.db (its views) in it. It is only read, also while a
+/// program has it open, which does not wait for the reader. (SQLite may leave its own -shm and empty -wal files beside the two.)
 #[derive(Debug, Parser)]
 #[command(
     name = "cqrs",
@@ -32,9 +32,10 @@ pub(crate) enum Show {
     Events(Which),
     /// The views that are saved: how far each is, and whether it has stopped
     ///
-    /// A row a view: name, the position of the last event that it has folded, its lag behind the log's end, how many rows are stored of it (with those that
-    /// `having` hides, and the elements of its columns), and its state: `live`, or what stopped it. It is what views.db says, which is
-    /// up to about half a second behind the program that has the store open.
+    /// A row a view: its name, the position of the last event that it has folded, its lag behind the log's end, how much is stored of it (its rows, with those
+    /// that `having` hides, and the elements of its columns, of which a `collect` has many), and its state: `live`, or what stopped it.
+    ///
+    /// It is what views.db says, which is up to about half a second behind the program that has the store open.
     #[command(after_help = "Example: cqrs views ./shop")]
     Views {
         /// The store's folder

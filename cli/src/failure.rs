@@ -25,7 +25,6 @@ impl Failure {
         Self::Damaged(Some(what.to_string()))
     }
 
-    #[expect(clippy::print_stderr, reason = "it is what stderr is for")]
     pub(crate) fn say(&self) {
         if let Self::Damaged(Some(what)) | Self::Unreadable(what) = self {
             eprintln!("cqrs: {what}");

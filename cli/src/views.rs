@@ -32,7 +32,7 @@ pub(crate) fn views(folder: &Path, out: &mut dyn Write) -> Done {
         vec![Cell::text(name), Cell::number(position), lag, Cell::number(rows), state]
     };
     let rows: Vec<_> = saved.iter().map(row).collect();
-    Ok(table::write(out, &["view", "position", "lag", "rows", "state"], &rows)?)
+    Ok(table::write(out, &["view", "position", "lag", "stored", "state"], &rows)?)
 }
 
 pub(crate) fn rows(

@@ -269,9 +269,9 @@ fn views_say_how_far_they_are() {
     let views = Scene::shop().shows(&["views", "shop"]);
     let lines: Vec<&str> = views.lines().collect();
     assert_eq!(lines.len(), 3, "{views}");
-    assert_eq!(lines[0], "view      position  lag  rows  state");
-    assert_eq!(lines[1], "customer         7    0     3  live");
-    assert!(lines[2].starts_with("narrow           2    5     2  "), "{views}");
+    assert_eq!(lines[0], "view      position  lag  stored  state");
+    assert_eq!(lines[1], "customer         7    0       3  live");
+    assert!(lines[2].starts_with("narrow           2    5       2  "), "{views}");
     says(lines[2], &["position 3", "much"]);
 }
 
@@ -383,7 +383,7 @@ fn views_of_another_log_are_told_from_its_own() {
     let engine = start(&scene.path("other"));
     engine.close().wait().unwrap();
     fs::copy(scene.path("shop").join("views.db"), scene.path("other").join("views.db")).unwrap();
-    says(&scene.shows(&["views", "other"]), &["customer         7    -     3  of another log"]);
+    says(&scene.shows(&["views", "other"]), &["customer         7    -       3  of another log"]);
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn a_log_without_views_has_none() {
     engine.close().wait().unwrap();
     assert_eq!(scene.shows(&["types", "shop"]), "event  version  count\n");
     assert_eq!(scene.shows(&["events", "shop"]), "");
-    assert_eq!(scene.shows(&["views", "shop"]), "view  position  lag  rows  state\n");
+    assert_eq!(scene.shows(&["views", "shop"]), "view  position  lag  stored  state\n");
     says(&scene.fails(3, &["rows", "shop", "customer"]), &["no view `customer`", "none"]);
 }
 
