@@ -17,6 +17,9 @@ use crate::table::{self, Cell};
 /// How many events are read at a time. What is written may wait for a reader, so nothing of the store is held meanwhile.
 const PAGE: u64 = 1024;
 
+/// So many bytes of lines are enough of a page, too.
+const BYTES: usize = 1 << 20;
+
 /// How often a log is looked at for more.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -80,7 +83,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Whether there is to be another.
+    /// Whether the page is to have another.
     fn see(&mut self, event: &LogEvent<'_>) -> bool {
         if chain(self.checksum, event) != event.checksum {
             self.broken = Some(format!(
@@ -97,7 +100,7 @@ impl Reading<'_> {
             line(&mut self.lines, event);
             self.left -= 1;
         }
-        self.left > 0
+        self.left > 0 && self.lines.len() < BYTES
     }
 }
 

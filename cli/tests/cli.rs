@@ -228,6 +228,15 @@ fn events_are_chosen_by_position_name_and_number() {
     assert_eq!(chosen(&["--follow", "--to", "2"]), [1, 2], "there is nothing more to wait for");
 }
 
+#[test]
+fn large_events_are_all_shown() {
+    let scene = Scene::new();
+    let engine = start(&scene.path("shop"));
+    let large = |_| Refunded { customer: "x".repeat(300_000) };
+    engine.append_all((0..12).map(large)).wait().unwrap();
+    assert_eq!(positions(&scene.shows(&["events", "shop"])), (1..=12).collect::<Vec<u64>>());
+}
+
 /// Ends what it waits for, however the test ends.
 struct Running(Child);
 
