@@ -413,6 +413,8 @@ pub struct Rendering<'a> {
     pub id: u32,
     /// One value a column.
     pub columns: &'a [SqlValue],
+    /// Whether SQL shows it at all (`having`).
+    pub shown: bool,
     /// Whether it is what was written, by its checksum.
     pub whole: bool,
 }
@@ -571,6 +573,12 @@ pub trait Checkpoints: Send {
     ) -> Result<(), StoreError> {
         let _ = (view, from, limit, visit);
         Ok(())
+    }
+
+    /// The names of the columns that [`renderings`](Self::renderings) have. None where nothing is shown to SQL, or there is no such view.
+    fn columns(&mut self, view: &str) -> Result<Vec<String>, StoreError> {
+        let _ = view;
+        Ok(Vec::new())
     }
 
     /// What the last checkpoint saw of the log; `None` before the first.

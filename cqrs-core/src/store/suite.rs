@@ -563,12 +563,18 @@ fn a_row_that_went_is_forgotten(store: &dyn Store) {
     let mut keeper = store.checkpoints().expect("the keeper");
     let (element, state) = (1 << 32 | 7, 2 << 32);
     let before =
-        [(0, "a", 1.0, true), (1, "b", 2.0, true), (element, "e", 3.0, false), (state, "", 4.0, false)];
+        [(0, "a", 1.0, true), (1, "b", 2.0, false), (element, "e", 3.0, false), (state, "", 4.0, false)];
     keeper.save(WITNESS, &[checkpoint(store, "v", &before)]).expect("saved");
     assert_eq!(ids(&mut *keeper, "v"), [0, 1, element, state]);
     let mut seen = Vec::new();
-    keeper.renderings("v", 0, 100, &mut |row| seen.push(row.id)).expect("read");
-    assert!(seen.is_empty() || seen == [0, 1], "SQL shows rows: {seen:?}");
+    keeper.renderings("v", 0, 100, &mut |row| seen.push((row.id, row.shown))).expect("read");
+    assert!(seen.is_empty() || seen == [(0, true), (1, false)], "SQL shows rows: {seen:?}");
+    let columns = keeper.columns("v").expect("columns");
+    assert!(
+        columns == ["customer", "total"] || seen.is_empty() && columns.is_empty(),
+        "SQL shows columns: {columns:?}"
+    );
+    assert!(keeper.columns("w").expect("columns").is_empty(), "there is no such view");
     let mut next = checkpoint(store, "v", &[(1, "c", 5.0, true)]);
     // What went is forgotten first, and what never was is none.
     next.gone = vec![0, 1, 900, element];

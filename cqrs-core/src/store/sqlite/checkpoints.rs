@@ -306,12 +306,22 @@ impl Checkpoints for SqliteCheckpoints {
                 columns.clear();
                 columns.extend(values.clone().map(sql_value));
                 let whole = row.get::<_, i64>(3)? == rendered(values, &mut scratch);
-                visit(Rendering { id: row.get(0)?, columns: &columns, whole });
+                visit(Rendering { id: row.get(0)?, columns: &columns, shown: row.get(1)?, whole });
             }
             Ok(())
         };
         let read = read().map_err(|error| self.folder.views.fault("reading what SQL shows", error));
         noted(&self.folder, read)
+    }
+
+    fn columns(&mut self, view: &str) -> Result<Vec<String>, StoreError> {
+        let Some(connection) = self.connection.as_ref().filter(|_| self.declared.contains_key(view)) else {
+            return Ok(Vec::new());
+        };
+        let select = connection.prepare_cached(&schema::select_all(view));
+        let columns =
+            select.map(|select| select.column_names().skip(schema::OWN_FROM).map(str::to_owned).collect());
+        noted(&self.folder, columns.map_err(|error| self.folder.views.fault("reading what SQL shows", error)))
     }
 
     fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError> {

@@ -67,6 +67,40 @@ impl SqliteStore {
         Ok(Self { id, folder: Arc::new(folder) })
     }
 
+    /// The checkpoints as they are now, to be looked at: one state of them, for as long as it is held; SQLite keeps for it what is written
+    /// meanwhile, so it is not held for long. `None` where there are none yet.
+    ///
+    /// Unlike [`checkpoints`](Store::checkpoints) it sets nothing aside: what cannot be read is an error.
+    ///
+    /// ```
+    /// # use cqrs_core::prelude::*;
+    /// # #[event]
+    /// # pub struct Purchased { pub customer: String, pub qty: i32 }
+    /// # #[projection(from = Purchased, group_by = customer)]
+    /// # pub struct Customer { pub customer: String, #[sum(qty)] pub total_qty: i64 }
+    /// # let parent = tempfile::tempdir()?;
+    /// # let shop = parent.path().join("shop");
+    /// # let engine = Engine::open(&shop)?.view::<Customer>().start()?;
+    /// # engine.append(Purchased { customer: "jsmith".into(), qty: 2 }).wait()?;
+    /// # drop(engine);
+    /// use cqrs_core::store::SqliteStore;
+    ///
+    /// let mut saved = SqliteStore::open_read_only(&shop)?.saved()?.expect("saved when the engine was closed");
+    /// assert_eq!(saved.views()?[0].name, "customer");
+    /// assert_eq!(saved.columns("customer")?, ["customer", "total_qty"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the file is damaged, of another format, or cannot be read.
+    pub fn saved(&self) -> Result<Option<Box<dyn Checkpoints>>, StoreError> {
+        if !self.folder.views.path.exists() {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(SqliteCheckpoints::open_to_read(&self.folder)?)))
+    }
+
     /// Makes a new store, in the folder `to`, of the longest beginning of a damaged one that is whole: every event up to the first that is missing, cannot
     /// be read, or is not as it was written. `from` is only read. For when there is no backup that reaches as far.
     ///
