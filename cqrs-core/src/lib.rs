@@ -42,6 +42,7 @@
 //! | feed it a file, a channel or a broker | [`Engine::feed`], [`FeedItem`], [`stream()`] |
 //! | know what can go wrong | [`error`] |
 //! | know how it is doing | [`health`] |
+//! | know, or draw, what goes where | [`Engine::describe`], [`describe`] |
 //! | know whether a store is whole | [`Builder::verify`], [`verify`](mod@verify) |
 //! | put another store behind it | [`store`] |
 //!
@@ -56,6 +57,7 @@ pub mod aggregate;
 mod change;
 pub mod codec;
 mod decide;
+pub mod describe;
 mod engine;
 pub mod error;
 pub mod event;
@@ -86,6 +88,7 @@ pub mod __private;
 
 pub use change::{Change, Changes, Next, NextTimeout};
 pub use decide::{Command, Decide, Tx, TxView};
+pub use describe::Description;
 pub use engine::{
     Append, Builder, Consistency, Engine, Events, Fed, Feed, FeedContent, FeedItem, IntoFeedItem, Items,
     NewEvent, Retried, stream,

@@ -20,6 +20,7 @@ use super::shared::{Core, Published, Shown, Start};
 use super::slot::Slot;
 use super::writer::{GroupLimits, Standing, Writer, last_recorded};
 use super::{Engine, Handle, Threads};
+use crate::describe::Description;
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
 use crate::projection::Projection;
@@ -166,6 +167,14 @@ impl Builder {
     pub fn verify(self) -> Result<Verified, StartError> {
         let _span = tracing::info_span!("verify").entered();
         super::verify::verify(&*self.store, &self.registry.finish(self.payload_limit)?)
+    }
+
+    /// What has been registered so far, as a graph: which events go to which views. As [`Engine::describe`], without a store being read.
+    ///
+    /// What contradicts itself is refused by [`start`](Self::start), and not here.
+    #[must_use]
+    pub fn describe(&self) -> Description {
+        self.registry.describe()
     }
 
     /// Starts the engine: checks that every stored event is claimed, resumes the views that have a checkpoint, and rebuilds those that

@@ -255,7 +255,7 @@ pub(crate) fn begin<E: Event>(
         return Err(ReactError::Unregistered { name: unknown.name, rust: unknown.rust });
     }
     let desk = desk.ok_or(ReactError::ReadOnly)?;
-    let inner = core.reactions.begin(name)?;
+    let inner = core.reactions.begin(name, E::TYPES)?;
     let ending = Ending { core: core.clone(), inner: inner.clone(), reason: Some("it did not begin".into()) };
     let saver = Saver {
         core: core.clone(),
