@@ -20,6 +20,7 @@ use crate::error::{AppendError, DecideError, ReadError, Refusal};
 use crate::event::Metadata;
 use crate::key::{Key, PrefixOf};
 use crate::lookups::{Access, Indexed, Part, Shared};
+use crate::meters;
 use crate::projection::Projection;
 use crate::receipt::Receipt;
 use crate::sync::{block_on, lock, reply};
@@ -488,7 +489,13 @@ pub(crate) struct Emitted {
 pub(crate) type Inline = Box<dyn FnOnce(&Arc<Core>) -> Option<Emitted> + Send>;
 
 impl<R: Send + 'static> Start<R> {
-    async fn run(mut self) -> Result<Receipt, DecideError<R>> {
+    async fn run(self) -> Result<Receipt, DecideError<R>> {
+        let answer = self.answer().await;
+        meters::decided(&answer);
+        answer
+    }
+
+    async fn answer(mut self) -> Result<Receipt, DecideError<R>> {
         if is_deciding() {
             return Err(AppendError::NotAppended(Refusal::Deciding).into());
         }
@@ -553,6 +560,7 @@ impl<R: Send + 'static> Start<R> {
             hand_over(&desk, request, self.blocks).await;
             match answered(answer).await {
                 Err(AppendError::NotAppended(Refusal::Conflict)) => {
+                    meters::conflict();
                     tracing::debug!(
                         name,
                         attempt,
@@ -592,7 +600,7 @@ impl<R: Send + 'static> Start<R> {
             }
             match answer {
                 // Views were exchanged just then, or another process has written to the log.
-                Err(AppendError::NotAppended(Refusal::Conflict)) => {}
+                Err(AppendError::NotAppended(Refusal::Conflict)) => meters::conflict(),
                 answer => return answer.map_err(DecideError::Append),
             }
         }

@@ -48,7 +48,8 @@
 //!
 //! # Features
 //!
-//! `macros` and `sqlite` are on by default. `uuid`, `jiff`, `chrono` and `rust_decimal` make these crates' types keys and columns.
+//! `macros` and `sqlite` are on by default. `uuid`, `jiff`, `chrono` and `rust_decimal` make these crates' types keys and columns. `metrics` records counters,
+//! gauges and histograms through the crate of this name, for Prometheus or another recorder: with it, the module `meters` lists them.
 #![warn(missing_docs)]
 
 extern crate self as cqrs_core;
@@ -64,6 +65,10 @@ pub mod event;
 pub mod health;
 pub mod key;
 mod lookups;
+#[cfg(not(feature = "metrics"))]
+mod meters;
+#[cfg(feature = "metrics")]
+pub mod meters;
 pub mod projection;
 mod react;
 mod receipt;

@@ -21,6 +21,7 @@ use crate::engine::shared::Core;
 use crate::error::{ReactError, RetryError, StoreFailure, WaitError};
 use crate::event::{Metadata, RecordedEvent};
 use crate::health::{ReactionHealth, ReactionState};
+use crate::meters;
 use crate::receipt::Receipt;
 use crate::schema::Schema;
 use crate::store::StoreError;
@@ -435,6 +436,7 @@ impl Inner {
     pub(crate) fn count_parked(&self, count: impl FnOnce(u64) -> u64) {
         let mut now = lock(&self.now);
         now.parked = count(now.parked);
+        meters::parked(&self.name, now.parked);
     }
 
     pub(crate) fn set_state(&self, state: ReactionState) {

@@ -23,6 +23,7 @@ use super::{Engine, Handle, Threads};
 use crate::describe::Description;
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
+use crate::meters;
 use crate::projection::Projection;
 use crate::store::{Checkpoints, Head, LogReader, SavedView, Store, StoreError, Witness};
 use crate::sync::{Inside, lock};
@@ -239,6 +240,8 @@ impl Builder {
             durable: head.position,
             nudge: fold.clone(),
         }));
+        meters::describe();
+        meters::log(head.position);
         for (number, slot) in slots.iter().enumerate() {
             core.measure(number, slot);
             *lock(&core.vitals[number].checkpoint) =
