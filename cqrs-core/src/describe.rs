@@ -77,11 +77,11 @@ pub enum How {
     /// An event removes rows of it (`remove`).
     Removes,
     /// An event is folded by an `impl Fold` (`by_hand`).
-    ByHand,
+    FoldsByHand,
     /// Another view's rows are its source (`from`).
     TakesIn,
     /// Another view's rows are looked up (`join`).
-    LooksUp,
+    Joins,
 }
 
 /// A reaction that runs.
@@ -99,27 +99,27 @@ impl From<Way> for How {
         match way {
             Way::Folds => Self::Folds,
             Way::Removes => Self::Removes,
-            Way::ByHand => Self::ByHand,
+            Way::FoldsByHand => Self::FoldsByHand,
         }
     }
 }
 
 impl How {
-    const ALL: [Self; 5] = [Self::Folds, Self::Removes, Self::ByHand, Self::TakesIn, Self::LooksUp];
+    const ALL: [Self; 5] = [Self::Folds, Self::Removes, Self::FoldsByHand, Self::TakesIn, Self::Joins];
 
     /// Whether what is read is another view.
     #[must_use]
     pub const fn is_of_a_view(self) -> bool {
-        matches!(self, Self::TakesIn | Self::LooksUp)
+        matches!(self, Self::TakesIn | Self::Joins)
     }
 
     const fn words(self) -> &'static str {
         match self {
             Self::Folds => "folds",
             Self::Removes => "removes rows on",
-            Self::ByHand => "folds by hand",
+            Self::FoldsByHand => "folds by hand",
             Self::TakesIn => "takes in rows of",
-            Self::LooksUp => "looks up rows of",
+            Self::Joins => "looks up rows of",
         }
     }
 }
@@ -205,8 +205,8 @@ impl Description {
                 let arrow = match how {
                     How::Folds | How::TakesIn => "-->",
                     How::Removes => "-- \"removes\" -->",
-                    How::ByHand => "-- \"by hand\" -->",
-                    How::LooksUp => "-. \"looked up\" .->",
+                    How::FoldsByHand => "-- \"by hand\" -->",
+                    How::Joins => "-. \"looked up\" .->",
                 };
                 line(format_args!("{letter}{from} {arrow} v{at}"));
             }

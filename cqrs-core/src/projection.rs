@@ -203,7 +203,7 @@ pub enum Way {
     /// It removes rows (`remove`).
     Removes,
     /// It is folded by an `impl Fold` (`by_hand`).
-    ByHand,
+    FoldsByHand,
 }
 
 /// What is wanted of an event.

@@ -198,6 +198,7 @@ fn an_event_reached_through_an_enum_is_the_one_it_is() {
     let names: Vec<_> = described.events.iter().map(|event| event.name).collect();
     assert_eq!(names, ["Noted", "Priced", "dropped \"for good\""]);
     let reads: Vec<_> = described.views[0].reads.iter().map(|edge| (edge.source, edge.how)).collect();
-    let expected = [("Noted", How::ByHand), ("Priced", How::Folds), ("dropped \"for good\"", How::Removes)];
+    let expected =
+        [("Noted", How::FoldsByHand), ("Priced", How::Folds), ("dropped \"for good\"", How::Removes)];
     assert_eq!(reads, expected);
 }

@@ -233,7 +233,7 @@ fn describe(
     }
     for member in members {
         let inputs = member.inputs.iter().map(|input| (input.up, How::TakesIn));
-        let joins = member.joins.iter().map(|join| (join.1, How::LooksUp));
+        let joins = member.joins.iter().map(|join| (join.1, How::Joins));
         for (up, how) in inputs.chain(joins) {
             described[member.view].reads.push(Edge { source: views[up].name(), how });
         }

@@ -563,7 +563,7 @@ fn way(source: &Source) -> Option<TokenStream> {
     let word = |event: &SourceEvent| match event.action {
         Action::Fold => quote!(Folds),
         Action::Remove { .. } => quote!(Removes),
-        Action::ByHand => quote!(ByHand),
+        Action::ByHand => quote!(FoldsByHand),
     };
     let (path, ways) = (&source.path, source.events.iter().map(word));
     let body = if source.open.is_none() {
