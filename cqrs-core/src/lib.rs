@@ -42,12 +42,14 @@
 //! | feed it a file, a channel or a broker | [`Engine::feed`], [`FeedItem`], [`stream()`] |
 //! | know what can go wrong | [`error`] |
 //! | know how it is doing | [`health`] |
+//! | know, or draw, what goes where | [`Engine::describe`], [`describe`] |
 //! | know whether a store is whole | [`Builder::verify`], [`verify`](mod@verify) |
 //! | put another store behind it | [`store`] |
 //!
 //! # Features
 //!
-//! `macros` and `sqlite` are on by default. `uuid`, `jiff`, `chrono` and `rust_decimal` make these crates' types keys and columns.
+//! `macros` and `sqlite` are on by default. `uuid`, `jiff`, `chrono` and `rust_decimal` make these crates' types keys and columns. `metrics` records counters,
+//! gauges and histograms through the crate of this name, for Prometheus or another recorder: with it, the module `meters` lists them.
 #![warn(missing_docs)]
 
 extern crate self as cqrs_core;
@@ -56,12 +58,17 @@ pub mod aggregate;
 mod change;
 pub mod codec;
 mod decide;
+pub mod describe;
 mod engine;
 pub mod error;
 pub mod event;
 pub mod health;
 pub mod key;
 mod lookups;
+#[cfg(not(feature = "metrics"))]
+mod meters;
+#[cfg(feature = "metrics")]
+pub mod meters;
 pub mod projection;
 mod react;
 mod receipt;
@@ -86,6 +93,7 @@ pub mod __private;
 
 pub use change::{Change, Changes, Next, NextTimeout};
 pub use decide::{Command, Decide, Tx, TxView};
+pub use describe::Description;
 pub use engine::{
     Append, Builder, Consistency, Engine, Events, Fed, Feed, FeedContent, FeedItem, IntoFeedItem, Items,
     NewEvent, Retried, stream,

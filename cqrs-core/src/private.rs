@@ -11,11 +11,11 @@ pub use crate::key::{Key, KeyColumn, KeyWriter, PrefixOf};
 pub use crate::lookups::{Access, Indexed, Live as LiveAccess, NoLookups};
 pub use crate::projection::{Fold, by_hand, looks_up, parks, removes_rows, windowed};
 pub use crate::projection::{
-    FoldError, JoinSet, Joined, Pass, Projection, Reads, RowSource, SignOf, Source, SourceVisitor,
+    FoldError, JoinSet, Joined, Pass, Projection, Reads, RowSource, SignOf, Source, SourceVisitor, Way,
 };
 pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape};
 pub use crate::sql::{SqlType, SqlValue};
-pub use crate::table::{Sink, WindowSpec, starts};
+pub use crate::table::{Sink, WindowShape, WindowSpec, starts};
 pub use crate::time::{EventTime, IntegerTime, WindowBound};
 pub use crate::value::{Item, KeyInput, KeyPart, Scalar, Value};
 pub use crate::view::ViewRows;

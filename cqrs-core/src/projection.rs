@@ -46,6 +46,9 @@ pub trait Projection: Send + Sync + Sized + 'static {
     /// How many indexes it has.
     const INDEXES: usize = 0;
 
+    /// Which of the columns each index goes by, in its order.
+    const INDEX_COLUMNS: &'static [&'static [usize]] = &[];
+
     /// What a [`View`](crate::View) of it can be asked besides: one method an index.
     type Lookups<A: Access>: From<Indexed<Self, A>> + Send + Sync;
 
@@ -142,6 +145,11 @@ pub trait Reads<S: Source>: Projection {
     /// Whether it wants events of the type at this index of [`Event::TYPES`]; those it does not want are not even decoded.
     fn wants(type_index: usize) -> bool;
 
+    /// What it does with those events; of another projection's rows, this says nothing.
+    fn way(_type_index: usize) -> Way {
+        Way::Folds
+    }
+
     /// Does what `pass` asks with an event. `Ok(false)` only from [`Pass::Key`], if a guard turns the event away; `Err` only from
     /// [`Pass::Fold`], and then the state is as it was.
     ///
@@ -185,6 +193,17 @@ pub trait Reads<S: Source>: Projection {
     ) -> Result<(), FoldError> {
         Self::pass(event, meta, sign, Pass::Fold(state, cells)).map(|_| ())
     }
+}
+
+/// What a projection does with an event it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It is folded into its row (`from`).
+    Folds,
+    /// It removes rows (`remove`).
+    Removes,
+    /// It is folded by an `impl Fold` (`by_hand`).
+    FoldsByHand,
 }
 
 /// What is wanted of an event.

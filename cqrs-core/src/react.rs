@@ -15,12 +15,15 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::codec;
 use crate::decide::{Command, Decide};
+use crate::describe::DescribedReaction;
 use crate::engine::request::NewEvent;
 use crate::engine::shared::Core;
 use crate::error::{ReactError, RetryError, StoreFailure, WaitError};
 use crate::event::{Metadata, RecordedEvent};
 use crate::health::{ReactionHealth, ReactionState};
+use crate::meters;
 use crate::receipt::Receipt;
+use crate::schema::Schema;
 use crate::store::StoreError;
 use crate::sync::{ReplyTo, Signal, Wait, block_on, lock, reply, within};
 use crate::view::Reached;
@@ -306,7 +309,7 @@ struct Begun {
 
 impl Reactions {
     /// Takes one in that is about to run.
-    pub(crate) fn begin(&self, name: &str) -> Result<Arc<Inner>, ReactError> {
+    pub(crate) fn begin(&self, name: &str, handles: &'static [Schema]) -> Result<Arc<Inner>, ReactError> {
         let mut begun = lock(&self.0);
         if begun.closed {
             return Err(ReactError::Closed);
@@ -314,7 +317,7 @@ impl Reactions {
         if begun.reactions.get(name).is_some_and(|running| !lock(&running.now).ended) {
             return Err(ReactError::InUse { name: name.to_owned() });
         }
-        let inner = Arc::new(Inner::new(name));
+        let inner = Arc::new(Inner::new(name, handles));
         begun.reactions.insert(name.to_owned(), inner.clone());
         Ok(inner)
     }
@@ -347,6 +350,13 @@ impl Reactions {
         }
     }
 
+    /// Those that run.
+    pub(crate) fn describe(&self) -> Vec<DescribedReaction> {
+        let begun = lock(&self.0);
+        let running = begun.reactions.values().filter(|inner| !lock(&inner.now).ended);
+        running.map(|inner| DescribedReaction::of(&inner.name, inner.handles)).collect()
+    }
+
     pub(crate) fn health(&self, head: u64) -> Vec<ReactionHealth> {
         let begun = lock(&self.0);
         let health = begun.reactions.values().map(|inner| {
@@ -366,6 +376,8 @@ impl Reactions {
 /// What a reaction's thread and its handles share.
 pub(crate) struct Inner {
     pub(crate) name: String,
+    /// The types of its events.
+    handles: &'static [Schema],
     /// Everything up to here is handled, and that is stored.
     position: AtomicU64,
     now: Mutex<Now>,
@@ -392,7 +404,7 @@ pub(crate) enum Retry {
 }
 
 impl Inner {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, handles: &'static [Schema]) -> Self {
         let now = Now {
             state: ReactionState::Running,
             parked: 0,
@@ -403,6 +415,7 @@ impl Inner {
         };
         Self {
             name: name.to_owned(),
+            handles,
             position: AtomicU64::new(0),
             now: Mutex::new(now),
             asked: Signal::default(),
@@ -423,6 +436,7 @@ impl Inner {
     pub(crate) fn count_parked(&self, count: impl FnOnce(u64) -> u64) {
         let mut now = lock(&self.now);
         now.parked = count(now.parked);
+        meters::parked(&self.name, now.parked);
     }
 
     pub(crate) fn set_state(&self, state: ReactionState) {

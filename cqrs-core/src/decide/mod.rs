@@ -21,6 +21,7 @@ use crate::engine::request::{Consistency, Decision, Encoded, NewEvent, Request, 
 use crate::engine::shared::{Core, Published};
 use crate::error::{AppendError, DecideError, Refusal};
 use crate::event::Metadata;
+use crate::meters;
 use crate::receipt::Receipt;
 use crate::sync::{block_on, lock, reply};
 
@@ -304,7 +305,13 @@ pub(crate) struct Emitted {
 pub(crate) type Inline = Box<dyn FnOnce(&Arc<Core>) -> Option<Emitted> + Send>;
 
 impl<R: Send + 'static> Start<R> {
-    async fn run(mut self) -> Result<Receipt, DecideError<R>> {
+    async fn run(self) -> Result<Receipt, DecideError<R>> {
+        let answer = self.answer().await;
+        meters::decided(&answer);
+        answer
+    }
+
+    async fn answer(mut self) -> Result<Receipt, DecideError<R>> {
         if is_deciding() {
             return Err(AppendError::NotAppended(Refusal::Deciding).into());
         }
@@ -373,6 +380,7 @@ impl<R: Send + 'static> Start<R> {
             hand_over(&desk, request, self.blocks).await;
             match answered(answer).await {
                 Err(AppendError::NotAppended(Refusal::Conflict)) => {
+                    meters::conflict();
                     tracing::debug!(
                         name,
                         attempt,
@@ -412,7 +420,7 @@ impl<R: Send + 'static> Start<R> {
             }
             match answer {
                 // Views were exchanged just then, or another process has written to the log.
-                Err(AppendError::NotAppended(Refusal::Conflict)) => {}
+                Err(AppendError::NotAppended(Refusal::Conflict)) => meters::conflict(),
                 answer => return answer.map_err(DecideError::Append),
             }
         }

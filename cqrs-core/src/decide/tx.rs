@@ -60,7 +60,7 @@ impl Tx {
 
     /// The row of a key in the view of `P`; `None` if there is none, or `having` hides it. Either way the key is in the boundary.
     ///
-    /// If the view cannot be read (it is being rebuilt, or has stopped), the decision ends here, and [`DecideError::Read`] is its answer.
+    /// If the view cannot be read (it is being rebuilt, or has stopped), the decision ends here, and [`DecideError::Read`](crate::DecideError::Read) is its answer.
     ///
     /// # Panics
     ///

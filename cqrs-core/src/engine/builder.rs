@@ -20,8 +20,10 @@ use super::shared::{Core, Published, Shown, Start};
 use super::slot::Slot;
 use super::writer::{GroupLimits, Standing, Writer, last_recorded};
 use super::{Engine, Handle, Threads};
+use crate::describe::Description;
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
+use crate::meters;
 use crate::projection::Projection;
 use crate::store::{Checkpoints, Head, LogReader, SavedView, Store, StoreError, Witness};
 use crate::sync::{Inside, lock};
@@ -168,6 +170,14 @@ impl Builder {
         super::verify::verify(&*self.store, &self.registry.finish(self.payload_limit)?)
     }
 
+    /// What has been registered so far, as a graph: which events go to which views. As [`Engine::describe`], without a store being read.
+    ///
+    /// What contradicts itself is refused by [`start`](Self::start), and not here.
+    #[must_use]
+    pub fn describe(&self) -> Description {
+        self.registry.describe()
+    }
+
     /// Starts the engine: checks that every stored event is claimed, resumes the views that have a checkpoint, and rebuilds those that
     /// are new or have changed in the background ([`Engine::wait_ready`]).
     ///
@@ -230,6 +240,8 @@ impl Builder {
             durable: head.position,
             nudge: fold.clone(),
         }));
+        meters::describe();
+        meters::log(head.position);
         for (number, slot) in slots.iter().enumerate() {
             core.measure(number, slot);
             *lock(&core.vitals[number].checkpoint) =

@@ -8,9 +8,10 @@ use super::route::{Route, TypedRoute, decode, upcast};
 use super::slot::{TypedView, ViewType};
 use crate::Tick;
 use crate::codec::DecodeError;
+use crate::describe::{DescribedEvent, DescribedView, Description, Edge, How};
 use crate::error::{StartError, UnknownEvent, versions};
-use crate::event::{Event, Meta};
-use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor};
+use crate::event::{Event, Meta, NamedEvent};
+use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor, Way};
 use crate::schema::Schema;
 use crate::store::StoredType;
 use crate::table::Touches;
@@ -147,6 +148,12 @@ impl Registry {
         }
     }
 
+    /// The graph of what has been registered so far.
+    pub(crate) fn describe(&self) -> Description {
+        let members: Vec<&Member> = self.members.iter().collect();
+        describe(&self.kinds, &self.routes, &self.views, &members)
+    }
+
     pub(crate) fn finish(mut self, payload_limit: usize) -> Result<Catalog, StartError> {
         // Whoever opens the log has to know them, also without a window.
         self.event::<Tick>();
@@ -198,6 +205,40 @@ impl Registry {
             payload_limit,
         })
     }
+}
+
+/// The graph of views and of the types that they read.
+fn describe(
+    kinds: &[StoredKind],
+    routes: &[Box<dyn Route>],
+    views: &[Box<dyn ViewType>],
+    members: &[&Member],
+) -> Description {
+    let mut described: Vec<DescribedView> = views.iter().map(|view| view.describe()).collect();
+    let mut events = Vec::new();
+    let mut kinds: Vec<&StoredKind> = kinds.iter().collect();
+    kinds.sort_by_key(|kind| kind.schema.name);
+    for StoredKind { schema, claims, .. } in kinds {
+        let ways = claims.iter().flat_map(|(route, type_index)| routes[*route].ways(*type_index));
+        let mut ways: Vec<(usize, Way)> = ways.collect();
+        ways.sort_by_key(|(view, _)| *view);
+        // Every engine knows the tick; it is of interest where a window goes by it.
+        if ways.is_empty() && schema.name == Tick::NAME {
+            continue;
+        }
+        for (view, way) in ways {
+            described[view].reads.push(Edge { source: schema.name, how: way.into() });
+        }
+        events.push(DescribedEvent::of(schema));
+    }
+    for member in members {
+        let inputs = member.inputs.iter().map(|input| (input.up, How::TakesIn));
+        let joins = member.joins.iter().map(|join| (join.1, How::Joins));
+        for (up, how) in inputs.chain(joins) {
+            described[member.view].reads.push(Edge { source: views[up].name(), how });
+        }
+    }
+    Description { events, views: described, reactions: Vec::new() }
 }
 
 /// For each view, those whose rows it takes in, directly or not.
@@ -296,6 +337,12 @@ impl Catalog {
         let Some(cluster) = self.cluster_of[view] else { return Vec::new() };
         let member = self.clusters[cluster].members.iter().find(|member| member.view == view);
         member.map(|member| member.upstream().collect()).unwrap_or_default()
+    }
+
+    /// The graph of what is registered.
+    pub(crate) fn describe(&self) -> Description {
+        let members: Vec<&Member> = self.clusters.iter().flat_map(|cluster| &cluster.members).collect();
+        describe(&self.kinds, &self.routes, &self.views, &members)
     }
 
     /// The first of the views that a view is folded with.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::shared::Core;
 use super::slot::{Images, Slot};
 use crate::error::StoreFailure;
+use crate::meters;
 use crate::store::{Checkpoints, Head, Part, SavedView, StoreError, ViewCheckpoint, Witness};
 use crate::sync::{ReplyTo, lock};
 use crate::table::said;
@@ -456,6 +457,7 @@ impl SaverThread {
                 self.sums[*number].take(checkpoint);
                 *lock(&self.core.vitals[*number].checkpoint) =
                     Some((checkpoint.view.position, Instant::now()));
+                meters::saved(self.core.catalog.views[*number].name(), checkpoint.view.position);
             }
             views.push((*number, checkpoint.reset, ids));
         }
@@ -537,5 +539,6 @@ impl Core {
         vitals.late.store(view.late(), Ordering::Relaxed);
         vitals.parked.store(view.parked().len(), Ordering::Relaxed);
         vitals.memory.store(view.memory(), Ordering::Relaxed);
+        meters::view(self.catalog.views[number].name(), view.len(), view.parked().len());
     }
 }

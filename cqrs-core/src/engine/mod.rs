@@ -55,6 +55,7 @@ pub use self::request::{Append, Consistency, NewEvent};
 pub use self::retry::Retried;
 use self::shared::{Core, Shown};
 use crate::decide::{Command, Decide, Tx, is_deciding};
+use crate::describe::Description;
 use crate::error::{NoSuchView, NotReady, ReactError, RefoldError, StoreFailure};
 use crate::event::Event;
 use crate::health::Health;
@@ -550,6 +551,31 @@ impl Engine {
     #[must_use]
     pub fn health(&self) -> Health {
         self.core().health()
+    }
+
+    /// The graph of what runs here: which events go to which views and reactions, and what each is. To print, to draw, or to look at.
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    ///
+    /// #[event]
+    /// pub struct Purchased { pub customer: String, pub qty: i32 }
+    ///
+    /// #[projection(from = Purchased, group_by = customer)]
+    /// pub struct Customers { pub customer: String, #[sum(qty)] pub total_qty: i64 }
+    ///
+    /// let engine = Engine::in_memory().view::<Customers>().start()?;
+    /// let described = engine.describe();
+    /// assert_eq!(described.views[0].key, ["customer"]);
+    /// println!("{described}"); // for a terminal
+    /// let chart = described.mermaid(); // for a README
+    /// assert!(chart.starts_with("flowchart LR\n") && chart.contains("e0 --> v0"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn describe(&self) -> Description {
+        let core = self.core();
+        Description { reactions: core.reactions.describe(), ..core.catalog.describe() }
     }
 
     /// Waits until no view is being rebuilt any more.

@@ -15,6 +15,7 @@ use super::retry::{Retried, Retry, refuse};
 use super::shared::{Core, Published, Shown};
 use super::slot::Slot;
 use crate::error::{ChangesError, RefoldError, StoreFailure};
+use crate::meters;
 use crate::projection::FoldError;
 use crate::store::{Head, LogReader};
 use crate::sync::{ReplyTo, lock};
@@ -113,6 +114,7 @@ impl Pipeline {
             // Someone else has written in between.
             self.catch_up(batch.after);
         }
+        let begun = meters::begin();
         let events = batch.stored();
         let folds = self.slots.iter().filter(|slot| slot.folds()).count() * events.len();
         if folds >= MANY_FOLDS {
@@ -123,6 +125,7 @@ impl Pipeline {
         for slot in &mut self.slots {
             slot.advance(batch.head(), |position| checksum(&events, batch.after, position));
         }
+        meters::folded(events.len(), begun);
         // It may have been caught up with out of the log, and with more.
         if batch.head().position > self.head.position {
             self.head = batch.head();
@@ -311,6 +314,7 @@ impl Pipeline {
             wake.extend(self.core.catalog.views[number].end(&error));
         }
         drop(gate);
+        meters::shown(&self.core, position, &self.shown);
         wake.into_iter().for_each(std::task::Waker::wake);
         self.core.folded.notify();
     }

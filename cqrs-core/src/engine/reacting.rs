@@ -19,6 +19,7 @@ use crate::decide::{Decide, Tx, is_deciding};
 use crate::error::{AppendError, EventsError, ReactError, Refusal, RetryError, StoreFailure};
 use crate::event::{Event, RecordedEvent};
 use crate::health::ReactionState;
+use crate::meters;
 use crate::react::{
     self, Inner, ParkedEvent, ReactOptions, Reacting, Reaction, Retry, Since, Within, parked_at, parked_key,
 };
@@ -131,6 +132,7 @@ impl Saver {
         self.put(&self.done, self.to)?;
         let parked = self.done.iter().filter(|done| done.note.is_some()).count() as u64;
         self.inner.count_parked(|count| count + parked);
+        meters::handled(&self.inner.name, self.done.len() - parked as usize);
         self.done.clear();
         self.bytes = 0;
         self.saved = Some(self.to);
@@ -255,7 +257,7 @@ pub(crate) fn begin<E: Event>(
         return Err(ReactError::Unregistered { name: unknown.name, rust: unknown.rust });
     }
     let desk = desk.ok_or(ReactError::ReadOnly)?;
-    let inner = core.reactions.begin(name)?;
+    let inner = core.reactions.begin(name, E::TYPES)?;
     let ending = Ending { core: core.clone(), inner: inner.clone(), reason: Some("it did not begin".into()) };
     let saver = Saver {
         core: core.clone(),
@@ -421,6 +423,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
             match self.handle(&mut reacting) {
                 Ok(events) => break Done { position, event, events, note: None },
                 Err(reason) => {
+                    meters::failed(&self.inner.name);
                     let mut saver = lock(&self.saver);
                     saver.save()?;
                     if attempt >= saver.options.attempts {
@@ -510,6 +513,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
                 Ok(_) => {
                     saver.saved = Some(to);
                     self.inner.count_parked(|count| count.saturating_sub(1));
+                    meters::handled(&self.inner.name, 1);
                     return Ok(Ok(()));
                 }
                 Err(AppendError::NotAppended(refusal @ Refusal::IdConflict { .. })) => refusal.to_string(),
@@ -517,6 +521,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
             },
             Err(reason) => reason,
         };
+        meters::failed(&self.inner.name);
         let (_, note) = saver.parked(position, &event, attempts, reason.clone());
         match saver.put(&[done(Vec::new(), note)], to) {
             Ok(_) => {

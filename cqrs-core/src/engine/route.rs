@@ -10,7 +10,7 @@ use super::slot::{Slot, ViewRows};
 use crate::aggregate::Appends;
 use crate::codec::DecodeError;
 use crate::event::{Event, Meta, Recorded};
-use crate::projection::{FoldError, JoinSet, Projection, Reads};
+use crate::projection::{FoldError, JoinSet, Projection, Reads, Way};
 use crate::table::{Touches, fold_run, said, touches};
 
 /// How many events are decoded before they are folded.
@@ -20,6 +20,9 @@ const RUN: usize = 1024;
 pub(crate) trait Route: Send + Sync {
     /// Whether a view reads the type at this index.
     fn wanted(&self, type_index: usize) -> bool;
+
+    /// The views that read it, each with what it does with it.
+    fn ways(&self, type_index: usize) -> Vec<(usize, Way)>;
 
     /// Is told, once, the type index of every kind.
     fn learn(&mut self, type_of_kind: Vec<usize>);
@@ -62,6 +65,7 @@ type Note<E> = fn(&<E as Event>::Ref<'_>, &Meta, &mut Touches);
 struct Reader<E: Event> {
     view: usize,
     wants: Vec<bool>,
+    way: fn(usize) -> Way,
     fold: FoldInto<E>,
     run: RunInto<E>,
     touches: Note<E>,
@@ -104,7 +108,8 @@ impl<E: Event> TypedRoute<E> {
     pub(crate) fn reader<P: Projection + Reads<E>>(&mut self, view: usize) {
         let wants = (0..E::TYPES.len()).map(P::wants).collect();
         let (fold, run) = (fold_into::<E, P>, run_into::<E, P>);
-        self.readers.push(Reader { view, wants, fold, run, touches: touches::<E, P>, cluster: None });
+        let (way, touches) = (P::way, touches::<E, P>);
+        self.readers.push(Reader { view, wants, way, fold, run, touches, cluster: None });
     }
 
     /// Who takes the events of a type into a view.
@@ -204,6 +209,11 @@ struct Decoded<'a, E: Event> {
 impl<E: Event> Route for TypedRoute<E> {
     fn wanted(&self, type_index: usize) -> bool {
         self.readers.iter().any(|reader| reader.wants[type_index])
+    }
+
+    fn ways(&self, type_index: usize) -> Vec<(usize, Way)> {
+        let readers = self.readers.iter().filter(|reader| reader.wants[type_index]);
+        readers.map(|reader| (reader.view, (reader.way)(type_index))).collect()
     }
 
     fn learn(&mut self, type_of_kind: Vec<usize>) {

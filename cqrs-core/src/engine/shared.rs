@@ -16,6 +16,7 @@ use super::slot::AnyRows;
 use crate::decide::Decisions;
 use crate::error::{AppendError, NoSuchView, ReadError, Refusal, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
+use crate::meters;
 use crate::projection::{Fault, Projection};
 use crate::react::Reactions;
 use crate::receipt::Receipt;
@@ -132,6 +133,7 @@ impl Core {
 
     pub(crate) fn move_head(&self, position: u64) {
         self.durable.fetch_max(position, Ordering::AcqRel);
+        meters::log(position);
         self.appended.notify();
     }
 

@@ -10,6 +10,7 @@ use std::task::Waker;
 
 use super::pair::{Pair, Twin};
 use crate::change::{Backlog, Feed};
+use crate::describe::DescribedView;
 use crate::error::ChangesError;
 use crate::event::Meta;
 use crate::projection::{Fault, FoldError, JoinSet, Projection, Reads, SignOf, Source};
@@ -27,6 +28,8 @@ pub(crate) trait ViewType: Send + Sync {
     fn rust_name(&self) -> &'static str;
     fn fingerprint(&self) -> u128;
     fn columns(&self) -> Vec<SqlColumn>;
+    /// What it is, without what it reads.
+    fn describe(&self) -> DescribedView;
     /// Others read its rows.
     fn watch(&self);
     /// Empty rows.
@@ -66,6 +69,9 @@ impl<P: Projection> ViewType for TypedView<P> {
     }
     fn columns(&self) -> Vec<SqlColumn> {
         P::COLUMNS.iter().map(|(name, ty)| SqlColumn { name: (*name).to_owned(), ty: *ty }).collect()
+    }
+    fn describe(&self) -> DescribedView {
+        DescribedView::of::<P>()
     }
     fn rows(&self) -> Box<dyn AnyView> {
         Box::new(ViewRows::<P>::new(self.feed.clone(), self.watched.load(Ordering::Relaxed)))

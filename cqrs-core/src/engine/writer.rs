@@ -15,6 +15,7 @@ use super::shared::{Core, kept_receipt, receipt_bytes};
 use crate::Timestamp;
 use crate::error::{AppendError, Refusal};
 use crate::event::Meta;
+use crate::meters;
 use crate::receipt::Receipt;
 use crate::store::{Advance, AppendFailure, Beside, Head, Log, LogEvent, LogReader, Note, StoreError, chain};
 use crate::sync::block_on;
@@ -125,7 +126,10 @@ impl Writer {
                 Ok(Some(head)) => Err(AppendFailure::HeadMoved(head)),
                 Ok(None) if events.is_empty() && advances.is_empty() && notes.is_empty() => Ok(()),
                 Ok(None) => {
-                    self.log.append(self.head, &events, &Beside { advances: &advances, notes: &notes })
+                    let begun = meters::begin();
+                    let beside = Beside { advances: &advances, notes: &notes };
+                    let appended = self.log.append(self.head, &events, &beside);
+                    appended.inspect(|()| meters::appended(events.len(), begun))
                 }
             };
             let checksums: Vec<u64> = events.iter().map(|event| event.checksum).collect();

@@ -26,7 +26,7 @@ pub(crate) use rows::Rows;
 pub use sink::Sink;
 pub(crate) use sink::Turn;
 pub(crate) use touches::{Touches, touches};
-pub use window::{WindowSpec, starts};
+pub use window::{WindowShape, WindowSpec, starts};
 
 use crate::Timestamp;
 use crate::aggregate::{Appends, Sign};

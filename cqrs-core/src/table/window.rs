@@ -12,6 +12,8 @@ use crate::projection::{FoldError, Projection};
 /// How a projection's windows go about time; all in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowSpec {
+    /// How they lie in time.
+    pub shape: WindowShape,
     /// How long after its end a window still takes events.
     pub lateness: i64,
     /// How far one event may move the clock; `None` for as far as it likes.
@@ -20,6 +22,28 @@ pub struct WindowSpec {
     pub keep: Option<i64>,
     /// Whether only closed windows are shown.
     pub only_final: bool,
+}
+
+/// How a projection's windows lie in time; all in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowShape {
+    /// One after the other.
+    Tumbling {
+        /// How long each is.
+        size: i64,
+    },
+    /// A new one at every step, overlapping.
+    Hopping {
+        /// How long each is.
+        size: i64,
+        /// The step.
+        every: i64,
+    },
+    /// As long as no gap between two events of it is as long as this.
+    Session {
+        /// The gap.
+        gap: i64,
+    },
 }
 
 impl WindowSpec {

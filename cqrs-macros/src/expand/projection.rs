@@ -13,7 +13,7 @@ use super::run::{self, is_many};
 use crate::check::computed_order;
 use crate::errors::Errors;
 use crate::expr::{Local, Names, canonical, resolve};
-use crate::model::{Aggregate, Column, Group, Kind, Projection, RowField, SourceEvent};
+use crate::model::{Action, Aggregate, Column, Group, Kind, Projection, RowField, Source, SourceEvent};
 use crate::prepend::core_path;
 use crate::window::Shape;
 
@@ -310,9 +310,14 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             Some(value) => quote!(::core::option::Option::Some(#value)),
         };
         let (ahead, keep, only_final) = (option(window.max_ahead), option(window.keep), window.emit_final);
+        let shape = match window.shape {
+            Shape::Tumbling { size } => quote!(Tumbling { size: #size }),
+            Shape::Hopping { size, every } => quote!(Hopping { size: #size, every: #every }),
+            Shape::Session { gap } => quote!(Session { gap: #gap }),
+        };
         quote! {
             const WINDOW: ::core::option::Option<__cqrs::WindowSpec> = ::core::option::Option::Some(__cqrs::WindowSpec {
-                lateness: #lateness, max_ahead: #ahead, keep: #keep, only_final: #only_final,
+                shape: __cqrs::WindowShape::#shape, lateness: #lateness, max_ahead: #ahead, keep: #keep, only_final: #only_final,
             });
         }
     });
@@ -510,7 +515,7 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
             )
         }
     };
-    let assumed = assumptions(model);
+    let (assumed, way) = (assumptions(model), way(source));
     let (pass, run) = if many {
         let run = quote! {
             fn run(
@@ -534,6 +539,7 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
             fn wants(type_index: usize) -> bool {
                 #wants
             }
+            #way
             #[inline(always)]
             fn pass(
                 __recorded: &<#path as __cqrs::Source>::Ref<'_>,
@@ -547,6 +553,35 @@ fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> Reads {
         }
     };
     Reads { implementation, events }
+}
+
+/// `fn way`, where a source is not merely folded.
+fn way(source: &Source) -> Option<TokenStream> {
+    if source.events.iter().all(|event| event.action == Action::Fold) {
+        return None;
+    }
+    let word = |event: &SourceEvent| match event.action {
+        Action::Fold => quote!(Folds),
+        Action::Remove { .. } => quote!(Removes),
+        Action::ByHand => quote!(FoldsByHand),
+    };
+    let (path, ways) = (&source.path, source.events.iter().map(word));
+    let body = if source.open.is_none() {
+        quote!(#(__cqrs::Way::#ways)*)
+    } else {
+        let variants = source.events.iter().map(|event| event.name.unraw().to_string());
+        quote! {
+            match <#path as __cqrs::Source>::TYPES[type_index].variant {
+                #(#variants => __cqrs::Way::#ways,)*
+                _ => __cqrs::Way::Folds,
+            }
+        }
+    };
+    Some(quote! {
+        fn way(type_index: usize) -> __cqrs::Way {
+            #body
+        }
+    })
 }
 
 /// The guard and the key of one event: `true` if it is seen.
@@ -800,8 +835,15 @@ fn lookups(model: &Projection<'_>) -> (TokenStream, TokenStream) {
         let columns = &index.columns;
         quote!(#at => { #( __cqrs::Value::write_key(&self.#columns, out); )* })
     });
+    let places = model.indexes.iter().map(|index| {
+        let place =
+            |column: &Ident| model.fields.iter().position(|field| field.ident.unraw() == column.unraw());
+        let places = index.columns.iter().filter_map(place);
+        quote!(&[#(#places),*])
+    });
     let indexes = quote! {
         const INDEXES: usize = #count;
+        const INDEX_COLUMNS: &'static [&'static [usize]] = &[#(#places),*];
         fn index_key(&self, index: usize, out: &mut ::std::vec::Vec<u8>) {
             match index {
                 #(#arms)*
@@ -918,9 +960,9 @@ fn questions(model: &Projection<'_>) -> TokenStream {
     }
     for event in model.sources.iter().flat_map(|source| &source.events) {
         match event.action {
-            crate::model::Action::Fold => {}
-            crate::model::Action::Remove { .. } => ask(event.name.span(), "removes_rows"),
-            crate::model::Action::ByHand => ask(event.name.span(), "by_hand"),
+            Action::Fold => {}
+            Action::Remove { .. } => ask(event.name.span(), "removes_rows"),
+            Action::ByHand => ask(event.name.span(), "by_hand"),
         }
     }
     asked

@@ -1,0 +1,136 @@
+//! What a recorder hears of an engine. One test: a program has one recorder, and its engines share it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cqrs_core::prelude::*;
+use cqrs_core::store::MemoryStore;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+
+#[event]
+#[derive(Debug)]
+pub struct Bought {
+    pub item: String,
+    pub qty: i64,
+}
+
+#[event]
+#[derive(Debug)]
+pub struct Refunded {
+    pub item: String,
+}
+
+#[projection(from = Bought, group_by = item, on_fault = park)]
+#[derive(Debug)]
+pub struct Stock {
+    pub item: String,
+    #[sum(checked(qty))]
+    pub qty: i64,
+}
+
+fn checked(qty: i64) -> i64 {
+    assert!(qty != 13, "thirteen of them");
+    qty
+}
+
+#[derive(Debug)]
+struct Enough;
+
+/// What was recorded since the last call, by name and label.
+fn heard(snapshotter: &Snapshotter) -> BTreeMap<String, DebugValue> {
+    let all = snapshotter.snapshot().into_vec().into_iter().map(|(key, unit, text, value)| {
+        let key = key.key();
+        assert!(unit.is_some() && text.is_some(), "{key} is described");
+        let labels = key.labels().map(|label| format!(" {}={}", label.key(), label.value()));
+        (format!("{}{}", key.name(), labels.collect::<String>()), value)
+    });
+    all.collect()
+}
+
+fn counter(heard: &BTreeMap<String, DebugValue>, name: &str) -> u64 {
+    match heard.get(name) {
+        Some(DebugValue::Counter(value)) => *value,
+        other => panic!("{name}: {other:?} in {heard:?}"),
+    }
+}
+
+fn gauge(heard: &BTreeMap<String, DebugValue>, name: &str) -> f64 {
+    match heard.get(name) {
+        Some(DebugValue::Gauge(value)) => **value,
+        other => panic!("{name}: {other:?} in {heard:?}"),
+    }
+}
+
+fn histogram(heard: &BTreeMap<String, DebugValue>, name: &str) -> Vec<f64> {
+    match heard.get(name) {
+        Some(DebugValue::Histogram(values)) => values.iter().map(|value| **value).collect(),
+        other => panic!("{name}: {other:?} in {heard:?}"),
+    }
+}
+
+#[test]
+fn a_recorder_hears_what_an_engine_does() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    recorder.install().unwrap();
+    let engine =
+        Engine::with_store(Arc::new(MemoryStore::new())).view::<Stock>().event::<Refunded>().start().unwrap();
+    let bought = |item: &str, qty| Bought { item: item.into(), qty };
+
+    // A group of three, of which one is parked.
+    engine.append_all([bought("hats", 1), bought("ties", 13), bought("caps", 2)]).wait().unwrap();
+    let first = heard(&snapshotter);
+    assert_eq!(counter(&first, "cqrs_appended_events_total"), 3);
+    assert_eq!(histogram(&first, "cqrs_group_events"), [3.0]);
+    assert_eq!(counter(&first, "cqrs_folded_events_total"), 3);
+    assert_eq!(gauge(&first, "cqrs_log_position"), 3.0);
+    assert_eq!(gauge(&first, "cqrs_view_rows view=stock"), 2.0);
+    assert_eq!(gauge(&first, "cqrs_view_parked_events view=stock"), 1.0);
+    assert_eq!(gauge(&first, "cqrs_view_lag_events view=stock"), 0.0);
+    for name in ["cqrs_append_seconds", "cqrs_fold_seconds"] {
+        let [seconds] = histogram(&first, name)[..] else { panic!("{name} is recorded once a group") };
+        assert!((0.0..60.0).contains(&seconds), "{name}: {seconds}");
+    }
+
+    engine.checkpoint().wait().unwrap();
+    let saved = heard(&snapshotter);
+    assert_eq!(gauge(&saved, "cqrs_checkpoint_position view=stock"), 3.0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let age = now - gauge(&saved, "cqrs_checkpoint_timestamp_seconds view=stock");
+    assert!((-1.0..60.0).contains(&age), "{age}");
+
+    // One decision is accepted at its second try, one is refused.
+    let (other, touched) = (engine.clone(), AtomicBool::new(false));
+    let decided = engine.decide::<Enough>(move |tx| {
+        tx.get::<Stock>("hats");
+        if !touched.swap(true, Ordering::Relaxed) {
+            let append = other.append(Bought { item: "hats".into(), qty: 1 });
+            std::thread::spawn(move || append.wait().unwrap()).join().unwrap();
+        }
+        tx.emit(Bought { item: "hats".into(), qty: 1 });
+        Ok(())
+    });
+    decided.wait().unwrap();
+    engine.decide(|_| Err(Enough)).wait().unwrap_err();
+    let decisions = heard(&snapshotter);
+    assert_eq!(counter(&decisions, "cqrs_decisions_total outcome=accepted"), 1);
+    assert_eq!(counter(&decisions, "cqrs_decisions_total outcome=refused"), 1);
+    assert_eq!(counter(&decisions, "cqrs_decision_conflicts_total"), 1);
+    assert_eq!(counter(&decisions, "cqrs_appended_events_total"), 2);
+
+    // A reaction handles one event, and parks one after the tries it has.
+    let options = cqrs_core::ReactOptions::new().attempts(2);
+    let refunds = engine.react_with::<Refunded>("refunds", Since::Beginning, options, |event| {
+        if event.item == "ties" { Err("none left".into()) } else { Ok(()) }
+    });
+    let refunded = |item: &str| Refunded { item: item.into() };
+    let receipt = engine.append_all([refunded("hats"), refunded("ties")]).wait().unwrap();
+    let reached = refunds.unwrap().wait_for(&receipt, Duration::from_secs(30)).wait().unwrap();
+    assert_eq!(reached, Reached::Reached);
+    let reacted = heard(&snapshotter);
+    assert_eq!(counter(&reacted, "cqrs_reaction_handled_total reaction=refunds"), 1);
+    assert_eq!(counter(&reacted, "cqrs_reaction_failed_total reaction=refunds"), 2);
+    assert_eq!(gauge(&reacted, "cqrs_reaction_parked_events reaction=refunds"), 1.0);
+}
