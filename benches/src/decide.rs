@@ -30,7 +30,7 @@ pub(crate) fn run(_: &[Purchased], report: &mut Report) {
         let (ours, theirs) =
             both_taking(2, || all(callers, each, 1, keyed, own), || all(callers, each, 1, appended, own));
         let what = format!("decide under a key of its own each, callers: {callers}");
-        report.speed(("", &what, "append of the same shape"), callers * each, ours, theirs, 0.3);
+        report.speed(("", &what, "append of the same shape"), callers * each, ours, theirs, 0.2);
     }
     let (ours, theirs) =
         both_taking(2, || all(64, 30, 1, decided, |_| 0), || all(1, 64 * 30, 1, decided, own));

@@ -336,9 +336,9 @@ impl<R: Send + 'static> Start<R> {
         }
         let _counted = Counted::new(&core);
         for attempt in 1..=TRIES {
-            // It sees everything that was acknowledged before it began.
-            let head = core.head();
-            core.folded.until(|| core.is_shown(head).then_some(())).await;
+            // It sees everything that was acknowledged before it began; and, made anew, what it was in conflict with.
+            let seen = if attempt == 1 { core.acknowledged() } else { core.head() };
+            core.folded.until(|| core.is_shown(seen).then_some(())).await;
             let exchanged = core.exchanged.load(Ordering::SeqCst);
             let published = core.published.load_full();
             // After the rows were taken: what they show of an earlier try has its key in the log.
@@ -363,6 +363,8 @@ impl<R: Send + 'static> Start<R> {
                 // Its events may be on their way to the views.
                 if self.consistency == Consistency::ReadYourWrites {
                     core.folded.until(|| core.is_shown(receipt.last).then_some(())).await;
+                } else {
+                    core.acknowledge(&receipt);
                 }
                 return Ok(receipt);
             }

@@ -67,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) broken: Mutex<Option<String>>,
     /// Whether the background work is to stop: the engine closes.
     pub(crate) stop: AtomicBool,
+    /// The last event that was acknowledged before views showed it.
+    acknowledged: AtomicU64,
     /// How many decisions are being made.
     pub(crate) deciding: Decisions,
     /// How often views that are read were exchanged for ones that were folded anew: no event says so.
@@ -118,6 +120,7 @@ impl Core {
             checkpoint_failure: Mutex::default(),
             broken: Mutex::default(),
             stop: AtomicBool::new(false),
+            acknowledged: AtomicU64::new(0),
             deciding: Decisions::new(0),
             exchanged: AtomicU64::new(0),
             notes: Mutex::default(),
@@ -153,6 +156,16 @@ impl Core {
         lent.retain(|reader| reader.strong_count() > 0);
         lent.push(Arc::downgrade(&reader));
         Ok(Some(reader))
+    }
+
+    /// Is told what is acknowledged before views show it.
+    pub(crate) fn acknowledge(&self, receipt: &Receipt) {
+        self.acknowledged.fetch_max(receipt.last, Ordering::AcqRel);
+    }
+
+    /// Everything that was acknowledged and that views may not show yet is up to here. What is acknowledged otherwise is shown.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Acquire)
     }
 
     /// Whether readers see everything up to a position, or never will.

@@ -244,7 +244,10 @@ impl Writer {
                 }
             };
             match request.consistency {
-                Consistency::Durable => request.reply.send(Ok(receipt)),
+                Consistency::Durable => {
+                    self.core.acknowledge(&receipt);
+                    request.reply.send(Ok(receipt));
+                }
                 Consistency::ReadYourWrites => {
                     folded.push(Acknowledge { reply: Some(request.reply), receipt });
                 }
@@ -274,7 +277,10 @@ impl Writer {
             let answer = match verdict {
                 Verdict::Refuse(refusal) => Err(refused(&request, refusal)),
                 // What the log had before is there, whatever became of this group.
-                Verdict::Known(receipt) if receipt.last <= known => Ok(receipt),
+                Verdict::Known(receipt) if receipt.last <= known => {
+                    self.core.acknowledge(&receipt);
+                    Ok(receipt)
+                }
                 Verdict::Known(_) | Verdict::Append(..) => Err(error.clone()),
             };
             request.reply.send(answer);
