@@ -209,9 +209,7 @@ impl AppendError {
 #[non_exhaustive]
 pub enum Refusal {
     /// The engine has not been told of the event's type.
-    #[error(
-        "the event type `{name}` ({rust}) is not registered with this engine: register it with `.event::<E>()`, or a view that reads it"
-    )]
+    #[error("{}", unregistered(name, rust))]
     Unregistered {
         /// The stored name.
         name: &'static str,
@@ -316,11 +314,23 @@ pub enum DecideError<R> {
 impl<R> DecideError<R> {
     /// The decision's own refusal, if it is one.
     pub fn refusal(self) -> Option<R> {
+        self.apart().ok()
+    }
+
+    /// The refusal, or what else it is, which has words whatever a refusal is.
+    pub(crate) fn apart(self) -> Result<R, DecideError<std::convert::Infallible>> {
         match self {
-            Self::Refused(refusal) => Some(refusal),
-            Self::Read { .. } | Self::Append(_) => None,
+            Self::Refused(refusal) => Ok(refusal),
+            Self::Read { view, error } => Err(DecideError::Read { view, error }),
+            Self::Append(error) => Err(DecideError::Append(error)),
         }
     }
+}
+
+fn unregistered(name: &str, rust: &str) -> String {
+    format!(
+        "the event type `{name}` ({rust}) is not registered with this engine: register it with `.event::<E>()`, or a view that reads it"
+    )
 }
 
 fn offset(offset: &Option<u64>) -> String {
@@ -487,9 +497,7 @@ pub enum ReactError {
         name: String,
     },
     /// The engine has not been told of the event's type.
-    #[error(
-        "the event type `{name}` ({rust}) is not registered with this engine: register it with `.event::<E>()`, or a view that reads it"
-    )]
+    #[error("{}", unregistered(name, rust))]
     Unregistered {
         /// The stored name.
         name: &'static str,
@@ -620,9 +628,7 @@ pub enum ChangesError {
 #[non_exhaustive]
 pub enum EventsError {
     /// The engine has not been told of the type, so none of its events can come. The stream has ended.
-    #[error(
-        "the event type `{name}` ({rust}) is not registered with this engine: register it with `.event::<E>()`, or a view that reads it"
-    )]
+    #[error("{}", unregistered(name, rust))]
     Unregistered {
         /// The stored name.
         name: &'static str,

@@ -250,7 +250,12 @@ struct ParkedNote {
 
 /// The key of the note of a parked event.
 pub(crate) fn parked_key(name: &str, position: u64) -> String {
-    format!("parked/{name}/{position:020}")
+    format!("{}{position:020}", parked_prefix(name))
+}
+
+/// What the keys of all notes of events that a reaction has parked begin with. No name has a slash.
+fn parked_prefix(name: &str) -> String {
+    format!("parked/{name}/")
 }
 
 impl ParkedEvent {
@@ -278,10 +283,9 @@ impl ParkedEvent {
 
 /// What a reaction has parked, by position.
 pub(crate) fn parked(core: &Core, name: &str) -> Result<Vec<ParkedEvent>, StoreFailure> {
-    let store = lock(&core.store).clone().ok_or(StoreFailure::Closed)?;
-    let prefix = format!("parked/{name}/");
+    let prefix = parked_prefix(name);
     let mut parked = Vec::new();
-    store.reader()?.notes(&prefix, &mut |key, note| {
+    core.reader()?.notes(&prefix, &mut |key, note| {
         let position = key[prefix.len()..].parse();
         parked.extend(position.ok().map(|position| ParkedEvent::read(key, position, note)));
         true
@@ -291,9 +295,8 @@ pub(crate) fn parked(core: &Core, name: &str) -> Result<Vec<ParkedEvent>, StoreF
 
 /// The parked event of a position.
 pub(crate) fn parked_at(core: &Core, name: &str, position: u64) -> Result<Option<ParkedEvent>, StoreFailure> {
-    let store = lock(&core.store).clone().ok_or(StoreFailure::Closed)?;
     let key = parked_key(name, position);
-    let note = store.reader()?.note(&key)?;
+    let note = core.reader()?.note(&key)?;
     Ok(note.map(|note| ParkedEvent::read(&key, position, &note)).transpose()?)
 }
 
@@ -678,8 +681,7 @@ impl Reaction {
             };
             let reached = async {
                 inner.moved.until(look).await?;
-                let head = core.head();
-                core.folded.until(|| core.is_shown(head).then_some(())).await;
+                core.shown(core.head()).await;
                 Ok(Reached::Reached)
             };
             within(&core.timer, timeout, reached).await.unwrap_or_else(|| {

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -18,7 +18,7 @@ pub use self::tx::{Tx, TxView};
 use crate::engine::boundary::Boundary;
 use crate::engine::desk::Desk;
 use crate::engine::request::{Consistency, Decision, Encoded, NewEvent, Request, answered, hand_over};
-use crate::engine::shared::{Core, Published};
+use crate::engine::shared::Core;
 use crate::error::{AppendError, DecideError, Refusal};
 use crate::event::Metadata;
 use crate::meters;
@@ -285,9 +285,6 @@ impl Drop for Counted {
     }
 }
 
-/// How many decisions are being made.
-pub(crate) type Decisions = AtomicUsize;
-
 /// What a decision came to, at one position.
 pub(crate) enum Verdict<R> {
     Emitted(Emitted),
@@ -337,50 +334,27 @@ impl<R: Send + 'static> Start<R> {
         let _counted = Counted::new(&core);
         for attempt in 1..=TRIES {
             // It sees everything that was acknowledged before it began; and, made anew, what it was in conflict with.
-            let seen = if attempt == 1 { core.acknowledged() } else { core.head() };
-            core.folded.until(|| core.is_shown(seen).then_some(())).await;
-            let exchanged = core.exchanged.load(Ordering::SeqCst);
-            let published = core.published.load_full();
+            core.shown(if attempt == 1 { core.acknowledged() } else { core.head() }).await;
+            let tx = Tx::new(&core);
             // After the rows were taken: what they show of an earlier try has its key in the log.
-            let known = match &note {
-                Some(note) => core.receipt_of(note),
-                None => Ok(None),
-            };
-            // Where it could not be looked up, the writer looks.
-            let Ok(known) = known else { break };
-            if let (Some(receipt), Some(note)) = (known, &note) {
-                if receipt.last > core.head() && self.consistency == Consistency::ReadYourWrites {
-                    // Another writer has executed it: the log is looked at.
-                    let (reply, answer) = reply();
-                    let decision = Decision { key: Some(note.clone()), boundary: None, inline: None };
-                    let request = Request {
-                        decision: Some(Box::new(decision)),
-                        ..Request::new(Vec::new(), self.consistency, reply)
-                    };
-                    hand_over(&desk, request, self.blocks).await;
-                    return answered(answer).await.map_err(DecideError::Append);
+            if let Some(note) = &note {
+                match core.receipt_of(note) {
+                    Ok(None) => {}
+                    Ok(Some(receipt)) => {
+                        drop(tx);
+                        return self.known(&desk, note.clone(), receipt).await;
+                    }
+                    // Where it could not be looked up, the writer looks.
+                    Err(_) => break,
                 }
-                // Its events may be on their way to the views.
-                if self.consistency == Consistency::ReadYourWrites {
-                    core.folded.until(|| core.is_shown(receipt.last).then_some(())).await;
-                } else {
-                    core.acknowledge(&receipt);
-                }
-                return Ok(receipt);
             }
-            let emitted = match self.decide(&core, published, exchanged) {
+            let emitted = match self.decide(tx) {
                 Verdict::Emitted(emitted) => emitted,
                 Verdict::Failed(error) => return Err(error),
                 Verdict::Panicked(panic) => resume_unwind(panic),
             };
-            let (reply, answer) = reply();
             let decision = Decision { key: note.clone(), boundary: Some(emitted.boundary), inline: None };
-            let request = Request {
-                decision: Some(Box::new(decision)),
-                ..Request::new(emitted.events, self.consistency, reply)
-            };
-            hand_over(&desk, request, self.blocks).await;
-            match answered(answer).await {
+            match ask(&desk, decision, emitted.events, self.consistency, self.blocks).await {
                 Err(AppendError::NotAppended(Refusal::Conflict)) => {
                     meters::conflict();
                     tracing::debug!(
@@ -397,24 +371,15 @@ impl<R: Send + 'static> Start<R> {
         loop {
             tracing::debug!(name, "the decision is made in line");
             let (start, to) = (start.clone(), failure.clone());
-            let inline: Inline = Box::new(move |core| {
-                let exchanged = core.exchanged.load(Ordering::SeqCst);
-                match lock(&start).decide(core, core.published.load_full(), exchanged) {
-                    Verdict::Emitted(emitted) => Some(emitted),
-                    failed => {
-                        *lock(&to) = Some(failed);
-                        None
-                    }
+            let inline: Inline = Box::new(move |core| match lock(&start).decide(Tx::new(core)) {
+                Verdict::Emitted(emitted) => Some(emitted),
+                failed => {
+                    *lock(&to) = Some(failed);
+                    None
                 }
             });
-            let (reply, answer) = reply();
             let decision = Decision { key: note.clone(), boundary: None, inline: Some(inline) };
-            let request = Request {
-                decision: Some(Box::new(decision)),
-                ..Request::new(Vec::new(), consistency, reply)
-            };
-            hand_over(&desk, request, blocks).await;
-            let answer = answered(answer).await;
+            let answer = ask(&desk, decision, Vec::new(), consistency, blocks).await;
             match lock(&failure).take() {
                 Some(Verdict::Failed(error)) => return Err(error),
                 Some(Verdict::Panicked(panic)) => resume_unwind(panic),
@@ -428,9 +393,24 @@ impl<R: Send + 'static> Start<R> {
         }
     }
 
-    /// Makes the decision on what is published.
-    fn decide(&mut self, core: &Arc<Core>, published: Arc<Published>, exchanged: u64) -> Verdict<R> {
-        let mut tx = Tx::new(core, published);
+    /// Answers for a command that was executed before.
+    async fn known(self, desk: &Desk, note: String, receipt: Receipt) -> Result<Receipt, DecideError<R>> {
+        if receipt.last > self.core.head() && self.consistency == Consistency::ReadYourWrites {
+            // Another writer has executed it: the log is looked at.
+            let decision = Decision { key: Some(note), boundary: None, inline: None };
+            let answer = ask(desk, decision, Vec::new(), self.consistency, self.blocks).await;
+            return answer.map_err(DecideError::Append);
+        }
+        match self.consistency {
+            // Its events may be on their way to the views.
+            Consistency::ReadYourWrites => self.core.shown(receipt.last).await,
+            Consistency::Durable => self.core.acknowledge(&receipt),
+        }
+        Ok(receipt)
+    }
+
+    /// Makes the decision on what is seen.
+    fn decide(&mut self, mut tx: Tx) -> Verdict<R> {
         let _deciding = Deciding::enter();
         let said = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut tx)));
         if let Some((view, error)) = tx.failed {
@@ -441,21 +421,34 @@ impl<R: Send + 'static> Start<R> {
             Ok(Err(refusal)) => return Verdict::Failed(DecideError::Refused(refusal)),
             Err(panic) => return Verdict::Panicked(panic),
         }
-        let (at, reads) = (tx.position(), tx.reads());
+        let boundary = tx.boundary();
         let finished = |(at, event): (usize, NewEvent)| {
             let event = event.beside(&self.metadata);
             match &self.ids {
                 Some(ids) => event.known_as(|| format!("{ids}/{at}")),
                 None => event,
             }
-            .encoded(core)
+            .encoded(&self.core)
         };
-        let events = tx.events.into_iter().enumerate().map(finished).collect();
-        match events {
-            Ok(events) => Verdict::Emitted(Emitted { events, boundary: Boundary { at, exchanged, reads } }),
+        match tx.events.into_iter().enumerate().map(finished).collect() {
+            Ok(events) => Verdict::Emitted(Emitted { events, boundary }),
             Err(refusal) => Verdict::Failed(AppendError::NotAppended(refusal).into()),
         }
     }
+}
+
+/// Asks the writer to let a decision in.
+async fn ask(
+    desk: &Desk,
+    decision: Decision,
+    events: Vec<Encoded>,
+    consistency: Consistency,
+    blocks: bool,
+) -> Result<Receipt, AppendError> {
+    let (reply, answer) = reply();
+    let request = Request { decision: Some(Box::new(decision)), ..Request::new(events, consistency, reply) };
+    hand_over(desk, request, blocks).await;
+    answered(answer).await
 }
 
 /// Before the keys of commands, among the notes of a store.

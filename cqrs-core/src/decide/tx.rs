@@ -2,9 +2,10 @@
 
 use std::any::{Any, TypeId};
 use std::panic::resume_unwind;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use crate::engine::boundary::Read;
+use crate::engine::boundary::{Boundary, Read};
 use crate::engine::request::NewEvent;
 use crate::engine::shared::{Core, Published};
 use crate::error::ReadError;
@@ -24,6 +25,8 @@ use crate::view::ViewRows;
 pub struct Tx {
     core: Arc<Core>,
     published: Arc<Published>,
+    /// How often views had been exchanged before that was taken.
+    exchanged: u64,
     reads: Arc<Mutex<Vec<Read>>>,
     pub(super) events: Vec<NewEvent>,
     /// The view that could not be read, and why.
@@ -43,13 +46,18 @@ impl std::fmt::Debug for Tx {
 struct Abandoned;
 
 impl Tx {
-    pub(super) fn new(core: &Arc<Core>, published: Arc<Published>) -> Self {
-        Self { core: core.clone(), published, reads: Arc::default(), events: Vec::new(), failed: None }
+    /// One that sees what is published now.
+    pub(super) fn new(core: &Arc<Core>) -> Self {
+        // Looked at first: views that are exchanged right then count as exchanged since.
+        let exchanged = core.exchanged.load(Ordering::SeqCst);
+        let (core, published) = (core.clone(), core.published.load_full());
+        Self { core, published, exchanged, reads: Arc::default(), events: Vec::new(), failed: None }
     }
 
-    /// What was read.
-    pub(super) fn reads(&self) -> Vec<Read> {
-        std::mem::take(&mut *lock(&self.reads))
+    /// What it rests on by now.
+    pub(super) fn boundary(&self) -> Boundary {
+        let reads = std::mem::take(&mut *lock(&self.reads));
+        Boundary { at: self.position(), exchanged: self.exchanged, reads }
     }
 
     /// The position of the last event that is seen.

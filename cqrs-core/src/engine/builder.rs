@@ -380,7 +380,7 @@ impl Opened {
                 let ty = &*catalog.views[number];
                 tracing::info!(view = ty.name(), "rebuilding the view with one that it is folded with");
                 self.slots[number] = Slot::absent(ty);
-                self.rebuilt[number] = Slot { view: Some(ty.rows()), ..Slot::absent(ty) };
+                self.rebuilt[number] = Slot::fresh(ty);
                 self.sums[number] = Sums::default();
                 self.saved[number] = Saved::UNSAVED;
                 self.loaded[number] = None;
@@ -390,16 +390,16 @@ impl Opened {
 
     fn add(&mut self, catalog: &Catalog, number: usize, resumed: Option<(Slot, Sums)>, head: Head) {
         let ty = &*catalog.views[number];
-        let absent = || Slot::absent(ty);
-        let fresh = || Slot { view: Some(ty.rows()), ..Slot::absent(ty) };
         self.loaded.push(resumed.as_ref().map(|(slot, _)| slot.at.position));
         let (slot, rebuilt, sums, saved) = match resumed {
             Some((slot, sums)) => {
                 let saved = Saved { position: slot.at.position, reset: false, complete: true, fault: false };
-                (slot, absent(), sums, saved)
+                (slot, Slot::absent(ty), sums, saved)
             }
-            None if head.position == 0 => (fresh(), absent(), Sums::default(), Saved::UNSAVED),
-            None => (absent(), fresh(), Sums::default(), Saved::UNSAVED),
+            None if head.position == 0 => {
+                (Slot::fresh(ty), Slot::absent(ty), Sums::default(), Saved::UNSAVED)
+            }
+            None => (Slot::absent(ty), Slot::fresh(ty), Sums::default(), Saved::UNSAVED),
         };
         self.slots.push(slot);
         self.rebuilt.push(rebuilt);

@@ -416,7 +416,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
     fn take(&mut self, recorded: RecordedEvent<E>) -> Result<(), Halt> {
         let position = recorded.position;
         let event = E::TYPES[recorded.event.type_index()].name;
-        block_on(self.core.folded.until(|| self.core.is_shown(position).then_some(())));
+        block_on(self.core.shown(position));
         let mut reacting = self.reacting(recorded, 1);
         let done = loop {
             let attempt = reacting.attempt;

@@ -13,7 +13,6 @@ use super::catalog::Catalog;
 use super::fold::Message;
 use super::pipeline::Control;
 use super::slot::AnyRows;
-use crate::decide::Decisions;
 use crate::error::{AppendError, NoSuchView, ReadError, Refusal, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::meters;
@@ -70,7 +69,7 @@ pub(crate) struct Core {
     /// The last event that was acknowledged before views showed it.
     acknowledged: AtomicU64,
     /// How many decisions are being made.
-    pub(crate) deciding: Decisions,
+    pub(crate) deciding: AtomicUsize,
     /// How often views that are read were exchanged for ones that were folded anew: no event says so.
     pub(crate) exchanged: AtomicU64,
     pub(crate) reactions: Reactions,
@@ -121,7 +120,7 @@ impl Core {
             broken: Mutex::default(),
             stop: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
-            deciding: Decisions::new(0),
+            deciding: AtomicUsize::new(0),
             exchanged: AtomicU64::new(0),
             notes: Mutex::default(),
             reactions: Reactions::default(),
@@ -142,8 +141,13 @@ impl Core {
 
     /// A source's offset, as it is stored now.
     pub(crate) fn source(&self, source: &str) -> Result<Option<u64>, StoreFailure> {
+        Ok(self.reader()?.sources()?.get(source).copied())
+    }
+
+    /// A reader of the log, for a moment; one that is kept is [lent](Self::lend).
+    pub(crate) fn reader(&self) -> Result<Box<dyn LogReader>, StoreFailure> {
         let store = lock(&self.store).clone().ok_or(StoreFailure::Closed)?;
-        Ok(store.reader()?.sources()?.get(source).copied())
+        Ok(store.reader()?)
     }
 
     /// Lends a reader of the log; `None` once the engine is closed.
@@ -168,10 +172,14 @@ impl Core {
         self.acknowledged.load(Ordering::Acquire)
     }
 
-    /// Whether readers see everything up to a position, or never will.
-    pub(crate) fn is_shown(&self, position: u64) -> bool {
-        let published = self.published.load();
-        published.position >= position || published.closed || lock(&self.broken).is_some()
+    /// Waits until readers see everything up to a position, or never will.
+    pub(crate) async fn shown(&self, position: u64) {
+        let look = || {
+            let published = self.published.load();
+            let over = published.position >= position || published.closed || lock(&self.broken).is_some();
+            over.then_some(())
+        };
+        self.folded.until(look).await;
     }
 
     /// The receipt that is kept under a note.

@@ -607,6 +607,11 @@ impl Slot {
         Self { view: None, rust_name: view.rust_name(), at: Head::default(), fault: None, told: false }
     }
 
+    /// The place of a view that has folded nothing yet.
+    pub(crate) fn fresh(view: &dyn ViewType) -> Self {
+        Self { view: Some(view.rows()), ..Self::absent(view) }
+    }
+
     /// Whether it takes events.
     pub(crate) fn folds(&self) -> bool {
         self.view.is_some() && self.fault.is_none()

@@ -120,14 +120,14 @@ impl Writer {
             let kept = kept(&group, &verdicts);
             let notes: Vec<Note<'_>> =
                 kept.iter().map(|(key, value)| Note { key, value: value.as_deref() }).collect();
+            let beside = Beside { advances: &advances, notes: &notes };
             let ahead = if events.is_empty() { self.ahead(&verdicts) } else { Ok(None) };
             let outcome = match ahead {
                 Err(error) => Err(AppendFailure::NotAppended(error)),
                 Ok(Some(head)) => Err(AppendFailure::HeadMoved(head)),
-                Ok(None) if events.is_empty() && advances.is_empty() && notes.is_empty() => Ok(()),
+                Ok(None) if events.is_empty() && beside.is_empty() => Ok(()),
                 Ok(None) => {
                     let begun = meters::begin();
-                    let beside = Beside { advances: &advances, notes: &notes };
                     let appended = self.log.append(self.head, &events, &beside);
                     appended.inspect(|()| meters::appended(events.len(), begun))
                 }
@@ -172,7 +172,7 @@ impl Writer {
             return;
         }
         let head = self.head.position;
-        block_on(self.core.folded.until(|| self.core.is_shown(head).then_some(())));
+        block_on(self.core.shown(head));
         match inline(&self.core) {
             Some(emitted) => {
                 decision.boundary = Some(emitted.boundary);

@@ -7,7 +7,7 @@ use super::given::{Given, Then};
 use super::log::{self, Stored};
 use crate::projection::Projection;
 use crate::store::MemoryStore;
-use crate::{Decide, DecideError, Engine, NewEvent, Timestamp};
+use crate::{Decide, Engine, NewEvent, Timestamp};
 
 /// What a decision has come to.
 ///
@@ -80,11 +80,10 @@ impl<R: Send + 'static> When<R> {
                 Ok(_) => log::read(store).map_or_else(Outcome::Failed, |mut events| {
                     Outcome::Emitted(events.split_off(given.events.len()))
                 }),
-                Err(DecideError::Refused(refusal)) => Outcome::Refused(refusal),
-                Err(DecideError::Read { view, error }) => Outcome::Failed(format!(
-                    "the decision reads the view `{view}`, which does not answer: {error}"
-                )),
-                Err(DecideError::Append(error)) => Outcome::Failed(error.to_string()),
+                Err(error) => match error.apart() {
+                    Ok(refusal) => Outcome::Refused(refusal),
+                    Err(error) => Outcome::Failed(error.to_string()),
+                },
             },
         };
         Self { given, outcome }

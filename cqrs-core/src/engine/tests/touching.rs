@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::batch::StoredEvent;
 use crate::engine::catalog::{Catalog, Kind, PASSED_OVER, Registry};
-use crate::engine::slot::{Slot, ViewType};
+use crate::engine::slot::Slot;
 use crate::key::Key;
 use crate::table::{Rows, Touches};
 
@@ -98,8 +98,7 @@ proptest! {
         events in prop::collection::vec((0_u8..3, "[ab]", "[xy]", -2_i32..3), 0..40),
     ) {
         let catalog = catalog();
-        let fresh = |ty: &dyn ViewType| Slot { view: Some(ty.rows()), ..Slot::absent(ty) };
-        let mut slots: Vec<_> = catalog.views.iter().map(|ty| fresh(&**ty)).collect();
+        let mut slots: Vec<_> = catalog.views.iter().map(|ty| Slot::fresh(&**ty)).collect();
         for (at, (which, customer, item, qty)) in events.iter().enumerate() {
             let event = match which {
                 0 => stored(&catalog, &bought(customer, item, *qty)),
