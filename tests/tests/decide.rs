@@ -794,6 +794,18 @@ fn a_decision_sees_what_another_engine_has_appended_to_the_log() {
 }
 
 #[test]
+fn a_key_that_another_engine_has_used_holds_up_nobody_where_durable_is_enough() {
+    let (one, two) = beside();
+    one.append(moved("ann", 0, 5)).wait().unwrap();
+    let first = one.execute(Take(2)).key("k").wait().unwrap();
+    let other = two.clone();
+    assert_eq!(answer(move || other.execute(Take(2)).key("k").durable().wait()).unwrap(), first);
+    // It has been acknowledged by the second engine, too, so the next decision there sees it.
+    let refused = answer(move || withdraw(&two, "ann", 5).wait()).unwrap_err();
+    assert_eq!(refused.refusal(), Some(Missing(2)));
+}
+
+#[test]
 fn a_key_that_another_engine_has_used_is_answered_with_its_receipt() {
     let (one, two) = beside();
     one.append(moved("ann", 0, 5)).wait().unwrap();
