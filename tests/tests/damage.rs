@@ -222,7 +222,9 @@ fn a_truncated_log_is_never_a_shorter_one() {
     let scene = Scene::new(200);
     let (events, views) = (scene.keep("events.db"), scene.keep("views.db"));
     let pages = (0..events.len()).step_by(4096);
-    for length in pages.chain([1, 99, 511, 512, 5000, events.len() / 2, events.len() - 1]) {
+    // What is cut off reads as zeros, and a checksum ends with one now and then: then as little is gone as makes a difference.
+    let last = events.iter().rposition(|byte| *byte != 0).unwrap();
+    for length in pages.chain([1, 99, 511, 512, 5000, events.len() / 2, last]) {
         for with_views in [true, false] {
             scene.put("events.db", &events[..length]);
             scene.put("views.db", &views);
