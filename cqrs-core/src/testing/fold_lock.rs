@@ -37,15 +37,13 @@ use crate::{NewEvent, Timestamp};
 /// #[projection(from = Purchased, group_by = customer)]
 /// pub struct Spent { pub customer: String, #[sum(with_tax(price))] pub total: i64 }
 ///
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("spent.lock");
+/// # let path = "src/testing/fold_lock/example.lock";
 /// # let _ = r#"
 /// // #[test]
 /// let path = "tests/spent.lock"; // in the crate's folder
 /// # "#;
-/// fold_lock::<Spent>(&path, [100, 50].map(|price| Purchased { customer: "ann".into(), price }));
-/// # assert!(std::fs::read_to_string(&path)?.contains("row\n  customer = \"ann\"\n  total = 178\n"));
-/// # fold_lock::<Spent>(&path, [100, 50].map(|price| Purchased { customer: "ann".into(), price }));
+/// fold_lock::<Spent>(path, [100, 50].map(|price| Purchased { customer: "ann".into(), price }));
+/// # assert!(std::fs::read_to_string(path)?.contains("row\n  customer = \"ann\"\n  total = 178\n"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///

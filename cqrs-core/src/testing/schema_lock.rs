@@ -36,14 +36,13 @@ use crate::schema::{Field, Schema};
 /// #[event]
 /// pub enum Cart { Added { item: String }, Cleared {} }
 ///
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("events.lock");
+/// # let path = "src/testing/schema_lock/example.lock";
 /// # let _ = r#"
 /// // #[test]
 /// let path = "tests/events.lock"; // in the crate's folder
 /// # "#;
-/// SchemaLock::new(&path).event::<Purchased>().event::<Cart>().check();
-/// # assert!(std::fs::read_to_string(&path)?.contains("event Purchased version 1\n  field customer String required\n"));
+/// SchemaLock::new(path).event::<Purchased>().event::<Cart>().check();
+/// # assert!(std::fs::read_to_string(path)?.contains("event Purchased version 1\n  field customer String required\n"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
