@@ -13,6 +13,7 @@ mod language;
 mod read;
 mod report;
 mod start;
+mod subscribe;
 mod workload;
 
 use report::Report;
@@ -48,13 +49,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let events = workload::events(if quick { 100_000 } else { 1_000_000 });
     let mut report = Report::new(events.len());
     type Part = fn(&[workload::Purchased], &mut Report);
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Part); 9] = [
         ("fold", fold::run),
         ("append", append::run),
         ("callers", append::run_callers),
         ("decide", decide::run),
         ("feed", feed::run),
         ("read", read::run),
+        ("subscribe", subscribe::run),
         ("start", start::run),
         ("language", language::run),
     ];
