@@ -1,0 +1,187 @@
+//! The folder over the years: one that earlier versions of the library have written, and one that is restored from a backup.
+
+use std::fs;
+use std::path::Path;
+
+use cqrs_core::prelude::*;
+use cqrs_core::stream;
+use rusqlite::Connection;
+
+#[event]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Purchased {
+    customer: String,
+    item: String,
+    qty: i32,
+}
+
+fn bought(customer: &str, item: &str, qty: i32) -> Purchased {
+    Purchased { customer: customer.into(), item: item.into(), qty }
+}
+
+#[projection(from = Purchased, group_by = (customer, item))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct CustomerPurchases {
+    customer: String,
+    item: String,
+    #[sum(qty)]
+    total_qty: i64,
+}
+
+/// At most ten of an item for a customer.
+struct Buy(Purchased);
+
+impl Command for Buy {
+    type Refusal = i64;
+
+    fn decide(&self, tx: &mut Tx) -> Result<(), i64> {
+        let event = &self.0;
+        let has = tx.get::<CustomerPurchases>((&event.customer, &event.item)).map_or(0, |row| row.total_qty);
+        if has + i64::from(event.qty) > 10 {
+            return Err(has);
+        }
+        tx.emit(event.clone());
+        Ok(())
+    }
+}
+
+fn open(folder: &Path) -> Engine {
+    let engine = Engine::open(folder).unwrap().view::<CustomerPurchases>().start().unwrap();
+    engine.wait_ready().wait().unwrap();
+    engine
+}
+
+fn rows(engine: &Engine) -> Vec<(String, String, i64)> {
+    let rows = engine.view::<CustomerPurchases>().rows_by_key().unwrap();
+    rows.map(|row| (row.customer, row.item, row.total_qty)).collect()
+}
+
+fn format(file: &Path) -> u32 {
+    Connection::open(file).unwrap().query_one("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+}
+
+/// The example `purchases` of that time, as SQL: `events` and `views`, each by the format it has.
+fn written_by_an_earlier_version(folder: &Path, files: [(&str, &str); 2]) {
+    fs::create_dir(folder).unwrap();
+    for (file, sql) in files {
+        let connection = Connection::open(folder.join(file)).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+}
+
+#[test]
+fn what_earlier_versions_wrote_is_opened_and_brought_up_to_date() {
+    let stores = [
+        [
+            ("events.db", include_str!("../formats/events-1.sql")),
+            ("views.db", include_str!("../formats/views-1.sql")),
+        ],
+        [
+            ("events.db", include_str!("../formats/events-2.sql")),
+            ("views.db", include_str!("../formats/views-3.sql")),
+        ],
+    ];
+    for files in stores {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("shop");
+        written_by_an_earlier_version(&folder, files);
+        let before = format(&folder.join("events.db"));
+
+        // Who only reads changes nothing.
+        let reader = Engine::open_read_only(&folder).unwrap().view::<CustomerPurchases>().start().unwrap();
+        reader.wait_ready().wait().unwrap();
+        assert_eq!(reader.view::<CustomerPurchases>().len().unwrap(), 3);
+        reader.close().wait().unwrap();
+        assert_eq!(format(&folder.join("events.db")), before);
+
+        let engine = open(&folder);
+        let of = |item: &str, qty| ("jsmith".to_owned(), item.to_owned(), qty);
+        assert_eq!(rows(&engine), [of("hats", 2), of("pants", 1), of("sweaters", 1)]);
+        // What came with newer formats: sources, and the keys of commands.
+        let fed = engine.feed("till", stream([(7, bought("jsmith", "hats", 3))])).wait().unwrap();
+        assert_eq!((fed.appended, engine.source("till").unwrap()), (1, Some(7)));
+        let receipt = engine.execute(Buy(bought("jsmith", "hats", 5))).key("1").wait().unwrap();
+        assert_eq!(engine.execute(Buy(bought("jsmith", "hats", 5))).key("1").wait().unwrap(), receipt);
+        engine.close().wait().unwrap();
+        assert!(format(&folder.join("events.db")) > before);
+
+        let engine = open(&folder);
+        assert_eq!(rows(&engine), [of("hats", 10), of("pants", 1), of("sweaters", 1)]);
+        engine.close().wait().unwrap();
+        let verified = Engine::open(&folder).unwrap().view::<CustomerPurchases>().verify().unwrap();
+        assert_eq!((verified.events, verified.findings), (8, vec![]));
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+/// A source is longer than what was fed of it, and is read from its start.
+fn feed(engine: &Engine, items: u64) {
+    let items = (1..=items).map(|offset| (offset, bought("till", "hats", 1)));
+    assert_eq!(engine.feed("till", stream(items)).wait().unwrap().offset, engine.source("till").unwrap());
+}
+
+#[test]
+fn a_backup_is_restored_by_putting_it_in_place_and_everything_goes_on_from_there() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, backup) = (place.path().join("shop"), place.path().join("backup"));
+    let engine = open(&folder);
+    feed(&engine, 100);
+    let kept = engine.execute(Buy(bought("ann", "hats", 6))).key("ann-1").wait().unwrap();
+    engine.backup(&backup).wait().unwrap();
+    // What comes after it is lost with the folder.
+    feed(&engine, 150);
+    let lost = engine.execute(Buy(bought("ann", "hats", 4))).key("ann-2").wait().unwrap();
+    let full = engine.execute(Buy(bought("ann", "hats", 1))).key("ann-3").wait();
+    assert!(matches!(full, Err(DecideError::Refused(10))));
+    let store = engine.store_id();
+    engine.close().wait().unwrap();
+    drop(engine);
+    fs::remove_dir_all(&folder).unwrap();
+
+    copy_files(&backup, &folder);
+    let engine = open(&folder);
+    assert_eq!(engine.store_id(), store, "receipts of before stay valid");
+    let at = |customer: &str, qty| (customer.to_owned(), "hats".to_owned(), qty);
+    assert_eq!(rows(&engine), [at("ann", 6), at("till", 100)]);
+    assert!(engine.health().position < lost.first);
+    // The source goes on from what the log has of it; a command that is sent again is known, or executed now.
+    feed(&engine, 150);
+    assert_eq!(engine.execute(Buy(bought("ann", "hats", 6))).key("ann-1").wait().unwrap(), kept);
+    engine.execute(Buy(bought("ann", "hats", 4))).key("ann-2").wait().unwrap();
+    assert_eq!(rows(&engine), [at("ann", 10), at("till", 150)]);
+    engine.close().wait().unwrap();
+    drop(engine);
+    let verified = Engine::open(&folder).unwrap().view::<CustomerPurchases>().verify().unwrap();
+    assert_eq!(verified.findings, []);
+}
+
+#[test]
+fn a_log_that_is_put_back_under_newer_views_is_refused_and_says_so() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, backup) = (place.path().join("shop"), place.path().join("backup"));
+    let engine = open(&folder);
+    feed(&engine, 100);
+    engine.backup(&backup).wait().unwrap();
+    feed(&engine, 150);
+    engine.close().wait().unwrap();
+    drop(engine);
+    // Half a restore: the log of before, the views of after.
+    for name in ["events.db", "events.db-wal", "events.db-shm"] {
+        let _ = fs::remove_file(folder.join(name));
+    }
+    fs::copy(backup.join("events.db"), folder.join("events.db")).unwrap();
+    let error = Engine::open(&folder).unwrap().view::<CustomerPurchases>().start().unwrap_err().to_string();
+    assert!(error.contains("150") && error.contains("100"), "{error}");
+    // The remedy: views are disposable.
+    for name in ["views.db", "views.db-wal", "views.db-shm"] {
+        let _ = fs::remove_file(folder.join(name));
+    }
+    assert_eq!(rows(&open(&folder)), [("till".to_owned(), "hats".to_owned(), 100)]);
+}
