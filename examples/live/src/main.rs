@@ -3,6 +3,7 @@
 //! `live [FOLDER] [PORT]`: port 0 is any that is free. `RUST_LOG=cqrs_core=debug` shows what the engine does.
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -15,7 +16,11 @@ const PORT: u16 = 4000;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env()?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().map_or_else(|| PathBuf::from("shop"), PathBuf::from);

@@ -140,7 +140,8 @@ mod tests {
     #[tokio::test]
     async fn a_reader_who_is_too_slow_goes_on_from_what_is_now() {
         let engine = Engine::in_memory().view::<Board>().view::<Purchases>().start().unwrap();
-        let delivered = |item: &str| Shop::Delivered { item: item.into(), shelf: "hats".into(), qty: 1, cents: 1 };
+        let delivered =
+            |item: &str| Shop::Delivered { item: item.into(), shelf: "hats".into(), qty: 1, cents: 1 };
         let mut reader = Reader::new(&engine, None, 2);
         assert!(matches!(reader.next().await, Some(Message::All(batch)) if batch.rows.is_empty()));
         for item in ["Bowler", "Fedora", "Panama"] {
