@@ -55,7 +55,6 @@ use std::{
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::engine::shared::{Core, Shown};
-use crate::error::DecideError;
 
 /// Tells the recorder what there is.
 pub(crate) fn describe() {
@@ -158,16 +157,9 @@ pub(crate) fn saved(view: &'static str, position: u64) {
 }
 
 /// A decision is answered.
-pub(crate) fn decided<T, R>(answer: &Result<T, DecideError<R>>) {
+pub(crate) fn decided(outcome: &'static str) {
     #[cfg(feature = "metrics")]
-    {
-        let outcome = match answer {
-            Ok(_) => "accepted",
-            Err(DecideError::Refused(_)) => "refused",
-            Err(_) => "failed",
-        };
-        counter!("cqrs_decisions_total", "outcome" => outcome).increment(1);
-    }
+    counter!("cqrs_decisions_total", "outcome" => outcome).increment(1);
 }
 
 /// What a decision had read was touched before its events came in.

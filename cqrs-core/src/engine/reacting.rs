@@ -185,7 +185,14 @@ impl Saver {
     }
 
     fn parked(&self, position: u64, event: &str, attempts: u32, reason: String) -> NoteToKeep {
-        tracing::warn!(reaction = self.inner.name, position, event, attempts, reason, "an event is parked");
+        tracing::warn!(
+            reaction = self.inner.name,
+            position,
+            event,
+            attempts,
+            reason,
+            "the reaction parks an event"
+        );
         let event = event.to_owned();
         let parked = ParkedEvent { position, event, reason, attempts, at: Timestamp::now() };
         (parked_key(&self.inner.name, position), Some(parked.note()))
@@ -327,6 +334,11 @@ struct Runner<E: Event, H> {
     handler: H,
 }
 
+/// The stored name of an event's type.
+fn name_of<E: Event>(event: &E) -> &'static str {
+    E::TYPES[event.type_index()].name
+}
+
 /// What is to be done next.
 enum Next<E> {
     Event(Result<RecordedEvent<E>, EventsError>),
@@ -415,7 +427,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
     /// Has an event handled, as often as it takes; or parks it.
     fn take(&mut self, recorded: RecordedEvent<E>) -> Result<(), Halt> {
         let position = recorded.position;
-        let event = E::TYPES[recorded.event.type_index()].name;
+        let event = name_of(&recorded.event);
         block_on(self.core.shown(position));
         let mut reacting = self.reacting(recorded, 1);
         let done = loop {
@@ -446,6 +458,10 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
 
     /// Has an event handled once: what it emits, or why it failed.
     fn handle(&mut self, reacting: &mut Reacting<E>) -> Result<Vec<Encoded>, String> {
+        let (position, attempt) = (reacting.position(), reacting.attempt);
+        let event = name_of(&reacting.recorded.event);
+        let reaction = &*self.inner.name;
+        let _span = tracing::debug_span!("react", reaction, position, event, attempt).entered();
         reacting.emitted.clear();
         reacting.executed = 0;
         // What it says of its error is the handler's, too.
