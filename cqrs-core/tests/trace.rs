@@ -1,5 +1,6 @@
 //! What a subscriber hears of an engine. One test: a program has one subscriber, and its engines share it.
 
+use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -79,13 +80,17 @@ impl Command for Buy {
 
 /// Lines, as a subscriber would print them: level, the spans from the outermost in, what is said, fields.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+struct Heard {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// As the documentation has them.
+    spans: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Heard {
     /// A line that begins so.
     #[track_caller]
     fn has(&self, line: &str) {
-        let lines = self.0.lock().unwrap().clone();
+        let lines = self.lines.lock().unwrap().clone();
         assert!(lines.iter().any(|heard| heard.starts_with(line)), "`{line}` in\n{}", lines.join("\n"));
     }
 }
@@ -111,6 +116,13 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Heard {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
+        let (name, level) =
+            (attributes.metadata().name(), attributes.metadata().level().as_str().to_lowercase());
+        let names: Vec<_> = attributes.metadata().fields().iter().map(|field| format!("`{field}`")).collect();
+        self.spans
+            .lock()
+            .unwrap()
+            .insert(format!("| `{name}` | {level} | {} |", names.join(" ")).replace("|  |", "| |"));
         context.span(id).unwrap().extensions_mut().insert(fields);
     }
 
@@ -126,7 +138,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Heard {
         }
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.0.lock().unwrap().push(format!("{line}: {}{}", fields.message, fields.others));
+        self.lines.lock().unwrap().push(format!("{line}: {}{}", fields.message, fields.others));
     }
 }
 
@@ -196,4 +208,9 @@ fn a_subscriber_hears_what_an_engine_does() {
     heard.has("INFO rebuild{views=1}: the log is being folded anew position=");
     heard.has("INFO rebuild{views=1}: folded the log anew elapsed position=20007");
     heard.has(r#"INFO: the view is rebuilt view="total" position=20007"#);
+
+    let documented = include_str!("../OBSERVING.md");
+    for span in &*heard.spans.lock().unwrap() {
+        assert!(documented.lines().any(|line| line.starts_with(span)), "{span} is not documented");
+    }
 }

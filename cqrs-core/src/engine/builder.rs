@@ -248,6 +248,7 @@ impl Builder {
             *lock(&core.vitals[number].checkpoint) =
                 loaded[number].take().map(|position| (position, Instant::now()));
         }
+        meters::shown(&core, head.position, &shown);
 
         let fold_reader = store.reader()?;
         let readers = if rebuilding { self.threads } else { 0 };

@@ -240,6 +240,7 @@ impl Drop for Ending {
             reason,
             "a reaction ends"
         );
+        meters::stopped(&self.inner.name, true);
         self.inner.end(reason);
     }
 }
@@ -318,6 +319,7 @@ fn run_from<E: Event>(
     let thread = std::thread::Builder::new().name(format!("cqrs-react-{}", inner.name));
     let run = move || {
         ending.reason = None;
+        meters::stopped(&inner.name, false);
         let _within = Within::enter(&ending.core, &ending.inner);
         let reason = Runner { core, inner, saver, events, listener, handler }.run();
         ending.because(reason);
