@@ -41,7 +41,7 @@
 //! | act on what happens | [`Engine::react`], [`Reacting`], [`Reaction`] |
 //! | feed it a file, a channel or a broker | [`Engine::feed`], [`FeedItem`], [`stream()`] |
 //! | know what can go wrong | [`error`] |
-//! | know how it is doing | [`health`] |
+//! | know how it is doing | [`health`], and [Observing](#observing) |
 //! | know, or draw, what goes where | [`Engine::describe`], [`describe`] |
 //! | know whether a store is whole | [`Builder::verify`], [`verify`](mod@verify) |
 //! | put another store behind it | [`store`] |
@@ -49,7 +49,9 @@
 //! # Features
 //!
 //! `macros` and `sqlite` are on by default. `uuid`, `jiff`, `chrono` and `rust_decimal` make these crates' types keys and columns. `metrics` records counters,
-//! gauges and histograms through the crate of this name, for Prometheus or another recorder: with it, the module `meters` lists them.
+//! gauges and histograms through the crate of this name, for Prometheus or another recorder.
+//!
+#![doc = include_str!("../OBSERVING.md")]
 #![warn(missing_docs)]
 
 extern crate self as cqrs_core;
@@ -65,10 +67,7 @@ pub mod event;
 pub mod health;
 pub mod key;
 mod lookups;
-#[cfg(not(feature = "metrics"))]
 mod meters;
-#[cfg(feature = "metrics")]
-pub mod meters;
 pub mod projection;
 mod react;
 mod receipt;

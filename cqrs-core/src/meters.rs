@@ -1,47 +1,4 @@
-//! Counters, gauges and histograms of running engines, through the [`metrics`](https://docs.rs/metrics) facade: the feature `metrics`.
-//!
-//! The engine records, and the program says where to: it installs a recorder before it starts the engine. Without a recorder nothing is kept; without the feature
-//! nothing is compiled in. Nothing is recorded an event: what is recorded is a group that was appended, a batch that was folded, a decision, a save.
-//!
-//! | name | type | labels | of |
-//! | --- | --- | --- | --- |
-//! | `cqrs_appended_events_total` | counter | | events that were made durable |
-//! | `cqrs_append_seconds` | histogram | | what it took to commit a group |
-//! | `cqrs_group_events` | histogram | | how many events a group had |
-//! | `cqrs_log_position` | gauge | | the last durable event |
-//! | `cqrs_folded_events_total` | counter | | events that were folded, each once for all views; not those that are replayed by a start or a rebuild |
-//! | `cqrs_fold_seconds` | histogram | | what it took to fold a batch into all views |
-//! | `cqrs_view_lag_events` | gauge | `view` | how many events of the log the view had not folded when a batch was last shown |
-//! | `cqrs_view_rows` | gauge | `view` | rows, those hidden from readers included |
-//! | `cqrs_view_parked_events` | gauge | `view` | events that the view has parked |
-//! | `cqrs_checkpoint_position` | gauge | `view` | the event that the last checkpoint saved stands at |
-//! | `cqrs_checkpoint_timestamp_seconds` | gauge | `view` | when it was saved, in Unix time: its age is `time()` less this, also while nothing happens |
-//! | `cqrs_decisions_total` | counter | `outcome` | decisions: `accepted`, `refused`, or `failed` |
-//! | `cqrs_decision_conflicts_total` | counter | | decisions that were made anew because what they read had been touched |
-//! | `cqrs_reaction_handled_total` | counter | `reaction` | events that were handled, once that is stored |
-//! | `cqrs_reaction_failed_total` | counter | `reaction` | tries to handle an event that failed |
-//! | `cqrs_reaction_parked_events` | gauge | `reaction` | events that the reaction has parked |
-//!
-//! No label says which engine it is: a program that runs several adds up their counters, and has the gauges of one view overwrite each other where two engines keep it.
-//! [`Engine::health`](crate::Engine::health) is of one engine, and says more.
-//!
-//! For Prometheus, with the crate `metrics-exporter-prometheus`:
-//!
-//! ```ignore
-//! use cqrs_core::Engine;
-//! use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-//!
-//! // Serves http://localhost:9000/metrics. Without buckets, histograms are shown as summaries.
-//! PrometheusBuilder::new()
-//!     .with_http_listener(([127, 0, 0, 1], 9000))
-//!     .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &[0.0001, 0.001, 0.01, 0.1, 1.0])?
-//!     .set_buckets_for_metric(Matcher::Full("cqrs_group_events".into()), &[1.0, 10.0, 100.0, 1e3, 1e4])?
-//!     .install()?;
-//! let engine = Engine::open("shop")?.view::<Stock>().start()?;
-//! ```
-//!
-//! Worth an alert: `cqrs_view_lag_events` that does not come down, `cqrs_view_parked_events` and `cqrs_reaction_parked_events` above zero, and
-//! `time() - cqrs_checkpoint_timestamp_seconds` that grows while `cqrs_log_position` does.
+//! Counters, gauges and histograms of running engines, through the [`metrics`](https://docs.rs/metrics) facade. "Observing", in the crate's documentation, lists them.
 
 #![cfg_attr(not(feature = "metrics"), allow(unused_variables))]
 
@@ -55,7 +12,6 @@ use std::{
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::engine::shared::{Core, Shown};
-use crate::error::DecideError;
 
 /// Tells the recorder what there is.
 pub(crate) fn describe() {
@@ -68,6 +24,7 @@ pub(crate) fn describe() {
         describe_counter!("cqrs_folded_events_total", Unit::Count, "Events that were folded.");
         describe_histogram!("cqrs_fold_seconds", Unit::Seconds, "What it took to fold a batch.");
         describe_gauge!("cqrs_view_lag_events", Unit::Count, "Events that the view has not folded.");
+        describe_gauge!("cqrs_view_stopped", Unit::Count, "Whether an event has stopped the view.");
         describe_gauge!("cqrs_view_rows", Unit::Count, "Rows, hidden ones included.");
         describe_gauge!("cqrs_view_parked_events", Unit::Count, "Events that the view has parked.");
         describe_gauge!("cqrs_checkpoint_position", Unit::Count, "Where the view's last checkpoint stands.");
@@ -81,6 +38,7 @@ pub(crate) fn describe() {
         describe_counter!("cqrs_reaction_handled_total", Unit::Count, "Events that were handled.");
         describe_counter!("cqrs_reaction_failed_total", Unit::Count, "Tries to handle an event that failed.");
         describe_gauge!("cqrs_reaction_parked_events", Unit::Count, "Events that the reaction has parked.");
+        describe_gauge!("cqrs_reaction_stopped", Unit::Count, "Whether the reaction has ended.");
     }
 }
 
@@ -134,7 +92,9 @@ pub(crate) fn shown(core: &Core, position: u64, shown: &[Shown]) {
             Shown::Faulted(_) => vitals.position.load(Ordering::Relaxed),
         };
         let lag = core.head().saturating_sub(position);
+        let stopped = matches!(shown, Shown::Faulted(_));
         gauge!("cqrs_view_lag_events", "view" => view.name()).set(lag as f64);
+        gauge!("cqrs_view_stopped", "view" => view.name()).set(f64::from(stopped));
     }
 }
 
@@ -158,16 +118,9 @@ pub(crate) fn saved(view: &'static str, position: u64) {
 }
 
 /// A decision is answered.
-pub(crate) fn decided<T, R>(answer: &Result<T, DecideError<R>>) {
+pub(crate) fn decided(outcome: &'static str) {
     #[cfg(feature = "metrics")]
-    {
-        let outcome = match answer {
-            Ok(_) => "accepted",
-            Err(DecideError::Refused(_)) => "refused",
-            Err(_) => "failed",
-        };
-        counter!("cqrs_decisions_total", "outcome" => outcome).increment(1);
-    }
+    counter!("cqrs_decisions_total", "outcome" => outcome).increment(1);
 }
 
 /// What a decision had read was touched before its events came in.
@@ -192,4 +145,10 @@ pub(crate) fn failed(reaction: &str) {
 pub(crate) fn parked(reaction: &str, events: u64) {
     #[cfg(feature = "metrics")]
     gauge!("cqrs_reaction_parked_events", "reaction" => reaction.to_owned()).set(events as f64);
+}
+
+/// A reaction runs, or has ended.
+pub(crate) fn stopped(reaction: &str, stopped: bool) {
+    #[cfg(feature = "metrics")]
+    gauge!("cqrs_reaction_stopped", "reaction" => reaction.to_owned()).set(f64::from(stopped));
 }

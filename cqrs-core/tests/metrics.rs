@@ -1,6 +1,6 @@
 //! What a recorder hears of an engine. One test: a program has one recorder, and its engines share it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,6 +28,19 @@ pub struct Stock {
     pub item: String,
     #[sum(checked(qty))]
     pub qty: i64,
+}
+
+#[projection(from = Refunded, group_by = item)]
+#[derive(Debug)]
+pub struct Refunds {
+    pub item: String,
+    #[count(if known(item))]
+    pub count: u64,
+}
+
+fn known(item: &str) -> bool {
+    assert!(item != "ghosts", "there are none");
+    true
 }
 
 fn checked(qty: i64) -> i64 {
@@ -76,7 +89,7 @@ fn a_recorder_hears_what_an_engine_does() {
     let snapshotter = recorder.snapshotter();
     recorder.install().unwrap();
     let engine =
-        Engine::with_store(Arc::new(MemoryStore::new())).view::<Stock>().event::<Refunded>().start().unwrap();
+        Engine::with_store(Arc::new(MemoryStore::new())).view::<Stock>().view::<Refunds>().start().unwrap();
     let bought = |item: &str, qty| Bought { item: item.into(), qty };
 
     // A group of three, of which one is parked.
@@ -127,10 +140,31 @@ fn a_recorder_hears_what_an_engine_does() {
     });
     let refunded = |item: &str| Refunded { item: item.into() };
     let receipt = engine.append_all([refunded("hats"), refunded("ties")]).wait().unwrap();
-    let reached = refunds.unwrap().wait_for(&receipt, Duration::from_secs(30)).wait().unwrap();
+    let refunds = refunds.unwrap();
+    let reached = refunds.wait_for(&receipt, Duration::from_secs(30)).wait().unwrap();
     assert_eq!(reached, Reached::Reached);
     let reacted = heard(&snapshotter);
     assert_eq!(counter(&reacted, "cqrs_reaction_handled_total reaction=refunds"), 1);
     assert_eq!(counter(&reacted, "cqrs_reaction_failed_total reaction=refunds"), 2);
     assert_eq!(gauge(&reacted, "cqrs_reaction_parked_events reaction=refunds"), 1.0);
+    assert_eq!(gauge(&reacted, "cqrs_reaction_stopped reaction=refunds"), 0.0);
+    assert_eq!(gauge(&reacted, "cqrs_view_stopped view=refunds"), 0.0);
+
+    // The reaction ends, and an event stops a view, which is from then on behind.
+    refunds.stop().wait();
+    engine.append(refunded("ghosts")).wait().unwrap();
+    let stopped = heard(&snapshotter);
+    assert_eq!(gauge(&stopped, "cqrs_reaction_stopped reaction=refunds"), 1.0);
+    assert_eq!(gauge(&stopped, "cqrs_view_stopped view=refunds"), 1.0);
+    assert_eq!(gauge(&stopped, "cqrs_view_lag_events view=refunds"), 1.0);
+    assert_eq!(gauge(&stopped, "cqrs_view_stopped view=stock"), 0.0);
+
+    // What is documented is what there is.
+    let lines = include_str!("../OBSERVING.md").lines();
+    let documented: BTreeSet<&str> = lines
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .filter(|name| name.starts_with("cqrs_"))
+        .collect();
+    let recorded: BTreeSet<&str> = stopped.keys().filter_map(|key| key.split(' ').next()).collect();
+    assert_eq!(documented, recorded);
 }

@@ -14,6 +14,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use tracing::Instrument;
+
 pub use self::tx::{Tx, TxView};
 use crate::engine::boundary::Boundary;
 use crate::engine::desk::Desk;
@@ -303,8 +305,16 @@ pub(crate) type Inline = Box<dyn FnOnce(&Arc<Core>) -> Option<Emitted> + Send>;
 
 impl<R: Send + 'static> Start<R> {
     async fn run(self) -> Result<Receipt, DecideError<R>> {
-        let answer = self.answer().await;
-        meters::decided(&answer);
+        let command = Some(self.name).filter(|name| !name.is_empty());
+        let span = tracing::debug_span!("decide", command, key = self.key.as_deref());
+        let answer = self.answer().instrument(span.clone()).await;
+        let (outcome, position) = match &answer {
+            Ok(receipt) => ("accepted", Some(receipt.last)),
+            Err(DecideError::Refused(_)) => ("refused", None),
+            Err(_) => ("failed", None),
+        };
+        meters::decided(outcome);
+        tracing::debug!(parent: &span, outcome, position, "decided");
         answer
     }
 
@@ -357,11 +367,7 @@ impl<R: Send + 'static> Start<R> {
             match ask(&desk, decision, emitted.events, self.consistency, self.blocks).await {
                 Err(AppendError::NotAppended(Refusal::Conflict)) => {
                     meters::conflict();
-                    tracing::debug!(
-                        name,
-                        attempt,
-                        "what the decision read has been touched: it is made anew"
-                    );
+                    tracing::debug!(attempt, "what the decision read has been touched: it is made anew");
                 }
                 answer => return answer.map_err(DecideError::Append),
             }
@@ -369,7 +375,7 @@ impl<R: Send + 'static> Start<R> {
         let (consistency, blocks) = (self.consistency, self.blocks);
         let (start, failure) = (Arc::new(Mutex::new(self)), Arc::<Mutex<Option<Verdict<R>>>>::default());
         loop {
-            tracing::debug!(name, "the decision is made in line");
+            tracing::debug!("the decision is made in line");
             let (start, to) = (start.clone(), failure.clone());
             let inline: Inline = Box::new(move |core| match lock(&start).decide(Tx::new(core)) {
                 Verdict::Emitted(emitted) => Some(emitted),

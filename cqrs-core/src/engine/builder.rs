@@ -185,6 +185,7 @@ impl Builder {
     ///
     /// [`StartError`], which says what to do.
     pub fn start(self) -> Result<Engine, StartError> {
+        let begun = Instant::now();
         let _span = tracing::info_span!("start").entered();
         let store = self.store;
         let catalog = self.registry.finish(self.payload_limit)?;
@@ -247,6 +248,7 @@ impl Builder {
             *lock(&core.vitals[number].checkpoint) =
                 loaded[number].take().map(|position| (position, Instant::now()));
         }
+        meters::shown(&core, head.position, &shown);
 
         let fold_reader = store.reader()?;
         let readers = if rebuilding { self.threads } else { 0 };
@@ -293,11 +295,12 @@ impl Builder {
                 None => Ok(()),
             }
         };
-        let begun = begin();
+        let threads_begun = begin();
         // Should a thread not have started, the engine closes as it is dropped here.
         let engine = handle.engine(threads);
-        begun?;
-        tracing::info!(position = head.position, views = core.catalog.views.len(), "the engine runs");
+        threads_begun?;
+        let views = core.catalog.views.len();
+        tracing::info!(position = head.position, views, elapsed = ?begun.elapsed(), "the engine runs");
         Ok(engine)
     }
 }
@@ -414,9 +417,17 @@ impl Opened {
         reader: &mut dyn LogReader,
         head: Head,
     ) -> Result<(), StartError> {
+        let begun = Instant::now();
+        let behind = self.slots.iter().filter(|slot| slot.folds()).map(|slot| slot.at.position);
+        let after = behind.min().filter(|after| *after < head.position);
         let outcome = replay(reader, catalog, &mut self.slots, head.position, &mut |_| true);
         match outcome {
-            Ok(()) | Err(Halt::Stopped) => {}
+            Ok(()) | Err(Halt::Stopped) => {
+                if let Some(after) = after {
+                    let (position, elapsed) = (head.position, begun.elapsed());
+                    tracing::info!(after, position, ?elapsed, "folded what came after the checkpoints");
+                }
+            }
             Err(Halt::Store(error)) => return Err(error.into()),
             Err(Halt::Flaw(flaw)) if flaw.damage => {
                 return Err(StartError::Damaged { position: flaw.position, what: flaw.what });

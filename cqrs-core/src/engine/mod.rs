@@ -41,6 +41,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use futures_core::Stream;
 
@@ -172,6 +173,8 @@ impl Handle {
 
 /// Drains, saves the last checkpoint, and gives the store back.
 fn finish(core: &Core, threads: Threads, desk: Option<Arc<Desk>>) -> Result<(), StoreFailure> {
+    let begun = Instant::now();
+    let _span = tracing::info_span!("close").entered();
     // What they have handled is to be saved.
     core.reactions.close();
     core.stop.store(true, Ordering::Relaxed);
@@ -193,8 +196,9 @@ fn finish(core: &Core, threads: Threads, desk: Option<Arc<Desk>>) -> Result<(), 
         }
     }
     core.appended.notify();
-    tracing::info!(position = core.head(), "the engine is closed");
-    store.map_or(Ok(()), |store| store.close().map_err(StoreFailure::from))
+    let closed = store.map_or(Ok(()), |store| store.close().map_err(StoreFailure::from));
+    tracing::info!(position = core.head(), elapsed = ?begun.elapsed(), "the engine is closed");
+    closed
 }
 
 impl Drop for Handle {

@@ -333,8 +333,10 @@ impl Pipeline {
                 wakers.into_iter().for_each(std::task::Waker::wake);
             }
         }
-        let published = Published { position: self.head.position, views: self.shown.clone(), closed: false };
+        let position = self.head.position;
+        let published = Published { position, views: self.shown.clone(), closed: false };
         self.core.published.store(Arc::new(published));
+        meters::shown(&self.core, position, &self.shown);
         self.core.folded.notify();
     }
 

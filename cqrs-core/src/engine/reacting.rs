@@ -185,7 +185,14 @@ impl Saver {
     }
 
     fn parked(&self, position: u64, event: &str, attempts: u32, reason: String) -> NoteToKeep {
-        tracing::warn!(reaction = self.inner.name, position, event, attempts, reason, "an event is parked");
+        tracing::warn!(
+            reaction = self.inner.name,
+            position,
+            event,
+            attempts,
+            reason,
+            "the reaction parks an event"
+        );
         let event = event.to_owned();
         let parked = ParkedEvent { position, event, reason, attempts, at: Timestamp::now() };
         (parked_key(&self.inner.name, position), Some(parked.note()))
@@ -233,6 +240,7 @@ impl Drop for Ending {
             reason,
             "a reaction ends"
         );
+        meters::stopped(&self.inner.name, true);
         self.inner.end(reason);
     }
 }
@@ -311,6 +319,7 @@ fn run_from<E: Event>(
     let thread = std::thread::Builder::new().name(format!("cqrs-react-{}", inner.name));
     let run = move || {
         ending.reason = None;
+        meters::stopped(&inner.name, false);
         let _within = Within::enter(&ending.core, &ending.inner);
         let reason = Runner { core, inner, saver, events, listener, handler }.run();
         ending.because(reason);
@@ -325,6 +334,11 @@ struct Runner<E: Event, H> {
     events: Events<E>,
     listener: u64,
     handler: H,
+}
+
+/// The stored name of an event's type.
+fn name_of<E: Event>(event: &E) -> &'static str {
+    E::TYPES[event.type_index()].name
 }
 
 /// What is to be done next.
@@ -415,7 +429,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
     /// Has an event handled, as often as it takes; or parks it.
     fn take(&mut self, recorded: RecordedEvent<E>) -> Result<(), Halt> {
         let position = recorded.position;
-        let event = E::TYPES[recorded.event.type_index()].name;
+        let event = name_of(&recorded.event);
         block_on(self.core.shown(position));
         let mut reacting = self.reacting(recorded, 1);
         let done = loop {
@@ -446,6 +460,10 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
 
     /// Has an event handled once: what it emits, or why it failed.
     fn handle(&mut self, reacting: &mut Reacting<E>) -> Result<Vec<Encoded>, String> {
+        let (position, attempt) = (reacting.position(), reacting.attempt);
+        let event = name_of(&reacting.recorded.event);
+        let reaction = &*self.inner.name;
+        let _span = tracing::debug_span!("react", reaction, position, event, attempt).entered();
         reacting.emitted.clear();
         reacting.executed = 0;
         // What it says of its error is the handler's, too.

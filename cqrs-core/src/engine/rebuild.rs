@@ -25,12 +25,18 @@ pub(crate) fn rebuild(
     progress: &Arc<AtomicU64>,
 ) {
     let begun = Instant::now();
-    let _span = tracing::info_span!("rebuild").entered();
+    let views = slots.iter().filter(|slot| slot.folds()).count();
+    let _span = tracing::info_span!("rebuild", views).entered();
     let folded = catch_unwind(AssertUnwindSafe(|| {
         loop {
             let to = core.published.load().position;
             let outcome = replay_abreast(&mut readers, &core.catalog, &mut slots, to, &|position| {
-                progress.fetch_max(position, Ordering::Relaxed);
+                let before = progress.fetch_max(position, Ordering::Relaxed);
+                // Whichever thread gets past a tenth says so.
+                let tenth = |position: u64| u128::from(position) * 10 / u128::from(to);
+                if position < to && tenth(before) < tenth(position) {
+                    tracing::info!(position, to, "the log is being folded anew");
+                }
                 !core.stop.load(Ordering::Relaxed)
             });
             match outcome {

@@ -593,6 +593,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
 /// A view's place in the fold.
 pub(crate) struct Slot {
     pub(crate) view: Option<Box<dyn AnyView>>,
+    pub(crate) name: &'static str,
     pub(crate) rust_name: &'static str,
     /// The last event that the view stands at.
     pub(crate) at: Head,
@@ -604,7 +605,8 @@ pub(crate) struct Slot {
 impl Slot {
     /// The place of a view that is not here: being rebuilt elsewhere.
     pub(crate) fn absent(view: &dyn ViewType) -> Self {
-        Self { view: None, rust_name: view.rust_name(), at: Head::default(), fault: None, told: false }
+        let (name, rust_name) = (view.name(), view.rust_name());
+        Self { view: None, name, rust_name, at: Head::default(), fault: None, told: false }
     }
 
     /// The place of a view that has folded nothing yet.
@@ -624,16 +626,12 @@ impl Slot {
     /// An event could not be folded: it is parked, or stops the view.
     pub(crate) fn fail(&mut self, position: u64, event: &str, error: FoldError) {
         let Some(view) = &mut self.view else { return };
-        let (column, reason) = (error.column, error.reason.clone());
+        let column = Some(error.column).filter(|column| !column.is_empty());
+        let reason = error.reason.clone();
         match view.park(position, event, error) {
             Ok(()) => {
-                tracing::warn!(
-                    view = self.rust_name,
-                    position,
-                    event,
-                    column,
-                    "an event is parked, and the view goes on: {reason}"
-                );
+                let view = self.name;
+                tracing::warn!(view, position, event, column, reason, "the view parks an event");
             }
             Err(error) => self.fault(position, event, error),
         }
@@ -641,7 +639,8 @@ impl Slot {
 
     pub(crate) fn fault(&mut self, position: u64, event: &str, error: FoldError) {
         let fault = Fault::new(self.rust_name, position, event, error);
-        tracing::warn!(view = self.rust_name, position, event, "{fault}");
+        let Fault { column, reason, .. } = &fault;
+        tracing::error!(view = self.name, position, event, column, reason, "an event stops the view");
         self.fault = Some(Arc::new(fault));
     }
 
