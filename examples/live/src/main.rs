@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -35,9 +36,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Done when the program is asked to end.
+/// Done when the program is asked to end: by ctrl-c, or as a supervisor asks.
 async fn interrupted() {
-    if let Err(error) = tokio::signal::ctrl_c().await {
+    let asked = async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    };
+    if let Err(error) = asked.await {
         tracing::error!(%error, "it cannot be asked to end");
         std::future::pending().await
     }

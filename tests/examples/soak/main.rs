@@ -6,7 +6,8 @@
 //! few seconds the engine is closed, or only dropped, and started anew on the same folder, in the same process, so that what an engine leaves behind adds up. It is not as fast
 //! as it can be: a thousand or two events a second, so that it is the hour that counts. After each restart the sums are held against each other, and in the end the whole store is verified.
 //!
-//! The log grows, being the log (commands' keys in it too): what it takes an event has to stay. Fails if anything else grew between the second quarter of the run and the last.
+//! The log grows, being the log (commands' keys in it too): what it takes an event has to stay. Fails if anything else grew between the second quarter of the run
+//! and the last; in less than ten minutes, only descriptors and threads are told.
 #![allow(clippy::print_stdout)]
 
 mod measure;
