@@ -11,6 +11,8 @@ mod ordered;
 mod parked;
 mod rows;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod touches;
 mod window;
 
