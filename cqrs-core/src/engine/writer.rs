@@ -94,7 +94,7 @@ impl Writer {
             self.lead(&mut group);
         }
         loop {
-            let recorded_at = Timestamp::now().max(self.recorded_at);
+            let recorded_at = (self.core.clock)().max(self.recorded_at);
             let verdicts = self.judge(&group, recorded_at);
             let accepted = group.iter().zip(&verdicts);
             let accepted = accepted.flat_map(|(request, verdict)| verdict.appended(&request.events));
