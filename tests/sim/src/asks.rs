@@ -27,6 +27,8 @@ pub(crate) struct Ask {
     pub(crate) what: What,
     /// Whether an answer was unclear: it may be in the log.
     unclear: bool,
+    /// Whether another asks for the same at the same time, and may be luckier.
+    pub(crate) contested: bool,
 }
 
 /// What came back.
@@ -64,7 +66,7 @@ fn new_event(event: &Happened, named: bool) -> NewEvent {
 
 impl Ask {
     pub(crate) fn feed(source: u8, from: u64, to: u64) -> Self {
-        Self { what: What::Feed { source, from, to }, unclear: false }
+        Self { what: What::Feed { source, from, to }, unclear: false, contested: false }
     }
 
     /// Whether it can be asked again, and is known then.
@@ -161,7 +163,7 @@ impl Book {
                 What::Put { events, named: known, durable: world.random.one_in(3) }
             }
         };
-        Ask { what, unclear: false }
+        Ask { what, unclear: false, contested: false }
     }
 
     /// A source, from some place that was there before.
@@ -197,7 +199,7 @@ impl Book {
             | Reply::Order(Err(DecideError::Append(AppendError::Unknown { .. }))) => {
                 ask.unclear = true;
                 if ask.is_known() {
-                    self.open.push(ask);
+                    self.open.push(Ask { contested: false, ..ask });
                 }
             }
             Reply::Feed(Ok(fed)) => {
@@ -245,6 +247,7 @@ impl Book {
     /// It is not in the log: neither from now, nor from an earlier try.
     fn not_done(&mut self, world: &World, ask: Ask) {
         match &ask.what {
+            _ if ask.contested => {}
             What::Put { events, .. } => {
                 for event in events {
                     let there = world.history.tagged(tag(event));
@@ -265,14 +268,14 @@ impl Book {
         }
         // Where something may still be under way, it is asked until that is clear.
         if ask.is_known() && (ask.unclear || world.random.clone().one_in(2)) {
-            self.open.push(ask);
+            self.open.push(Ask { contested: false, ..ask });
         }
     }
 
     /// Asks for all that is open until it is clear. Nothing goes wrong any more.
     pub(crate) fn finish(&mut self, world: &mut World) {
         for ask in std::mem::take(&mut self.open) {
-            let (before, reply) = (world.history.head(), ask.wait(world.engine()));
+            let (before, reply) = (world.known(), ask.wait(world.engine()));
             let clear = matches!(
                 reply,
                 Reply::Put(Ok(_)) | Reply::Order(Ok(_) | Err(DecideError::Refused(_))) | Reply::Feed(Ok(_))
@@ -284,7 +287,7 @@ impl Book {
         self.open.clear();
         for (ask, receipt) in self.done.clone() {
             if ask.is_known() {
-                let (before, reply) = (world.history.head(), ask.wait(world.engine()));
+                let (before, reply) = (world.known(), ask.wait(world.engine()));
                 let same = match &reply {
                     Reply::Put(Ok(again)) | Reply::Order(Ok(again)) => *again == receipt,
                     _ => false,
@@ -295,7 +298,7 @@ impl Book {
         }
         for source in 0..2 {
             let ask = Ask::feed(source, 1, world.offset(&source_name(source)).unwrap_or(0) + 5);
-            let (before, reply) = (world.history.head(), ask.wait(world.engine()));
+            let (before, reply) = (world.known(), ask.wait(world.engine()));
             assert!(matches!(reply, Reply::Feed(Ok(_))), "{reply:?}");
             self.settle(world, ask, reply, before);
         }

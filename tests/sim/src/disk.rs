@@ -269,10 +269,10 @@ impl Disk {
         }
         let unknown = || AppendFailure::Unknown(failure("no answer came"));
         match fault {
-            None => log.append(expected, events, beside),
+            None => self.write(log, expected, events, beside),
             Some(Fault::Refused) => Err(AppendFailure::NotAppended(failure("it is full just now"))),
             Some(Fault::Lost | Fault::DiesAfter) => {
-                log.append(expected, events, beside)?;
+                self.write(log, expected, events, beside)?;
                 Err(unknown())
             }
             Some(Fault::Vanished | Fault::DiesBefore) => Err(unknown()),
@@ -282,9 +282,24 @@ impl Disk {
             }
             Some(Fault::Overtaken) => {
                 self.write_foreign();
-                log.append(expected, events, beside)
+                self.write(log, expected, events, beside)
             }
         }
+    }
+
+    /// As a store does that has other writers.
+    fn write(
+        &self,
+        log: &mut dyn Log,
+        expected: Head,
+        events: &[LogEvent<'_>],
+        beside: &Beside<'_>,
+    ) -> Result<(), AppendFailure> {
+        let sources = self.reader().sources().map_err(AppendFailure::NotAppended)?;
+        if beside.advances.iter().any(|advance| sources.get(advance.source).copied() != advance.after) {
+            return Err(AppendFailure::HeadMoved(log.head().map_err(AppendFailure::NotAppended)?));
+        }
+        log.append(expected, events, beside)
     }
 
     /// What is under way comes to its end, if the log is still where it was.

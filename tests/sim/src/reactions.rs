@@ -38,7 +38,7 @@ fn begin(engine: &Engine, which: u64, ill: bool) -> Result<Reaction, cqrs_core::
 /// Waits until it is up to date, has ended, or its process has died.
 fn catch_up(world: &World, reaction: &Reaction) -> Result<bool, String> {
     let Ok(receipt) = world.engine().append_all(Vec::<NewEvent>::new()).wait() else { return Ok(false) };
-    let mut reached = reaction.wait_for(&receipt, Duration::from_secs(300));
+    let mut reached = reaction.wait_for(&receipt, Duration::from_secs(30));
     crate::waiting::wait(std::future::poll_fn(|context| {
         if world.disk.poll_death(context).is_ready() {
             return Poll::Ready(Ok(false));

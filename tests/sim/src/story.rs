@@ -52,7 +52,6 @@ impl Story {
             self.world.restart(end);
         } else if self.world.has_faulted() {
             // The log could not be read when it was to be caught up with: that is over with the next start.
-            self.world.faulted = true;
             self.world.restart(End::Close);
         } else if restarts || self.world.random.one_in(8) {
             let ends = [
@@ -112,12 +111,14 @@ impl Story {
             _ => (Call::Append, fault),
         };
         let after = random.below(3) as u32;
-        self.world.disk.arm(Some(Armed { call, after, fault }));
+        let armed = Armed { call, after, fault };
+        self.world.say(&format!("{armed:?}"));
+        self.world.disk.arm(Some(armed));
     }
 
     fn ask(&mut self) {
         let ask = self.book.draw(&mut self.world);
-        let (before, reply) = (self.world.history.head(), ask.wait(self.world.engine()));
+        let (before, reply) = (self.world.known(), ask.wait(self.world.engine()));
         self.book.settle(&mut self.world, ask, reply, before);
     }
 
@@ -127,9 +128,10 @@ impl Story {
         let mut asks: Vec<Ask> = (0..count).map(|_| self.book.draw(&mut self.world)).collect();
         if asks[0].is_known() && self.world.random.one_in(3) {
             // Two who do the same, and do not know of one another.
+            asks[0].contested = true;
             asks.push(asks[0].clone());
         }
-        let before = self.world.history.head();
+        let before = self.world.known();
         let engine = self.world.engine().clone();
         self.world.disk.close_gate();
         let plug = engine.append_all([cqrs_core::Tick { at: self.world.disk.now() / 1_000_000 * 1_000_000 }]);

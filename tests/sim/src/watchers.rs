@@ -16,6 +16,8 @@ use crate::world::World;
 pub(crate) struct Subscriber {
     changes: Option<Changes<Stock>>,
     rows: BTreeMap<u8, Stock>,
+    /// The process that tells it.
+    life: u64,
 }
 
 impl Subscriber {
@@ -27,6 +29,7 @@ impl Subscriber {
         let backlog = *crate::world::pick(&mut world.random, &[1, 3, 1_000]);
         if self.changes.is_none() {
             self.rows.clear();
+            self.life = world.disk.life();
             self.changes = Some(world.engine().view::<Stock>().subscribe().backlog(backlog));
         }
         self.take(world);
@@ -40,7 +43,8 @@ impl Subscriber {
                 Ok(change) => self.hear(change, &world.history),
                 Err(ChangesError::Lagged { .. } | ChangesError::Closed) => self.changes = None,
                 Err(ChangesError::Faulted(fault)) => {
-                    assert!(world.has_faulted() || world.faulted, "{fault}");
+                    // A process that has ended may have had reason to.
+                    assert!(world.has_faulted() || world.disk.life() != self.life, "{fault}");
                     self.changes = None;
                 }
                 Err(error) => panic!("{error}"),

@@ -38,14 +38,15 @@ pub(crate) struct World {
     engine: Option<Engine>,
     /// Whether riddles are understood by now.
     explained: bool,
-    /// Whether views have ever stopped, since the log could not be read.
-    pub(crate) faulted: bool,
     /// What happened, as far as the seed says it.
     pub(crate) said: Vec<String>,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the story of the seed {}:\n  {}", self.seed, self.said.join("\n  "));
+        }
         // Whatever has gone wrong: nobody is to wait for a store that goes on failing.
         self.disk.open_gate();
         self.engine = None;
@@ -62,7 +63,6 @@ impl World {
             history: History::default(),
             engine: None,
             explained: false,
-            faulted: false,
             said: Vec::new(),
         };
         explain(seed, false);
@@ -77,6 +77,11 @@ impl World {
 
     pub(crate) fn engine(&self) -> &Engine {
         self.engine.as_ref().expect("it runs between two steps")
+    }
+
+    /// How far the process has heard of the log: not of what another writer has written, nor of what came late.
+    pub(crate) fn known(&self) -> u64 {
+        self.engine().health().position
     }
 
     pub(crate) fn offset(&self, source: &str) -> Option<u64> {
@@ -120,7 +125,6 @@ impl World {
                 }
                 Err(error) => panic!("it does not start: {error}"),
             }
-            assert!(!self.disk.change_kept(|kept| kept.is_mistaken()), "what is another's is not written to");
         };
         assert!(!self.disk.change_kept(|kept| kept.is_mistaken()), "checkpoints of another log are not refused");
         self.disk.arm(None);
