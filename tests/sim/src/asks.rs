@@ -192,7 +192,10 @@ impl Book {
                 let What::Order { reserve, .. } = &ask.what else { unreachable!("it is an order") };
                 let mut positions = before..=world.history.head();
                 let was = |position| world.history.free(reserve.item, position) == free;
-                assert!(free < reserve.qty && positions.any(was), "{reserve:?} was refused, with {free} free");
+                assert!(
+                    free < reserve.qty && positions.any(was),
+                    "{reserve:?} was refused, with {free} free"
+                );
                 self.not_done(world, ask);
             }
             Reply::Put(Err(AppendError::Unknown { .. }))

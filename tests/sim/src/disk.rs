@@ -378,11 +378,7 @@ impl Delayed {
             expected,
             events: events.iter().map(owned).collect(),
             advances: beside.advances.iter().map(|it| (it.source.to_owned(), it.after, it.to)).collect(),
-            notes: beside
-                .notes
-                .iter()
-                .map(|it| (it.key.to_owned(), it.value.map(<[u8]>::to_vec)))
-                .collect(),
+            notes: beside.notes.iter().map(|it| (it.key.to_owned(), it.value.map(<[u8]>::to_vec))).collect(),
         }
     }
 

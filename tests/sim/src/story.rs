@@ -144,7 +144,10 @@ impl Story {
         let mut replies: Vec<_> = running.iter_mut().map(crate::waiting::look).collect();
         self.world.disk.open_gate();
         let plugged = crate::waiting::wait(plug);
-        self.world.say(&format!("at once, behind {:?}", plugged.map(|receipt| receipt.first).map_err(|e| e.to_string())));
+        self.world.say(&format!(
+            "at once, behind {:?}",
+            plugged.map(|receipt| receipt.first).map_err(|e| e.to_string())
+        ));
         for (reply, running) in replies.iter_mut().zip(running) {
             reply.get_or_insert_with(|| crate::waiting::wait(running));
         }
@@ -205,4 +208,3 @@ impl Story {
         self.world.close()
     }
 }
-

@@ -126,7 +126,10 @@ impl World {
                 Err(error) => panic!("it does not start: {error}"),
             }
         };
-        assert!(!self.disk.change_kept(|kept| kept.is_mistaken()), "checkpoints of another log are not refused");
+        assert!(
+            !self.disk.change_kept(|kept| kept.is_mistaken()),
+            "checkpoints of another log are not refused"
+        );
         self.disk.arm(None);
         engine.checkpoint().wait().unwrap();
         self.disk.mark();
