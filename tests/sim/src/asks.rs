@@ -202,7 +202,7 @@ impl Book {
             | Reply::Order(Err(DecideError::Append(AppendError::Unknown { .. }))) => {
                 ask.unclear = true;
                 if ask.is_known() {
-                    self.open.push(Ask { contested: false, ..ask });
+                    self.come_again(ask);
                 }
             }
             Reply::Feed(Ok(fed)) => {
@@ -216,6 +216,13 @@ impl Book {
                 let expected = matches!(error, FeedError::Append { .. } | FeedError::Store { .. });
                 assert!(expected, "{error}");
             }
+        }
+    }
+
+    /// It is asked once more, some time.
+    fn come_again(&mut self, ask: Ask) {
+        if self.open.iter().all(|open| open.first() != ask.first()) {
+            self.open.push(Ask { contested: false, ..ask });
         }
     }
 
@@ -271,7 +278,7 @@ impl Book {
         }
         // Where something may still be under way, it is asked until that is clear.
         if ask.is_known() && (ask.unclear || world.random.clone().one_in(2)) {
-            self.open.push(Ask { contested: false, ..ask });
+            self.come_again(ask);
         }
     }
 

@@ -312,6 +312,11 @@ impl Disk {
         }
     }
 
+    /// Whether an append is under way of which nobody has been told.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.state().delayed.is_some()
+    }
+
     /// What is under way is lost.
     pub(crate) fn drop_delayed(&self) {
         self.state().delayed = None;

@@ -30,14 +30,15 @@ fn keyed<P: Projection, K: Ord>(
 /// Holds all views, at one position, against the log; which is that position.
 pub(crate) fn check_views(engine: &Engine, history: &History, explained: bool) -> u64 {
     let position = engine.snapshot(|views| {
-        check_snapshot(views, history);
+        let late = engine.view::<Minute>().late().unwrap();
+        check_snapshot(views, history, late);
         views.position()
     });
     check_accounts(engine, history, explained);
     position
 }
 
-fn check_snapshot(views: &Snapshot<'_>, history: &History) {
+fn check_snapshot(views: &Snapshot<'_>, history: &History, late: u64) {
     let position = views.position();
     assert!(position <= history.head(), "views are ahead of the log");
     let model = Model::of(&history.events[..position as usize]);
@@ -47,6 +48,7 @@ fn check_snapshot(views: &Snapshot<'_>, history: &History) {
     same("Order", position, keyed(views.rows::<Order>(), |row| row.order), &model.orders());
     let minutes = keyed(views.rows::<Minute>(), |row| (row.sensor, row.window_start));
     same("Minute", position, minutes, &model.minutes());
+    assert_eq!(late, model.late, "events that came too late, at position {position}");
     for item in 0..4 {
         assert_eq!(views.get::<Stock>(item).unwrap().as_ref(), stock.get(&item), "the item {item}");
     }

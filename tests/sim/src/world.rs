@@ -188,9 +188,6 @@ impl World {
         let receipt = self.engine().append_all(Vec::<NewEvent>::new()).wait().unwrap();
         let shown = oracle::check_views(self.engine(), &self.history, self.explained);
         assert_eq!(shown, receipt.last, "views show what was acknowledged");
-        let late = self.engine().view::<crate::language::Minute>().late().unwrap();
-        let model = crate::model::Model::of(&self.history.events[..shown as usize]);
-        assert_eq!(late, model.late, "events that came too late");
     }
 
     /// After the last step: the same rows by way of the checkpoints, and without any; and nothing to be found by who looks closely.
