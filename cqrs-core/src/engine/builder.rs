@@ -16,10 +16,11 @@ use super::pipeline::Pipeline;
 use super::rebuild::rebuild;
 use super::replay::{Halt, count_types, replay};
 use super::request::Consistency;
-use super::shared::{Core, Published, Shown, Start};
+use super::shared::{Clock, Core, Published, Shown, Start};
 use super::slot::Slot;
 use super::writer::{GroupLimits, Standing, Writer, last_recorded};
 use super::{Engine, Handle, Threads};
+use crate::Timestamp;
 use crate::describe::Description;
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Event;
@@ -42,6 +43,7 @@ pub struct Builder {
     group: GroupLimits,
     follow: Duration,
     threads: usize,
+    clock: Clock,
     /// Whether checkpoints are saved: not where nothing outlives the engine.
     saves: bool,
 }
@@ -65,6 +67,7 @@ impl Builder {
             group: GroupLimits { events: 16_384, bytes: 8 << 20 },
             follow: Duration::from_millis(20),
             threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
+            clock: Arc::new(Timestamp::now),
             saves: true,
         }
     }
@@ -126,6 +129,27 @@ impl Builder {
     /// cores, four at most.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
+        self
+    }
+
+    /// What says how late it is: `recorded_at` of events, and when a reaction has parked one. The default is the system's clock.
+    ///
+    /// For tests, and for a time that comes from elsewhere. It is asked once a group of appends, and may stand still or go back: no event is recorded before the one
+    /// before it. What takes time (checkpoints, time-outs, the waiting of reactions) does not go by it.
+    ///
+    /// ```
+    /// # use cqrs_core::prelude::*;
+    /// # #[event]
+    /// # pub struct Purchased { pub customer: String }
+    /// let noon = Timestamp::from_micros(43_200_000_000);
+    /// let engine = Engine::in_memory().event::<Purchased>().clock(move || noon).start()?;
+    /// engine.append(Purchased { customer: "ann".into() }).wait()?;
+    /// let purchased = engine.events::<Purchased>(1).next().wait().unwrap()?;
+    /// assert_eq!(purchased.recorded_at, noon);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(now);
         self
     }
 
@@ -237,6 +261,7 @@ impl Builder {
         let core = Arc::new(Core::new(Start {
             catalog,
             store: store.clone(),
+            clock: self.clock,
             published,
             durable: head.position,
             nudge: fold.clone(),

@@ -14,7 +14,6 @@ use super::desk::Desk;
 use super::events::Events;
 use super::request::{Consistency, Encoded, NoteToKeep, Request, Step, answered, hand_over};
 use super::shared::Core;
-use crate::Timestamp;
 use crate::decide::{Decide, Tx, is_deciding};
 use crate::error::{AppendError, EventsError, ReactError, Refusal, RetryError, StoreFailure};
 use crate::event::{Event, RecordedEvent};
@@ -194,7 +193,7 @@ impl Saver {
             "the reaction parks an event"
         );
         let event = event.to_owned();
-        let parked = ParkedEvent { position, event, reason, attempts, at: Timestamp::now() };
+        let parked = ParkedEvent { position, event, reason, attempts, at: (self.core.clock)() };
         (parked_key(&self.inner.name, position), Some(parked.note()))
     }
 

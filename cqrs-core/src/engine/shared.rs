@@ -13,6 +13,7 @@ use super::catalog::Catalog;
 use super::fold::Message;
 use super::pipeline::Control;
 use super::slot::AnyRows;
+use crate::Timestamp;
 use crate::error::{AppendError, NoSuchView, ReadError, Refusal, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::meters;
@@ -39,6 +40,9 @@ pub(crate) enum Shown {
     Faulted(Arc<Fault>),
 }
 
+/// What says how late it is.
+pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// A reader of the log that a stream holds, and the engine can take away.
 pub(crate) type LentReader = Mutex<Option<Box<dyn LogReader>>>;
 
@@ -46,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) catalog: Catalog,
     pub(crate) store_id: StoreId,
     pub(crate) read_only: bool,
+    pub(crate) clock: Clock,
     /// `None` once closed.
     pub(crate) store: Mutex<Option<Arc<dyn Store>>>,
     pub(crate) published: ArcSwap<Published>,
@@ -94,6 +99,7 @@ pub(crate) struct Vitals {
 pub(crate) struct Start {
     pub(crate) catalog: Catalog,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
     pub(crate) published: Published,
     pub(crate) durable: u64,
     pub(crate) nudge: SyncSender<Message>,
@@ -101,12 +107,13 @@ pub(crate) struct Start {
 
 impl Core {
     pub(crate) fn new(start: Start) -> Self {
-        let Start { catalog, store, published, durable, nudge } = start;
+        let Start { catalog, store, clock, published, durable, nudge } = start;
         Self {
             vitals: catalog.views.iter().map(|_| Vitals::default()).collect(),
             catalog,
             store_id: store.id(),
             read_only: store.read_only(),
+            clock,
             store: Mutex::new(Some(store)),
             published: ArcSwap::from_pointee(published),
             gate: Mutex::default(),

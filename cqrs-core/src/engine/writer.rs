@@ -94,7 +94,7 @@ impl Writer {
             self.lead(&mut group);
         }
         loop {
-            let recorded_at = Timestamp::now().max(self.recorded_at);
+            let recorded_at = (self.core.clock)().max(self.recorded_at);
             let verdicts = self.judge(&group, recorded_at);
             let accepted = group.iter().zip(&verdicts);
             let accepted = accepted.flat_map(|(request, verdict)| verdict.appended(&request.events));
@@ -123,7 +123,11 @@ impl Writer {
             let beside = Beside { advances: &advances, notes: &notes };
             let ahead = if events.is_empty() { self.ahead(&verdicts) } else { Ok(None) };
             let outcome = match ahead {
-                Err(error) => Err(AppendFailure::NotAppended(error)),
+                Err(error) => {
+                    drop(events);
+                    self.unread(group, verdicts, error);
+                    return None;
+                }
                 Ok(Some(head)) => Err(AppendFailure::HeadMoved(head)),
                 Ok(None) if events.is_empty() && beside.is_empty() => Ok(()),
                 Ok(None) => {
@@ -139,7 +143,7 @@ impl Writer {
                 Err(AppendFailure::HeadMoved(head)) => {
                     tracing::debug!(position = head.position, "another writer came first");
                     if let Err(error) = self.move_to(head) {
-                        self.failed(group, verdicts, AppendFailure::NotAppended(error));
+                        self.unread(group, verdicts, error);
                         return None;
                     }
                 }
@@ -258,7 +262,6 @@ impl Writer {
     }
 
     fn failed(&self, group: Vec<Request>, verdicts: Vec<Verdict>, failure: AppendFailure) {
-        let known = self.head.position;
         let error = match failure {
             AppendFailure::NotAppended(error) => {
                 tracing::warn!(%error, "nothing was appended");
@@ -273,6 +276,19 @@ impl Writer {
                 AppendError::Unknown { reason, source: None }
             }
         };
+        self.answer(group, verdicts, |_| error.clone());
+    }
+
+    /// The log has more than this writer has heard of, and that could not be looked at: it may have what is asked for from an earlier try.
+    fn unread(&self, group: Vec<Request>, verdicts: Vec<Verdict>, error: StoreError) {
+        tracing::warn!(%error, "the log has moved on, and could not be read");
+        let error = Arc::new(error);
+        self.answer(group, verdicts, |request| refused(request, Refusal::Store(error.clone())));
+    }
+
+    /// Answers a group of which nothing was appended, as far as is known.
+    fn answer(&self, group: Vec<Request>, verdicts: Vec<Verdict>, missing: impl Fn(&Request) -> AppendError) {
+        let known = self.head.position;
         for (request, verdict) in group.into_iter().zip(verdicts) {
             let answer = match verdict {
                 Verdict::Refuse(refusal) => Err(refused(&request, refusal)),
@@ -281,7 +297,7 @@ impl Writer {
                     self.core.acknowledge(&receipt);
                     Ok(receipt)
                 }
-                Verdict::Known(_) | Verdict::Append(..) => Err(error.clone()),
+                Verdict::Known(_) | Verdict::Append(..) => Err(missing(&request)),
             };
             request.reply.send(answer);
         }

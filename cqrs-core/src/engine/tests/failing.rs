@@ -28,6 +28,7 @@ struct Orders {
     /// How many foreign events go in before the next append.
     intrude: AtomicUsize,
     refuse_read: AtomicBool,
+    refuse_sources: AtomicBool,
     /// Of how many looks for a note the last is refused.
     refuse_note: AtomicUsize,
     refuse_save: AtomicBool,
@@ -125,7 +126,7 @@ impl LogReader for UnrulyReader {
         self.0.types()
     }
     fn sources(&mut self) -> Result<BTreeMap<String, u64>, StoreError> {
-        self.0.sources()
+        if self.1.refuse_sources.load(Ordering::SeqCst) { Err(broken()) } else { self.0.sources() }
     }
     fn note(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let less = self.1.refuse_note.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
@@ -209,6 +210,38 @@ fn what_may_be_in_the_log_is_not_shown_until_it_is_known() {
     assert_eq!(has(&engine).into_values().next(), Some((3, 2)), "it was in");
     let receipt = engine.append(NewEvent::new(bought("ann", "hats", 2)).id("x")).wait().unwrap();
     assert_eq!(receipt.first, 2);
+}
+
+#[test]
+fn what_an_earlier_try_has_appended_is_not_said_to_be_missing() {
+    struct Take;
+    impl Command for Take {
+        type Refusal = ();
+        fn decide(&self, tx: &mut Tx) -> Result<(), ()> {
+            tx.emit(bought("ann", "hats", 3));
+            Ok(())
+        }
+    }
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    let append = || engine.append(NewEvent::new(bought("ann", "hats", 2)).id("x")).wait();
+    let execute = || match engine.execute(Take).key("k").wait() {
+        Err(DecideError::Append(error)) => Err(error),
+        other => Ok(other.unwrap()),
+    };
+    let tries: [&dyn Fn() -> Result<Receipt, AppendError>; 2] = [&append, &execute];
+    for (again, first) in tries.into_iter().zip(1..) {
+        Unruly::order(&store.orders.lose_append, true);
+        assert!(matches!(again(), Err(AppendError::Unknown { .. })));
+        Unruly::order(&store.orders.lose_append, false);
+        // The log has moved on, by that try, and cannot be followed.
+        Unruly::order(&store.orders.refuse_sources, true);
+        let unread = again();
+        assert!(matches!(unread, Err(AppendError::Unknown { .. })), "{unread:?}");
+        Unruly::order(&store.orders.refuse_sources, false);
+        assert_eq!(again().unwrap().first, first);
+    }
+    assert_eq!(has(&engine).into_values().next(), Some((5, 2)));
 }
 
 #[test]
