@@ -2,6 +2,7 @@
 //!
 //! The one place that knows the format. Field names make a payload explain itself and let it evolve by serde's rules.
 
+mod depth;
 mod plain;
 mod readable;
 
@@ -11,6 +12,7 @@ use rmp_serde::config::BytesMode;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::depth::{DEEPEST, is_shallow};
 pub use self::plain::{Plain, PlainReader};
 pub use self::readable::Readable;
 
@@ -33,18 +35,40 @@ pub struct DecodeError {
 }
 
 /// Appends the payload of `event` to `out`.
+///
+/// # Errors
+///
+/// What its `Serialize` says; and if values lie in it deeper than [`decode`] reads.
 pub fn encode<T: Serialize>(name: &'static str, event: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let mut serializer = rmp_serde::Serializer::new(out).with_struct_map().with_bytes(BytesMode::ForceAll);
-    event.serialize(&mut serializer).map_err(|error| EncodeError { name, reason: error.to_string() })
+    let start = out.len();
+    let mut serializer =
+        rmp_serde::Serializer::new(&mut *out).with_struct_map().with_bytes(BytesMode::ForceAll);
+    event.serialize(&mut serializer).map_err(|error| EncodeError { name, reason: error.to_string() })?;
+    if !is_shallow(&out[start..]) {
+        return Err(EncodeError { name, reason: too_deep() });
+    }
+    Ok(())
+}
+
+fn too_deep() -> String {
+    format!("its values lie in each other deeper than {DEEPEST} levels")
 }
 
 /// Reads a whole payload; borrowed fields point into it.
 ///
-/// A payload is one map and nothing after it. Without the check on the first byte, serde would also take a positional array.
+/// A payload is one map and nothing after it. Without the check on the first byte, serde would also take a positional array. Its values lie in each
+/// other up to 128 levels deep.
+///
+/// # Errors
+///
+/// If it is none, or none of a `T`.
 pub fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DecodeError> {
     let is_map = matches!(payload.first(), Some(0x80..=0x8f | 0xde | 0xdf));
     if !is_map {
         return Err(DecodeError { reason: "the payload is not a map of fields".into() });
+    }
+    if !is_shallow(payload) {
+        return Err(DecodeError { reason: too_deep() });
     }
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(payload);
     let event =

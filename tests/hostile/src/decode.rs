@@ -165,14 +165,26 @@ pub fn run(bytes: &[u8]) {
         variant::<1, Shipped>,
         variant::<2, Short>,
     ];
-    types[usize::from(*choice) % types.len()](payload);
-    readable(payload);
+    if !is_too_deep(payload) {
+        types[usize::from(*choice) % types.len()](payload);
+        readable(payload);
+    }
+}
+
+/// What lies too deep is refused before it is read, whatever it is of: serde alone might overflow the stack.
+fn is_too_deep(payload: &[u8]) -> bool {
+    Readable::of(payload).is_err_and(|error| error.reason.contains("deeper than"))
 }
 
 fn one<E: Event + Serialize + DeserializeOwned + Debug>(payload: &[u8]) {
     let serde = by_serde::<E>(payload);
     agree("serde's way", codec::decode::<E>(payload).ok().map(|event| written(&event)), &serde, payload);
-    agree("the event's way", E::decode(0, payload).ok().map(|twin| encoded(&E::owned(twin))), &serde, payload);
+    agree(
+        "the event's way",
+        E::decode(0, payload).ok().map(|twin| encoded(&E::owned(twin))),
+        &serde,
+        payload,
+    );
     comes_back::<E>(0, serde);
 }
 
@@ -311,8 +323,8 @@ pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
         ("text-that-is-none", b"\x01\x82\xa1a\xa2\xff\xfe\xa1n\xc0".to_vec()),
         ("a-field-twice", b"\x01\x82\xa1a\xa1x\xa1a\xa1y".to_vec()),
         ("positional", b"\x01\x92\xa1a\x01".to_vec()),
-        ("deep", deep(900)),
-        ("too-deep", deep(1100)),
+        ("deep", deep(120)),
+        ("too-deep", deep(900)),
     ];
     seeds.map(|(name, bytes)| (name.to_owned(), bytes)).into()
 }
