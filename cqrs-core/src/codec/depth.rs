@@ -94,13 +94,14 @@ mod tests {
     #[serde(crate = "serde")]
     struct Sent {
         way: Way,
-        others: Vec<(u8, String, Option<BTreeMap<String, f64>>)>,
+        others: Vec<Vec<u8>>,
+        prices: BTreeMap<String, Option<f64>>,
     }
 
     fn sent(levels: usize) -> Sent {
         let way = (0..levels).fold(Way::Air, |way, _| Way::Rail(Box::new(way)));
-        let list = BTreeMap::from([("a".repeat(300), 1.0), ("b".into(), -0.5)]);
-        Sent { way, others: vec![(1, "b".repeat(40), Some(list)), (200, "c".into(), None)] }
+        let prices = BTreeMap::from([("a".repeat(300), Some(1.0)), ("b".into(), None)]);
+        Sent { way, others: vec![vec![0; 300], vec![]], prices }
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::path::Path;
 
 fn main() -> std::io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
-    for (target, seeds) in hostile::seeds() {
-        let folder = folder.join(target);
+    for target in hostile::TARGETS {
+        let folder = folder.join(target.name);
         fs::create_dir_all(&folder)?;
-        for (name, bytes) in seeds {
+        for (name, bytes) in (target.seeds)() {
             fs::write(folder.join(name), bytes)?;
         }
     }

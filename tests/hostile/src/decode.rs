@@ -10,6 +10,8 @@ use cqrs_core::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::Seed;
+
 /// All that the quick way reads.
 #[event]
 #[derive(Debug)]
@@ -248,7 +250,7 @@ fn readable(payload: &[u8]) {
 }
 
 /// Payloads as they are written, by name.
-pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn seeds() -> Vec<Seed> {
     let tree = Tree { name: 'é', below: vec![Tree { name: 'b', below: vec![] }] };
     let way = Way::Rail(Box::new(Way::Ship { line: "north".into(), days: Some(3) }));
     let plain = Plain {

@@ -30,14 +30,22 @@ mod serde_attrs;
 #[path = "../../../cqrs-macros/src/window.rs"]
 mod window;
 
-/// A target: its name, which is that of its folders under `fuzz/`, and what it does.
-pub type Target = (&'static str, fn(&[u8]));
+/// What is done with the bytes of an input.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name, which is that of its folders under `fuzz/`.
+    pub name: &'static str,
+    /// What it does.
+    pub run: fn(&[u8]),
+    /// The inputs it begins with.
+    pub seeds: fn() -> Vec<Seed>,
+}
+
+/// An input to begin with: the name of its file, and its bytes.
+pub type Seed = (String, Vec<u8>);
 
 /// All of them.
-pub const TARGETS: &[Target] = &[("decode", decode::run), ("attributes", attributes::run)];
-
-/// The seeds of each target: file names and bytes.
-#[must_use]
-pub fn seeds() -> Vec<(&'static str, Vec<(String, Vec<u8>)>)> {
-    vec![("decode", decode::seeds()), ("attributes", attributes::seeds())]
-}
+pub const TARGETS: &[Target] = &[
+    Target { name: "decode", run: decode::run, seeds: decode::seeds },
+    Target { name: "attributes", run: attributes::run, seeds: attributes::seeds },
+];

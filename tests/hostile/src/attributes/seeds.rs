@@ -1,6 +1,7 @@
 //! What users write, and mistakes in it.
 
 use super::{BETWEEN, WORDS, spelled};
+use crate::Seed;
 
 const EVENTS: &[(&str, &str, &str)] = &[
     ("plain", "", "pub struct Paid { pub customer: String, pub n: Option<u32>, at: i64 }"),
@@ -108,7 +109,7 @@ const PROJECTIONS: &[(&str, &str, &str)] = &[
 ];
 
 /// Each twice: as text, and in words.
-pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn seeds() -> Vec<Seed> {
     let all = [(0, "event", EVENTS), (1, "value", VALUES), (2, "projection", PROJECTIONS)];
     let each = all
         .iter()
