@@ -9,7 +9,6 @@ mod readable;
 use std::io::ErrorKind;
 
 use rmp_serde::config::BytesMode;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::depth::{DEEPEST, is_shallow};
@@ -73,8 +72,9 @@ pub fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DecodeErro
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(payload);
     let event =
         T::deserialize(&mut deserializer).map_err(|error| DecodeError { reason: error.to_string() })?;
-    // The reader does not say how far it came, but a further value can only be missing at the very end.
-    match IgnoredAny::deserialize(&mut deserializer) {
+    // The reader does not say how far it came, but a further value can only be missing at the very end. What is asked for is never gone into: in a list that
+    // is cut short, a value is missing, too.
+    match <()>::deserialize(&mut deserializer) {
         Err(rmp_serde::decode::Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => {}
         _ => return Err(DecodeError { reason: "the payload has bytes after the event".into() }),
     }
@@ -121,8 +121,11 @@ mod tests {
     fn trailing_bytes_and_positional_arrays_are_refused() {
         let mut payload = Vec::new();
         encode("All", &all(), &mut payload).unwrap();
-        payload.push(0xc0);
-        assert!(decode::<All>(&payload).unwrap_err().reason.contains("after the event"));
+        // Nil, and heads of what is not there: of a list, of a map, of text.
+        for behind in [&[0xc0][..], &[0x91], &[0x82, 1], &[0xde], &[0xd9, 5]] {
+            let payload = [&payload, behind].concat();
+            assert!(decode::<All>(&payload).unwrap_err().reason.contains("after the event"), "{behind:x?}");
+        }
         let array = rmp_serde::to_vec(&all()).unwrap();
         assert!(decode::<All>(&array).unwrap_err().reason.contains("not a map"));
         assert!(decode::<All>(&[]).is_err());
