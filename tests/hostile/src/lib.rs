@@ -4,7 +4,12 @@
 //! A target panics where the library does what it must not: panics itself, takes one payload for two events, gives rows that are none.
 
 pub mod attributes;
+pub mod checkpoint;
 pub mod decode;
+mod panics;
+mod raw;
+pub mod upcast;
+mod world;
 
 // The macros, as they are: outside the compiler, `proc_macro2` has tokens of its own.
 #[path = "../../../cqrs-macros/src/check.rs"]
@@ -48,4 +53,6 @@ pub type Seed = (String, Vec<u8>);
 pub const TARGETS: &[Target] = &[
     Target { name: "decode", run: decode::run, seeds: decode::seeds },
     Target { name: "attributes", run: attributes::run, seeds: attributes::seeds },
+    Target { name: "upcast", run: upcast::run, seeds: upcast::seeds },
+    Target { name: "checkpoint", run: checkpoint::run, seeds: checkpoint::seeds },
 ];
