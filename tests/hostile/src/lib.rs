@@ -6,6 +6,7 @@
 pub mod attributes;
 pub mod checkpoint;
 pub mod decode;
+pub mod files;
 mod panics;
 mod raw;
 pub mod upcast;
@@ -55,4 +56,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "attributes", run: attributes::run, seeds: attributes::seeds },
     Target { name: "upcast", run: upcast::run, seeds: upcast::seeds },
     Target { name: "checkpoint", run: checkpoint::run, seeds: checkpoint::seeds },
+    Target { name: "files", run: files::run, seeds: files::seeds },
 ];

@@ -297,6 +297,16 @@ pub(crate) fn views(builder: Builder) -> Builder {
     builder.view::<Hopping>().view::<Sessions>().view::<InCart>().view::<Notes>().view::<Joined>()
 }
 
+/// With some: what has removals, parks, and folds by hand.
+pub(crate) fn few_views(builder: Builder) -> Builder {
+    builder.view::<InCart>().view::<Notes>()
+}
+
+/// What these answer, each in a text.
+pub(crate) fn few_answers(engine: &Engine) -> Vec<String> {
+    vec![view::<InCart>(engine), view::<Notes>(engine)]
+}
+
 /// What all views answer, each in a text.
 pub(crate) fn answers(engine: &Engine) -> Vec<String> {
     let indexed = engine.view::<OfEvents>();
@@ -333,11 +343,14 @@ fn said<P: Debug, E: Debug>(rows: Result<impl IntoIterator<Item = P>, E>) -> Str
 /// What happens in the shop before it is closed.
 pub(crate) fn before() -> Vec<NewEvent> {
     let mut events: Vec<NewEvent> = (0..12).map(|n| paid(n).into()).collect();
-    events.extend((0..9).map(|n| cart(n).into()));
-    events.push(added("ann", 100).into());
-    events.push(added("ann", 100).into());
+    events.extend(carts());
     events.push(Tick { at: 25_000_000 }.into());
     events
+}
+
+/// What happens to carts; the last cannot be folded.
+pub(crate) fn carts() -> Vec<NewEvent> {
+    (0..9).map(cart).chain([added("ann", 100), added("ann", 100)]).map(NewEvent::from).collect()
 }
 
 /// What happens afterwards, to every row there is.
