@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Appends, Cell, ColumnFault, Merge, Shown, Sign, State};
+use crate::codec::is_shallow;
 use crate::schema::{mix, mix_str};
 use crate::value::Value;
 
@@ -166,7 +167,7 @@ macro_rules! wrapper {
                 let length = usize::try_from(u64::read(input)?).ok()?;
                 let (bytes, rest) = input.split_at_checked(length)?;
                 *input = rest;
-                rmp_serde::from_slice(bytes).ok().map(Self)
+                is_shallow(bytes).then(|| rmp_serde::from_slice(bytes).ok().map(Self))?
             }
         }
 

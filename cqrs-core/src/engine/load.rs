@@ -19,6 +19,13 @@ pub(crate) enum Unloadable {
     Damaged(String),
 }
 
+/// How many numbers may be without a row, for each row that is there and each event that was folded: what is far beyond was hardly ever a row's, and a table
+/// has room for every number up to the last. Such a checkpoint is not loaded, and the view is folded anew.
+const VACANT: u64 = 64;
+
+/// So many may be in any case.
+const VACANT_ANYWAY: u64 = 1 << 16;
+
 /// Rows on their way, flat in memory.
 #[derive(Default)]
 struct Piece {
@@ -50,10 +57,17 @@ struct Loading {
     sums: Sums,
     /// The ids from this one on may follow.
     next: u64,
+    /// How many events were folded.
+    position: u64,
     damage: Option<String>,
 }
 
 impl Loading {
+    /// The greatest number that the next row may have.
+    fn most(&self) -> u64 {
+        self.sums.len().saturating_add(self.position).saturating_mul(VACANT).saturating_add(VACANT_ANYWAY)
+    }
+
     fn take(&mut self, piece: &Piece) {
         if self.damage.is_some() {
             return;
@@ -67,6 +81,8 @@ impl Loading {
                 "comes out of turn"
             } else if row_checksum(*id, *shown, key, state) != *checksum {
                 "is not what its checksum is of"
+            } else if *id & u64::from(u32::MAX) > self.most() {
+                "has a number far beyond those that there are"
             } else if !self.view.restore(*id, key, state) {
                 "is none of this projection"
             } else {
@@ -87,7 +103,8 @@ pub(crate) fn load(
     saved: &SavedView,
 ) -> Result<(Box<dyn AnyView>, Sums), Unloadable> {
     let (Loading { view, sums, damage, .. }, read) = std::thread::scope(|scope| {
-        let mut loading = Some(Loading { view: ty.rows(), sums: Sums::default(), next: 0, damage: None });
+        let (view, sums) = (ty.rows(), Sums::default());
+        let mut loading = Some(Loading { view, sums, next: 0, position: saved.position, damage: None });
         let (pieces, taken) = sync_channel::<Piece>(2);
         let mut taken = Some(taken);
         let mut other = None;
