@@ -1,0 +1,33 @@
+//! What each program does with what it has measured: it checks the rows, and says how long they took.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A customer and an item.
+pub type Group = (String, String);
+
+/// What the sums have to be, by the loop that anyone would write.
+pub fn sums<'e>(purchases: impl IntoIterator<Item = (&'e str, &'e str, i32)>) -> HashMap<Group, i64> {
+    let mut sums = HashMap::new();
+    for (customer, item, qty) in purchases {
+        *sums.entry((customer.to_owned(), item.to_owned())).or_default() += i64::from(qty);
+    }
+    sums
+}
+
+/// Ends the program with an error, unless the rows are the wanted ones, each once.
+pub fn check(who: &str, rows: impl IntoIterator<Item = (Group, i64)>, wanted: &HashMap<Group, i64>) {
+    let mut right = 0;
+    for (group, sum) in rows {
+        let expected = wanted.get(&group);
+        assert_eq!(Some(&sum), expected, "{who}: the sum of {group:?} is wrong");
+        right += 1;
+    }
+    assert_eq!(right, wanted.len(), "{who}: the number of groups is wrong");
+}
+
+/// A line for the report: who did which job over how many events, in how many seconds.
+#[allow(clippy::print_stdout)]
+pub fn say(who: &str, job: &str, events: usize, time: Duration) {
+    println!("{who}\t{job}\t{events}\t{}", time.as_secs_f64());
+}
