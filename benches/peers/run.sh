@@ -11,9 +11,9 @@
 # It installs what it needs: a Python environment in target/ for DuckDB and PyFlink, Java and PostgreSQL by apt-get where there are none. What cannot
 # be installed is left out, and the table says so. Rows that are wrong end it with an error.
 #
-# Each system is a program of its own: `src/*.rs`, `commands/src/*.rs` (they need another SQLite than ours), `*.py`. It checks its rows and prints a
-# line for each measurement; `src/report.rs` makes the table of them. Stores are made where mktemp makes folders: TMPDIR should be on a disk.
-set -euo pipefail
+# Each system is a program of its own: `src/*.rs`, `commands/src/*.rs` (they need another SQLite than ours), `*.py`. It checks its rows and adds
+# a line for each measurement to a file; `src/report.rs` makes the table of them. Stores are made where mktemp makes folders: TMPDIR should be on a disk.
+set -Eeuo pipefail
 cd "$(dirname "$0")"
 
 all="differential dbsp commands sqlite duckdb flink nexmark"
@@ -38,10 +38,9 @@ clear_away() {
 trap clear_away EXIT
 trap 'echo "it ended at line $LINENO: a build, a check or a program failed" >&2' ERR
 
-# A program's lines are measurements.
 run() {
     progress "$(basename "$1") ${*:2}"
-    timeout 900 "$@" >>"$measured"
+    PEERS_MEASURED=$measured timeout 900 "$@" >/dev/null
 }
 
 as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo -n "$@"; fi; }

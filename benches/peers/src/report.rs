@@ -58,12 +58,12 @@ const COMPARISONS: [Comparison; 28] = comparisons! {
     "11" "W from CSV, durable, a live view": "ours, durable", FLINK, "csv", Some(4.0), NO_READERS;
     "11" "W from CSV, durable, a live view": "ours, durable", FLINK_TWO, "csv", Some(4.0), NO_READERS;
     "12" "one durable command at a time": "ours, durable", "evento, SQLite, synchronous FULL", "commands", Some(3.0),
-        "its view lags behind the answers, ours does not";
+        "its view is shown up to a second after the answer (not in its time), ours with it";
     "12" "one durable command at a time": "ours, durable", "cqrs-es, PostgreSQL", "commands", Some(4.0),
         "a server, over a socket; the view's row is another transaction than the event";
     "" "one durable command at a time": "ours, durable", "evento, SQLite, synchronous NORMAL", "commands", None,
         "ours is on disk when it answers, theirs may lose the last commands with the power";
-    "" "one command at a time, in memory": "our engine", "cqrs-es, in memory", "commands", None, "its store is for tests";
+    "" "one command at a time, in memory": "our engine", "cqrs-es, in memory", "commands", None, "its store is for tests, and prints two lines a command, here to nowhere";
     "" "durable, a live view, batches of 1,000": "ours, durable", "SQLite, trigger", "batches of 1000", None,
         "it has no codec, no checksums";
     "7" "durable, a live view, batches of 10,000": "ours, durable", "SQLite, trigger", "batches of 10000", Some(5.0),

@@ -79,15 +79,17 @@ async fn main() -> anyhow::Result<()> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous.parse()?);
     let pool = SqlitePoolOptions::new().connect_with(options).await?;
-    evento::sql_migrator::new::<sqlx::Sqlite>()?
-        .run(&mut *pool.acquire().await?, &Plan::apply_all())
-        .await?;
+    evento::sql_migrator::new::<sqlx::Sqlite>()?.run(&mut *pool.acquire().await?, &Plan::apply_all()).await?;
     let executor: evento::Sqlite = pool.into();
 
     let totals = Totals { sums: Arc::default(), shown: watch::Sender::new(0) };
     let mut shown = totals.shown.subscribe();
-    let subscription =
-        SubscriptionBuilder::new("totals").handler(total()).data(totals.clone()).ephemeral().start(&executor).await?;
+    let subscription = SubscriptionBuilder::new("totals")
+        .handler(total())
+        .data(totals.clone())
+        .ephemeral()
+        .start(&executor)
+        .await?;
     let begun = Instant::now();
     for purchase in &purchases {
         execute(&executor, purchase).await?;

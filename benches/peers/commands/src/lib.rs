@@ -33,7 +33,9 @@ pub fn purchases(file: &str) -> Result<Vec<Purchase>, csv::Error> {
 
 /// What the sums of these purchases have to be.
 pub fn sums(purchases: &[Purchase]) -> HashMap<Group, i64> {
-    measured::sums(purchases.iter().map(|purchase| (purchase.customer.as_str(), purchase.item.as_str(), purchase.qty)))
+    measured::sums(
+        purchases.iter().map(|purchase| (purchase.customer.as_str(), purchase.item.as_str(), purchase.qty)),
+    )
 }
 
 /// The group whose aggregate this is.
