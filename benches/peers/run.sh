@@ -137,6 +137,6 @@ if [[ ${flink:-} ]]; then
 fi
 
 progress "the table"
-$bin/report "$measured" >"$work/table.md"
+$bin/report "$measured" "$([[ $peers == "$all" ]] && echo all)" >"$work/table.md"
 cat "$work/table.md"
 if [[ $peers == "$all" && -z ${PEERS_EVENTS:-} ]]; then cp "$work/table.md" PEERS.md; fi

@@ -1,4 +1,5 @@
-//! `report MEASURED`: the table of ratios, out of the lines that `run.sh` has gathered from all programs.
+//! `report MEASURED [all]`: the table of ratios, out of the lines that `run.sh` has gathered from all programs. With `all`, one that is neither measured
+//! nor said to be missing is an error.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -149,7 +150,8 @@ fn locked(lock: &str, package: &str) -> String {
 
 #[allow(clippy::print_stdout)]
 fn main() -> Result<(), Box<dyn Error>> {
-    let file = std::env::args().nth(1).ok_or("report MEASURED")?;
+    let file = std::env::args().nth(1).ok_or("report MEASURED [all]")?;
+    let all = std::env::args().nth(2).is_some_and(|word| word == "all");
     let measured = Measured::read(&file)?;
     let (peers, commands) = (include_str!("../Cargo.lock"), include_str!("../commands/Cargo.lock"));
     let postgres = format!("cqrs-es and postgres-es {}", locked(commands, "postgres-es"));
@@ -163,7 +165,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}.\n", here());
     println!("| bar | what | against | ours | theirs | ratio | wanted | | what they do less or more |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
-    COMPARISONS.iter().filter_map(|row| measured.row(row)).for_each(|row| println!("{row}"));
+    for comparison in &COMPARISONS {
+        match measured.row(comparison) {
+            Some(row) => println!("{row}"),
+            None if all => return Err(format!("not measured: {:?}", comparison.theirs).into()),
+            None => (),
+        }
+    }
     println!("\n## How each is set up\n");
     println!("- All programs in Rust: release, thin LTO, 4 codegen units, mimalloc.");
     println!(
