@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::report::{Report, both_taking, timed};
 use crate::workload::{self, CustomerPurchases, Purchased};
 
-pub(crate) fn run(events: &[Purchased], report: &mut Report) {
+pub fn run(events: &[Purchased], report: &mut Report) {
     for (batch, wanted, count) in [(1, 0.9, 4_000), (100, 0.85, 100_000), (10_000, 0.7, events.len())] {
         let events = &events[..count.min(events.len())];
         let (ours, theirs) = both_taking(3, || log_only(events, batch), || plain(events, batch));
@@ -54,7 +54,7 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
 }
 
 /// Many callers, each with one event at a time.
-pub(crate) fn run_callers(events: &[Purchased], report: &mut Report) {
+pub fn run_callers(events: &[Purchased], report: &mut Report) {
     let single = &events[..4_000.min(events.len())];
     let many = &events[..128_000.min(events.len())];
     let (together, alone) = both_taking(
@@ -65,11 +65,11 @@ pub(crate) fn run_callers(events: &[Purchased], report: &mut Report) {
     report.speed(("8", "64 callers, one event an append", "one caller"), single.len(), together, alone, 20.0);
 }
 
-pub(crate) fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }
 
-pub(crate) fn log_only(events: &[Purchased], batch: usize) -> Duration {
+pub fn log_only(events: &[Purchased], batch: usize) -> Duration {
     let folder = folder();
     let engine =
         Engine::open(folder.path().join("store")).and_then(|builder| builder.event::<Purchased>().start());
@@ -78,14 +78,14 @@ pub(crate) fn log_only(events: &[Purchased], batch: usize) -> Duration {
 }
 
 /// How an append with a view went.
-pub(crate) struct WithView {
-    pub(crate) time: Duration,
+pub struct WithView {
+    pub time: Duration,
     /// How far the last checkpoint was behind, at the worst.
     events_behind: u64,
     time_behind: Duration,
 }
 
-pub(crate) fn with_view(events: &[Purchased], batch: usize) -> WithView {
+pub fn with_view(events: &[Purchased], batch: usize) -> WithView {
     let folder = folder();
     let engine = Engine::open(folder.path().join("store"))
         .and_then(|builder| builder.view::<CustomerPurchases>().start());
@@ -152,7 +152,7 @@ const SCHEMA: &str = "
     CREATE UNIQUE INDEX events_event_id ON events (event_id) WHERE event_id IS NOT NULL;
     CREATE TABLE view (customer TEXT, item TEXT, total_qty INTEGER, PRIMARY KEY (customer, item)) WITHOUT ROWID;";
 
-pub(crate) fn plain(events: &[Purchased], batch: usize) -> Duration {
+pub fn plain(events: &[Purchased], batch: usize) -> Duration {
     baseline(events, batch, |_, _| ())
 }
 
@@ -193,7 +193,7 @@ fn baseline(events: &[Purchased], batch: usize, also: fn(&Connection, &Purchased
     begun.elapsed()
 }
 
-pub(crate) fn open(path: &Path) -> Connection {
+pub fn open(path: &Path) -> Connection {
     let connection = Connection::open(path).expect("it opens");
     connection
         .execute_batch(&format!("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; {SCHEMA}"))

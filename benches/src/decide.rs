@@ -12,7 +12,7 @@ use crate::workload::{CustomerPurchases, Purchased};
 /// How a caller brings events in.
 type Bring = fn(&Engine, Vec<Purchased>, String);
 
-pub(crate) fn run(_: &[Purchased], report: &mut Report) {
+pub fn run(_: &[Purchased], report: &mut Report) {
     for (callers, each, batch) in [(1, 4_000, 1), (64, 1_000, 1), (1, 400, 100)] {
         let (ours, theirs) = both_taking(
             3,

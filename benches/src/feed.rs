@@ -15,7 +15,7 @@ use crate::fold::{Good, Key};
 use crate::report::{Report, both};
 use crate::workload::{CustomerPurchases, Purchased};
 
-pub(crate) fn run(events: &[Purchased], report: &mut Report) {
+pub fn run(events: &[Purchased], report: &mut Report) {
     let parent = tempfile::tempdir().expect("a folder");
     let file = parent.path().join("purchases.csv");
     write(&file, events);
@@ -53,7 +53,7 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     );
 }
 
-fn write(file: &Path, events: &[Purchased]) {
+pub fn write(file: &Path, events: &[Purchased]) {
     let mut out = BufWriter::new(File::create(file).expect("it creates"));
     writeln!(out, "customer,item,qty").expect("it writes");
     for Purchased { customer, item, qty } in events {
@@ -85,7 +85,7 @@ fn purchases(file: &Path) -> impl Iterator<Item = Result<Purchased, csv::Error>>
     })
 }
 
-fn fed(builder: Builder, file: &Path, events: usize, groups: usize) -> Engine {
+pub fn fed(builder: Builder, file: &Path, events: usize, groups: usize) -> Engine {
     let engine = builder.view::<CustomerPurchases>().start().expect("it starts");
     let fed = engine.feed("purchases.csv", stream((1..).zip(purchases(file)))).wait().expect("it feeds");
     assert_eq!(fed.appended, events as u64);

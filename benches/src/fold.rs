@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::report::{Report, both};
 use crate::workload::{self, CustomerPurchases, Purchased};
 
-pub(crate) fn run(events: &[Purchased], report: &mut Report) {
+pub fn run(events: &[Purchased], report: &mut Report) {
     let ours = || {
         let mut table = Table::<CustomerPurchases>::new();
         table.apply_all(events).expect("W folds");
@@ -83,7 +83,7 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
     );
 }
 
-pub(crate) fn ours_over(events: &[Purchased]) -> impl FnMut() -> Table<CustomerPurchases> {
+pub fn ours_over(events: &[Purchased]) -> impl FnMut() -> Table<CustomerPurchases> {
     move || {
         let mut table = Table::<CustomerPurchases>::new();
         table.apply_all(events).expect("W folds");
@@ -104,10 +104,10 @@ fn naive(events: &[Purchased]) -> HashMap<(String, String), i64> {
     map
 }
 
-pub(crate) type Good = hashbrown::HashMap<(String, String), i64, foldhash::fast::RandomState>;
+pub type Good = hashbrown::HashMap<(String, String), i64, foldhash::fast::RandomState>;
 
 #[derive(Hash)]
-pub(crate) struct Key<'a>(pub(crate) &'a str, pub(crate) &'a str);
+pub struct Key<'a>(pub &'a str, pub &'a str);
 
 impl hashbrown::Equivalent<(String, String)> for Key<'_> {
     fn equivalent(&self, key: &(String, String)) -> bool {

@@ -55,7 +55,7 @@ pub struct Largest {
     pub largest: Vec<i32>,
 }
 
-pub(crate) fn run(events: &[Purchased], report: &mut Report) {
+pub fn run(events: &[Purchased], report: &mut Report) {
     let (ours, theirs) = both(3, || windows(events), || windows_by_hand(events));
     report.speed(
         (

@@ -5,18 +5,8 @@
 //!
 //! Absolute figures move with the machine; the ratios are what to look at. `quick` as the filter's first word runs everything on a tenth of the events.
 
-mod append;
-mod decide;
-mod feed;
-mod fold;
-mod language;
-mod read;
-mod report;
-mod start;
-mod subscribe;
-mod workload;
-
-use report::Report;
+use benches::report::Report;
+use benches::{append, decide, feed, fold, language, read, start, subscribe, workload};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

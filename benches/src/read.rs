@@ -8,7 +8,7 @@ use cqrs_core::prelude::*;
 use crate::report::Report;
 use crate::workload::{CustomerPurchases, Purchased, Random};
 
-pub(crate) fn run(events: &[Purchased], report: &mut Report) {
+pub fn run(events: &[Purchased], report: &mut Report) {
     let mut map = hashbrown::HashMap::<(String, String), i64, foldhash::quality::RandomState>::default();
     let engine = Engine::in_memory().view::<CustomerPurchases>().start().expect("it starts");
     for batch in events.chunks(10_000) {

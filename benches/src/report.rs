@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-pub(crate) struct Report {
+pub struct Report {
     events: usize,
     rows: Vec<Row>,
 }
@@ -21,12 +21,12 @@ struct Row {
 }
 
 impl Report {
-    pub(crate) fn new(events: usize) -> Self {
+    pub fn new(events: usize) -> Self {
         Self { events, rows: Vec::new() }
     }
 
     /// Both did the same work: how many times as fast as the baseline we are, and should be.
-    pub(crate) fn speed(
+    pub fn speed(
         &mut self,
         (bar, what, against): (&'static str, &str, &str),
         work: usize,
@@ -40,7 +40,7 @@ impl Report {
     }
 
     /// How many times the baseline's cost ours is, and may be.
-    pub(crate) fn cost(
+    pub fn cost(
         &mut self,
         (bar, what, against): (&'static str, &str, &str),
         (ours, theirs): (f64, f64),
@@ -67,17 +67,6 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = |program: &str, arguments: &[&str]| {
-            let output = Command::new(program).args(arguments).output().ok();
-            output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
-        };
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpu
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"))
-            .unwrap_or("")
-            .trim_matches([' ', '\t', ':']);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         writeln!(f, "# Benchmarks\n")?;
         writeln!(
             f,
@@ -90,10 +79,8 @@ impl fmt::Display for Report {
         writeln!(f, "so absolute figures move by a third and more from run to run.\n")?;
         writeln!(
             f,
-            "{}, commit {}, {cores} cores, {cpu}, {}; workload W with {} events, mimalloc on both sides.\n",
-            said("date", &["-u", "+%F"]),
-            said("git", &["rev-parse", "--short", "HEAD"]),
-            said("rustc", &["--version"]),
+            "{}; workload W with {} events, mimalloc on both sides.\n",
+            here(),
             human(self.events as f64)
         )?;
         writeln!(f, "| bar | what | against | ours | baseline | ratio | wanted | |")?;
@@ -118,7 +105,28 @@ impl fmt::Display for Report {
     }
 }
 
-fn human(value: f64) -> String {
+/// When, what and where: the day, the commit, the machine and the compiler.
+pub fn here() -> String {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().ok();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("")
+        .trim_matches([' ', '\t', ':']);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "{}, commit {}, {cores} cores, {cpu}, {}",
+        said("date", &["-u", "+%F"]),
+        said("git", &["rev-parse", "--short", "HEAD"]),
+        said("rustc", &["--version"])
+    )
+}
+
+pub fn human(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{:.2} M", v / 1e6),
         v if v >= 1e4 => format!("{:.0} k", v / 1e3),
@@ -128,7 +136,7 @@ fn human(value: f64) -> String {
 }
 
 /// The better time of a few turns of both, taken in turns, so that what else the machine does hits both.
-pub(crate) fn both<A, B>(
+pub fn both<A, B>(
     turns: usize,
     mut ours: impl FnMut() -> A,
     mut theirs: impl FnMut() -> B,
@@ -142,7 +150,7 @@ pub(crate) fn both<A, B>(
 }
 
 /// The better time of a few turns of both, where each takes its own time, that of setting up and clearing away not within it.
-pub(crate) fn both_taking(
+pub fn both_taking(
     turns: usize,
     mut ours: impl FnMut() -> Duration,
     mut theirs: impl FnMut() -> Duration,
@@ -156,7 +164,7 @@ pub(crate) fn both_taking(
 }
 
 /// How long it takes, what it made not being dropped within the time.
-pub(crate) fn timed<T>(mut work: impl FnMut() -> T) -> Duration {
+pub fn timed<T>(mut work: impl FnMut() -> T) -> Duration {
     let begun = Instant::now();
     let made = std::hint::black_box(work());
     let time = begun.elapsed();

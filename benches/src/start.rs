@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::report::{Report, both};
 use crate::workload::{CustomerPurchases, Purchased};
 
-pub(crate) fn run(events: &[Purchased], report: &mut Report) {
+pub fn run(events: &[Purchased], report: &mut Report) {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("store");
     let rows = fill(&folder, events);
@@ -48,7 +48,7 @@ pub(crate) fn run(events: &[Purchased], report: &mut Report) {
 }
 
 /// A view folded from the log, on one thread, four times.
-pub(crate) fn replays(events: &[Purchased]) {
+pub fn replays(events: &[Purchased]) {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("store");
     fill(&folder, events);
@@ -99,7 +99,7 @@ fn scan(file: &Path, query: &str) -> usize {
     bytes
 }
 
-pub(crate) fn views(events: &[Purchased], with: fn(cqrs_core::Builder) -> cqrs_core::Builder) -> Engine {
+pub fn views(events: &[Purchased], with: fn(cqrs_core::Builder) -> cqrs_core::Builder) -> Engine {
     let engine = with(Engine::in_memory()).start().expect("it starts");
     for batch in events.chunks(10_000) {
         engine.append_all(batch.iter().map(NewEvent::of)).wait().expect("it appends");
@@ -123,7 +123,7 @@ macro_rules! alike {
             }
         )*
 
-        pub(crate) fn fifty_views(builder: cqrs_core::Builder) -> cqrs_core::Builder {
+        pub fn fifty_views(builder: cqrs_core::Builder) -> cqrs_core::Builder {
             builder$(.view::<$name>())*
         }
     };

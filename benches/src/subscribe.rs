@@ -9,7 +9,7 @@ use crate::append::folder;
 use crate::report::Report;
 use crate::workload::{CustomerPurchases, Purchased};
 
-pub(crate) fn run(events: &[Purchased], report: &mut Report) {
+pub fn run(events: &[Purchased], report: &mut Report) {
     let folder = folder();
     let store = Engine::open(folder.path().join("store")).expect("it opens");
     for (what, builder) in [("in memory", Engine::in_memory()), ("durable", store)] {

@@ -21,10 +21,10 @@ pub struct CustomerPurchases {
 }
 
 /// splitmix64
-pub(crate) struct Random(pub(crate) u64);
+pub struct Random(pub u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -50,7 +50,7 @@ fn zipf(n: usize) -> Vec<f64> {
     weights
 }
 
-pub(crate) fn events(n: usize) -> Vec<Purchased> {
+pub fn events(n: usize) -> Vec<Purchased> {
     let mut random = Random(42);
     let (customers, items) = (zipf(100_000), zipf(1_000));
     let draw = |weights: &[f64], random: &mut Random| {
