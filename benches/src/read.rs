@@ -19,7 +19,7 @@ pub fn run(events: &[Purchased], report: &mut Report) {
     }
     let view = engine.view::<CustomerPurchases>();
     let mut random = Random(7);
-    let keys: Vec<_> = (0..200_000).map(|_| events[random.next() as usize % events.len()].clone()).collect();
+    let keys: Vec<_> = (0..200_000).map(|_| events[random.draw() as usize % events.len()].clone()).collect();
     let owned: Vec<_> = keys.iter().map(|key| (key.customer.clone(), key.item.clone())).collect();
 
     let private = median(&owned, |key| *map.get(key).expect("it is there"));

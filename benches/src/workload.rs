@@ -24,7 +24,7 @@ pub struct CustomerPurchases {
 pub struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -33,7 +33,7 @@ impl Random {
     }
 
     fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -60,7 +60,7 @@ pub fn events(n: usize) -> Vec<Purchased> {
     let events: Vec<_> = (0..n)
         .map(|_| {
             let (customer, item) = (draw(&customers, &mut random), draw(&items, &mut random));
-            let qty = (random.next() % 8) as i32 - 2;
+            let qty = (random.draw() % 8) as i32 - 2;
             Purchased { customer: format!("customer-{customer:06}"), item: format!("item-{item:04}"), qty }
         })
         .collect();

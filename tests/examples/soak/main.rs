@@ -30,6 +30,7 @@ use model::{
 };
 
 type Failure = Box<dyn Error + Send + Sync>;
+type Load = fn(&Run, &Engine) -> Result<(), Failure>;
 
 /// What goes on from one engine to the next.
 struct Run {
@@ -118,7 +119,7 @@ impl Run {
         )?;
         let (end, over) = (Instant::now() + time, AtomicBool::new(false));
         let sample = thread::scope(|scope| {
-            let loads: [fn(&Self, &Engine) -> Result<(), Failure>; 8] = [
+            let loads: [Load; 8] = [
                 |_, engine| feed(engine),
                 Self::watch,
                 Self::command,
@@ -158,7 +159,7 @@ impl Run {
         }
         agree(&engine)?;
         drop(thanks);
-        if number % 3 > 0 {
+        if !number.is_multiple_of(3) {
             engine.close().wait()?;
         }
         Ok(sample)
