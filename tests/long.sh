@@ -14,3 +14,4 @@ export POWER_IMAGES="${POWER_IMAGES:-100000}"
 export ROT_BITS="${ROT_BITS:-8}"
 cargo test --release -p integration-tests --test power --test rot -- --nocapture
 SHUTTLE_ITERATIONS="${SHUTTLE_ITERATIONS:-100000}" cargo test --release -p models
+SIM_SEEDS="${SIM_SEEDS:-200000}" cargo test --release -p sim
