@@ -182,7 +182,7 @@ impl Number {
     pub(super) fn read(input: &mut &[u8]) -> Option<Self> {
         let (mantissa, exponent) = (Wide::read(input)?, i32::read(input)?);
         // Beyond what any number has: a shift of it would not end.
-        (exponent.abs() < 1 << 16).then(|| Self::new(mantissa, exponent))
+        (exponent.unsigned_abs() < 1 << 16).then(|| Self::new(mantissa, exponent))
     }
 }
 
@@ -477,6 +477,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn exponents_that_no_number_has_are_not_read() {
+        for (exponent, reads) in
+            [(1074, true), (-65_535, true), (65_536, false), (i32::MAX, false), (i32::MIN, false)]
+        {
+            let mut bytes = Vec::new();
+            Wide::Small(1).write(&mut bytes);
+            exponent.write(&mut bytes);
+            assert_eq!(Number::read(&mut &*bytes).is_some(), reads, "{exponent}");
+        }
+    }
 
     proptest! {
         #[test]

@@ -217,10 +217,16 @@ fn read(engine: &Engine, events: &[Raw]) {
                 assert!(error.to_string().contains(&position.to_string()), "{error}");
                 return;
             }
-            None => break,
+            None => {
+                assert_eq!(
+                    (illegible, position),
+                    (None, events.len() as u64 + 1),
+                    "the stream ends too soon"
+                );
+                return;
+            }
         }
     }
-    assert_eq!(illegible, None);
 }
 
 pub(crate) fn seeds() -> Vec<Seed> {
