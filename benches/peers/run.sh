@@ -137,6 +137,8 @@ if [[ ${flink:-} ]]; then
 fi
 
 progress "the table"
-$bin/report "$measured" "$([[ $peers == "$all" ]] && echo all)" >"$work/table.md"
+scope=some
+if [[ $peers == "$all" ]]; then scope=all; fi
+$bin/report "$measured" $scope >"$work/table.md"
 cat "$work/table.md"
-if [[ $peers == "$all" && -z ${PEERS_EVENTS:-} ]]; then cp "$work/table.md" PEERS.md; fi
+if [[ $scope == all && -z ${PEERS_EVENTS:-} ]]; then cp "$work/table.md" PEERS.md; fi

@@ -35,7 +35,7 @@ fn run(events: &[Purchased], batch: usize, mut rows: Option<&mut HashMap<Group, 
         let totals = purchases
             .map_index(|Tup2(group, qty)| (group.clone(), *qty))
             .aggregate_linear(|qty| Tup2(*qty, 1 as ZWeight));
-        Ok((input, totals.output()))
+        Ok((input, totals.accumulate_output()))
     })
     .expect("it builds");
     let update = |event: &Purchased| {
@@ -47,7 +47,7 @@ fn run(events: &[Purchased], batch: usize, mut rows: Option<&mut HashMap<Group, 
         input.append(&mut batch);
         circuit.transaction().expect("it steps");
         if let Some(rows) = rows.as_mut() {
-            for (Tup2(customer, item), Tup2(sum, _), weight) in output.consolidate().iter() {
+            for (Tup2(customer, item), Tup2(sum, _), weight) in output.concat().consolidate().iter() {
                 if weight > 0 {
                     rows.insert((customer, item), sum);
                 }
