@@ -8,6 +8,7 @@ use std::time::Duration;
 use cqrs_core::health::ViewState;
 use cqrs_core::prelude::*;
 use cqrs_core::{EventsError, NotReady, Refusal};
+use rusqlite::{Connection, OpenFlags};
 
 #[event]
 #[derive(Debug, Clone, PartialEq)]
@@ -364,7 +365,7 @@ fn a_flipped_byte_in_the_log_never_gives_another_history() {
 #[test]
 fn an_event_that_was_taken_out_is_missed() {
     let scene = Scene::new(40);
-    let connection = rusqlite::Connection::open(scene.file("events.db")).unwrap();
+    let connection = Connection::open(scene.file("events.db")).unwrap();
     connection.execute("DELETE FROM events WHERE position = 20", []).unwrap();
     drop(connection);
     let engine = open(&scene.folder).unwrap();
@@ -438,6 +439,29 @@ fn a_restored_log_under_newer_views_is_refused() {
     engine.close().wait().unwrap();
     // And the backup is a store by itself.
     healthy(&backup, 20);
+}
+
+/// The table is longer than what is looked through in one go, and the last row is the one that was changed.
+#[test]
+fn once_a_checkpoint_is_answered_sql_shows_every_row_as_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("store");
+    let many = |n: u64| Paid { customer: format!("c{n:05}"), cents: n as i64, note: String::new() };
+    let engine = open(&folder).unwrap();
+    engine.append_all((0..20_000).map(many)).wait().unwrap();
+    engine.close().wait().unwrap();
+    drop(engine);
+    let views = folder.join("views.db");
+    let change = "UPDATE \"rows$spent\" SET cents = 7 WHERE customer = 'c19999'";
+    assert_eq!(Connection::open(&views).unwrap().execute(change, []).unwrap(), 1);
+
+    let engine = open(&folder).unwrap();
+    engine.wait_ready().wait().unwrap();
+    engine.checkpoint().wait().unwrap();
+    let shown = Connection::open_with_flags(&views, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let cents = "SELECT cents FROM spent WHERE customer = 'c19999'";
+    assert_eq!(shown.query_one(cents, [], |row| row.get::<_, i64>(0)).unwrap(), 19_999);
+    engine.close().wait().unwrap();
 }
 
 #[test]
@@ -654,7 +678,7 @@ fn what_is_no_store_is_left_alone() {
 
     let theirs = scene.beside("theirs");
     fs::create_dir(&theirs).unwrap();
-    let connection = rusqlite::Connection::open(theirs.join("events.db")).unwrap();
+    let connection = Connection::open(theirs.join("events.db")).unwrap();
     connection.execute_batch("CREATE TABLE events (id INTEGER)").unwrap();
     drop(connection);
     says(&refused(&theirs), &["database of another program"]);

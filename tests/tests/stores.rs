@@ -161,27 +161,3 @@ fn a_backup_is_restored_by_putting_it_in_place_and_everything_goes_on_from_there
     let verified = Engine::open(&folder).unwrap().view::<CustomerPurchases>().verify().unwrap();
     assert_eq!(verified.findings, []);
 }
-
-#[test]
-fn a_log_that_is_put_back_under_newer_views_is_refused_and_says_so() {
-    let place = tempfile::tempdir().unwrap();
-    let (folder, backup) = (place.path().join("shop"), place.path().join("backup"));
-    let engine = open(&folder);
-    feed(&engine, 100);
-    engine.backup(&backup).wait().unwrap();
-    feed(&engine, 150);
-    engine.close().wait().unwrap();
-    drop(engine);
-    // Half a restore: the log of before, the views of after.
-    for name in ["events.db", "events.db-wal", "events.db-shm"] {
-        let _ = fs::remove_file(folder.join(name));
-    }
-    fs::copy(backup.join("events.db"), folder.join("events.db")).unwrap();
-    let error = Engine::open(&folder).unwrap().view::<CustomerPurchases>().start().unwrap_err().to_string();
-    assert!(error.contains("150") && error.contains("100"), "{error}");
-    // The remedy: views are disposable.
-    for name in ["views.db", "views.db-wal", "views.db-shm"] {
-        let _ = fs::remove_file(folder.join(name));
-    }
-    assert_eq!(rows(&open(&folder)), [("till".to_owned(), "hats".to_owned(), 100)]);
-}
