@@ -74,7 +74,7 @@ impl Kept {
         }
         let kept = &mut rows[(which % count) as usize];
         let Some((id, row)) = kept.rows.iter_mut().next() else { return };
-        if which % 2 == 0 {
+        if which.is_multiple_of(2) {
             row.state.push(1);
         } else {
             let id = *id;

@@ -16,7 +16,9 @@ type Handled = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 /// Begins one of the two: `ill` as long as it fails for some orders.
 fn begin(engine: &Engine, which: u64, ill: bool) -> Result<Reaction, cqrs_core::ReactError> {
     let options = ReactOptions::new().attempts(2).backoff(Duration::ZERO, Duration::ZERO);
-    let fails = move |order: u64, attempt: u32| ill && (order % 5 == 0 || order % 3 == 0 && attempt == 1);
+    let fails = move |order: u64, attempt: u32| {
+        ill && (order.is_multiple_of(5) || order.is_multiple_of(3) && attempt == 1)
+    };
     match which {
         0 => engine.react_with::<Reserved>("follow", Since::Beginning, options, move |event| -> Handled {
             if fails(event.order, event.attempt()) {
