@@ -176,7 +176,9 @@ impl Book {
     /// Holds an answer against the log.
     pub(crate) fn settle(&mut self, world: &mut World, mut ask: Ask, reply: Reply, before: u64) {
         world.history.catch_up(&world.disk);
-        world.say(&format!("{:?}: {}", ask.what, told(&reply)));
+        // What a process answers that has died, nobody hears; and which of its errors came first is chance.
+        let answer = if world.disk.is_dead() { "nobody hears".into() } else { told(&reply) };
+        world.say(&format!("{:?}: {answer}", ask.what));
         match reply {
             Reply::Put(Ok(receipt)) | Reply::Order(Ok(receipt)) => self.done(world, ask, receipt),
             Reply::Put(Err(AppendError::NotAppended(refusal)))
@@ -277,6 +279,7 @@ impl Book {
             What::Feed { .. } => unreachable!("it has no receipt"),
         }
         // Where something may still be under way, it is asked until that is clear.
+        let ask = Ask { unclear: ask.unclear || world.disk.is_dead(), ..ask };
         if ask.is_known() && (ask.unclear || world.random.clone().one_in(2)) {
             self.come_again(ask);
         }

@@ -48,15 +48,19 @@ fn unless_dead<T>(world: &World, mut wait: Wait<T>) -> Option<T> {
     }))
 }
 
-/// Waits until it is up to date, has ended, or its process has died.
+/// Waits until it has looked at all there is, has ended, or its process has died. Were it stopped sooner, it would be chance whether it has one more position to save.
 fn catch_up(world: &World, reaction: &Reaction) -> Result<bool, String> {
-    let Ok(receipt) = world.engine().append_all(Vec::<NewEvent>::new()).wait() else { return Ok(false) };
-    let reached = reaction.wait_for(&receipt, Duration::from_secs(60));
-    match unless_dead(world, reached) {
-        None => Ok(false),
-        Some(Ok(Reached::Reached)) => Ok(true),
-        Some(Ok(other)) => panic!("{other:?}"),
-        Some(Err(error)) => Err(error.to_string()),
+    loop {
+        let head = world.known();
+        let receipt = Receipt { store: world.engine().store_id(), first: head + 1, last: head };
+        match unless_dead(world, reaction.wait_for(&receipt, Duration::from_secs(60))) {
+            None => return Ok(false),
+            Some(Ok(Reached::Reached)) if world.known() == head => return Ok(true),
+            Some(Ok(Reached::Reached)) => {}
+            Some(Ok(other)) => panic!("{other:?}"),
+            Some(Err(_)) if world.disk.is_dead() => return Ok(false),
+            Some(Err(error)) => return Err(error.to_string()),
+        }
     }
 }
 
@@ -71,6 +75,7 @@ pub(crate) fn step(world: &mut World) {
             let outcome = catch_up(world, &reaction);
             if again && outcome == Ok(true) {
                 unless_dead(world, reaction.retry_all());
+                let _ = catch_up(world, &reaction);
             }
             reaction.stop().wait();
             outcome
@@ -79,6 +84,7 @@ pub(crate) fn step(world: &mut World) {
     };
     assert!(outcome == Ok(true) || pending || world.disk.fired(), "{outcome:?}");
     world.history.catch_up(&world.disk);
+    let outcome = if world.disk.is_dead() { Ok(false) } else { outcome };
     world.say(&format!("reacted, {which}: {outcome:?}"));
 }
 

@@ -198,6 +198,8 @@ impl Story {
             Err(_) => self.world.has_faulted(),
         };
         assert!(expected, "{retried:?}");
+        // New rows are saved at once, by themselves: not while a later step has a save fail.
+        let _ = self.world.engine().checkpoint().wait();
         self.world.say(&format!("retried what was parked: {first} {}", retried.is_ok()));
     }
 
