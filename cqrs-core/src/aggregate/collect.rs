@@ -291,9 +291,14 @@ impl<M: Mode, C: Collected> Collect<M, C> {
             }
             read_both(element, C::read_one_key, C::read_one)
         };
-        let all = shown.iter().map(|(element, count)| Some((one(element)?, count)));
+        let all = shown.iter().map(|(element, count)| Some((one(element)?, times::<M>(count))));
         C::gather(all, usize::try_from(self.limit).unwrap_or(usize::MAX))
     }
+}
+
+/// How often a column has an element: over events once, whatever count a checkpoint claims.
+fn times<M: Mode>(count: u64) -> u64 {
+    if M::RETRACTS { count } else { 1 }
 }
 
 impl<M: Mode, C: Collected> State for Collect<M, C> {
@@ -429,7 +434,9 @@ impl<M: Mode, C: TopColumn> Top<M, C> {
     }
     /// The column.
     pub fn get(&self, shown: &Shown<'_>) -> Option<C> {
-        let all = shown.iter_back().map(|(element, count)| Some((read_tail(element, C::read_one)?, count)));
+        let all = shown
+            .iter_back()
+            .map(|(element, count)| Some((read_tail(element, C::read_one)?, times::<M>(count))));
         C::gather(all, usize::try_from(self.limit).unwrap_or(usize::MAX))
     }
 }

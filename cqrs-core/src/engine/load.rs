@@ -26,6 +26,9 @@ const VACANT: u64 = 64;
 /// So many may be in any case.
 const VACANT_ANYWAY: u64 = 1 << 16;
 
+/// How often an element may be there, for each event that was folded: a list has it as often.
+const TIMES: u64 = 1 << 16;
+
 /// Rows on their way, flat in memory.
 #[derive(Default)]
 struct Piece {
@@ -63,6 +66,13 @@ struct Loading {
 }
 
 impl Loading {
+    /// Whether an element may have the count that it has.
+    fn may_count(&self, id: u64, state: &[u8]) -> bool {
+        let elements = matches!(Part::of(id), Some((Part::Elements, _)));
+        let count = state.first_chunk().filter(|_| elements).map_or(0, |count| u64::from_be_bytes(*count));
+        count <= self.position.saturating_mul(TIMES)
+    }
+
     /// The greatest number that the next row may have.
     fn most(&self) -> u64 {
         self.sums.len().saturating_add(self.position).saturating_mul(VACANT).saturating_add(VACANT_ANYWAY)
@@ -83,6 +93,8 @@ impl Loading {
                 "is not what its checksum is of"
             } else if *id & u64::from(u32::MAX) > self.most() {
                 "has a number far beyond those that there are"
+            } else if !self.may_count(*id, state) {
+                "is there more often than so many events can have it"
             } else if !self.view.restore(*id, key, state) {
                 "is none of this projection"
             } else {
