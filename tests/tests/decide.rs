@@ -51,6 +51,15 @@ pub struct Ranked {
     pub amount: i64,
 }
 
+/// Takes large amounts only.
+#[projection(from = Moved if amount >= 1_000, group_by = account)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Large {
+    pub account: String,
+    #[count]
+    pub moves: u64,
+}
+
 /// A view over a view.
 #[projection(from = Total, group_by = (rich = amount > 100))]
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +77,8 @@ fn moved(account: &str, part: u32, amount: i64) -> Moved {
 }
 
 fn engine() -> Engine {
-    Engine::in_memory().view::<Balance>().view::<Total>().view::<Riches>().view::<Ranked>().start().unwrap()
+    let builder = Engine::in_memory().view::<Balance>().view::<Total>().view::<Riches>();
+    builder.view::<Ranked>().view::<Large>().start().unwrap()
 }
 
 /// Takes an amount from an account, if it has so much.
@@ -167,6 +177,10 @@ fn what_was_read_conflicts_if_it_is_touched_and_nothing_else_does() {
     assert_eq!(runs(&engine, 1, annas, appends("ann", 77, 1)), 2);
     assert_eq!(runs(&engine, 1, annas, appends("ann2", 1, 1)), 1, "another prefix");
     assert_eq!(runs(&engine, 1, all, appends("dora", 1, 1)), 2);
+    // All rows of a view: an event that the view does not take in is none of its rows.
+    let large = |tx: &mut Tx| assert!(tx.rows::<Large>().count() < 2);
+    assert_eq!(runs(&engine, 1, large, appends("dora", 1, 1_000)), 2);
+    assert_eq!(runs(&engine, 1, large, appends("dora", 1, 999)), 1);
     assert_eq!(runs(&engine, 1, riches, appends("ann", 1, 1)), 2, "through a view that it reads");
     assert_eq!(runs(&engine, 1, |_| {}, appends("ann", 1, 1)), 1, "what reads nothing rests on nothing");
     // Rows that are removed, under a prefix.

@@ -203,6 +203,8 @@ pub(crate) fn write_slot<T: Value>(slot: Option<&T>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod columns;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::table::Elements;
