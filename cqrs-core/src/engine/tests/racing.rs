@@ -144,3 +144,42 @@ fn a_decision_on_rows_that_are_being_exchanged_is_made_anew() {
     decided.join().unwrap();
     assert_eq!(engine.view::<Superstitious>().get("pants").unwrap().unwrap().qty, 14);
 }
+
+#[test]
+fn a_decision_that_began_before_an_event_was_shown_is_made_anew_though_nobody_decided_when_it_was_written() {
+    let engine = Engine::in_memory().view::<Superstitious>().start().unwrap();
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    // An account of what is touched is begun, and not kept once this is over.
+    let earlier = engine.decide(|tx| {
+        let qty = tx.get::<Superstitious>("hats").map_or(0, |row| row.qty);
+        tx.emit(bought("earlier", "pants", qty as i32));
+        Ok::<(), ()>(())
+    });
+    earlier.wait().unwrap();
+    let core = engine.core().clone();
+    // What is written now cannot be shown yet.
+    let gate = lock(&core.gate);
+    let appended = std::thread::spawn({
+        let engine = engine.clone();
+        move || engine.append(bought("ann", "hats", 5)).wait().unwrap()
+    });
+    soon("it is written", || engine.health().position == 3);
+    let (reads, has_read) = channel();
+    let decided = std::thread::spawn({
+        let engine = engine.clone();
+        move || {
+            let decide = engine.decide(move |tx| {
+                let qty = tx.get::<Superstitious>("hats").map_or(0, |row| row.qty);
+                let _ = reads.send(qty);
+                tx.emit(bought("decided", "pants", qty as i32));
+                Ok::<(), ()>(())
+            });
+            decide.wait().unwrap()
+        }
+    });
+    assert_eq!(has_read.recv().unwrap(), 1);
+    drop(gate);
+    appended.join().unwrap();
+    decided.join().unwrap();
+    assert_eq!(engine.view::<Superstitious>().get("pants").unwrap().unwrap().qty, 1 + 6);
+}
