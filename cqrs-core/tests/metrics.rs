@@ -1,5 +1,7 @@
 //! What a recorder hears of an engine. One test: a program has one recorder, and its engines share it.
 
+mod shop;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,44 +11,7 @@ use cqrs_core::prelude::*;
 use cqrs_core::store::MemoryStore;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
-#[event]
-#[derive(Debug)]
-pub struct Bought {
-    pub item: String,
-    pub qty: i64,
-}
-
-#[event]
-#[derive(Debug)]
-pub struct Refunded {
-    pub item: String,
-}
-
-#[projection(from = Bought, group_by = item, on_fault = park)]
-#[derive(Debug)]
-pub struct Stock {
-    pub item: String,
-    #[sum(checked(qty))]
-    pub qty: i64,
-}
-
-#[projection(from = Refunded, group_by = item)]
-#[derive(Debug)]
-pub struct Refunds {
-    pub item: String,
-    #[count(if known(item))]
-    pub count: u64,
-}
-
-fn known(item: &str) -> bool {
-    assert!(item != "ghosts", "there are none");
-    true
-}
-
-fn checked(qty: i64) -> i64 {
-    assert!(qty != 13, "thirteen of them");
-    qty
-}
+use shop::{Bought, Refunded, Refunds, Stock};
 
 #[derive(Debug)]
 struct Enough;

@@ -1,5 +1,7 @@
 //! What a subscriber hears of an engine. One test: a program has one subscriber, and its engines share it.
 
+mod shop;
+
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,50 +16,13 @@ use tracing::{Event as Traced, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-#[event]
-#[derive(Debug)]
-pub struct Bought {
-    pub item: String,
-    pub qty: i64,
-}
-
-#[event]
-#[derive(Debug)]
-pub struct Refunded {
-    pub item: String,
-}
-
-#[projection(from = Bought, group_by = item, on_fault = park)]
-#[derive(Debug)]
-pub struct Stock {
-    pub item: String,
-    #[sum(few(qty))]
-    pub qty: i64,
-}
-
-#[projection(from = Refunded, group_by = item)]
-#[derive(Debug)]
-pub struct Refunds {
-    pub item: String,
-    #[count(if known(item))]
-    pub count: u64,
-}
+use shop::{Bought, Refunded, Refunds, Stock};
 
 #[projection(from = Bought, group_by = ())]
 #[derive(Debug)]
 pub struct Total {
     #[count]
     pub count: u64,
-}
-
-fn few(qty: i64) -> i64 {
-    assert!(qty != 13, "thirteen of them");
-    qty
-}
-
-fn known(item: &str) -> bool {
-    assert!(item != "ghosts", "there are none");
-    true
 }
 
 #[derive(Debug)]
