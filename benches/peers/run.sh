@@ -131,8 +131,10 @@ done
 if [[ ${flink:-} ]]; then
     # Its turns are in one JVM.
     for parallelism in 1 2; do
-        run "$python" flink.py "$work/purchases.csv" $parallelism "$turns"
-        run $bin/ours fed
+        for how in "" tuned; do
+            run "$python" flink.py "$work/purchases.csv" $parallelism "$turns" $how
+            run $bin/ours fed
+        done
     done
 fi
 

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;
 
+use cqrs_core::health::{ViewHealth, ViewState};
 use cqrs_core::prelude::*;
 use cqrs_core::{Builder, ReadError, Tick};
 use proptest::prelude::*;
@@ -1229,6 +1230,34 @@ fn abreast_and_one_after_the_other() {
     }
     let verified = all(Engine::open(&folder).unwrap()).verify().unwrap();
     assert!(verified.is_whole(), "{verified}");
+}
+
+/// A checkpoint that could not be read back would not show in the rows: the log is folded anew then.
+#[test]
+fn every_form_starts_from_its_checkpoint() {
+    let (events, world) = many(3000);
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let engine = open(&folder, Set::All, 2);
+    let head = engine.append_all(events).wait().unwrap().last;
+    let whole = |views: Vec<ViewHealth>| {
+        views.into_iter().filter(|view| view.state == ViewState::Live).map(|view| view.name)
+    };
+    let before: Vec<_> = whole(engine.health().views).collect();
+    assert!(before.len() > 15, "{before:?}");
+    engine.close().wait().unwrap();
+    drop(engine);
+
+    let engine = with(Engine::open(&folder).unwrap(), Set::All).start().unwrap();
+    for view in engine.health().views.iter().filter(|view| before.contains(&view.name)) {
+        assert_eq!(
+            (&view.state, view.checkpoint.map(|it| it.position)),
+            (&ViewState::Live, Some(head)),
+            "{}",
+            view.name
+        );
+    }
+    check(&engine, &world);
 }
 
 #[test]

@@ -439,3 +439,95 @@ fn over_events_only_the_best_are_kept() {
     assert_eq!(elements.shown(0).at(0).iter().count(), 3);
     assert_eq!(top.get(&elements.shown(0).at(0)), Some(vec![999, 998, 997]));
 }
+
+#[test]
+fn over_events_no_more_is_kept_than_is_shown() {
+    fn kept<C: Collected + CollectInto<T> + Value, T>(values: impl Iterator<Item = T>) -> (usize, C) {
+        let (mut elements, mut collect) = (Elements::default(), Collect::<Appended, C>::default());
+        for value in values {
+            let step = collect.step_limited(Appends, &value, 3).unwrap();
+            collect.commit(step, &mut elements.cells(0).at(0));
+        }
+        let shown = elements.shown(0);
+        (shown.at(0).iter().count(), collect.get(&shown.at(0)).unwrap())
+    }
+    let numbers = || (0..100_u16).rev();
+    assert_eq!(kept(numbers()), (3, vec![99_u16, 98, 97]));
+    assert_eq!(kept(numbers().chain(numbers())), (3, BTreeSet::from([0_u16, 1, 2])));
+    assert_eq!(kept(numbers().map(|n| (n / 2, n))), (3, BTreeMap::from([(0_u16, 0_u16), (1, 2), (2, 4)])));
+}
+
+/// Zeros with and without a sign are one in a key, and two as they are shown.
+#[test]
+fn values_of_maps_stay_as_they_are() {
+    fn shown<M: Mode>() -> BTreeMap<u8, f64> {
+        let (mut elements, mut collect) = (Elements::default(), Collect::<M, BTreeMap<u8, f64>>::default());
+        for pair in [(1_u8, -0.0), (2, 0.0), (3, -1.5)] {
+            let step = collect.step(Appends, &pair).unwrap();
+            collect.commit(step, &mut elements.cells(0).at(0));
+        }
+        collect.get(&elements.shown(0).at(0)).unwrap()
+    }
+    for map in [shown::<Appended>(), shown::<Changing>()] {
+        let bits: Vec<_> = map.into_iter().map(|(key, value)| (key, value.to_bits())).collect();
+        assert_eq!(bits, [(1, (-0.0_f64).to_bits()), (2, 0), (3, (-1.5_f64).to_bits())]);
+    }
+}
+
+#[test]
+fn no_more_is_taken_back_than_came() {
+    assert!(matches!(Count::default().step(Sign::Remove), Err(ColumnFault::Refused(_))));
+}
+
+/// What one row lost in rounding is not lost with the other.
+#[test]
+fn two_averages_keep_what_is_small() {
+    let mut elements = Elements::default();
+    let mut of = |values: [f64; 3]| {
+        let mut avg = Avg::default();
+        for value in values {
+            let step = avg.step(Appends, &Some(value)).unwrap();
+            avg.commit(step, &mut elements.cells(0).at(0));
+        }
+        avg
+    };
+    let (mut left, right) = (of([1e16, 1.0, -1e16]), of([1e17, 3.0, -1e17]));
+    left.merge(&right, &mut elements.cells(0).at(0), 1).unwrap();
+    assert_eq!(left.get::<f64>(&elements.shown(0).at(0)), Some(4.0 / 6.0));
+}
+
+#[test]
+fn an_average_passes_over_none() {
+    let avg = Avg::default();
+    let of = |step: Avg| step.get::<Option<f64>>(&Elements::default().shown(0).at(0)).unwrap();
+    assert_eq!(of(avg.step(Appends, &None::<i64>).unwrap()), None);
+    assert_eq!(of(avg.step(Appends, &Some(3)).unwrap()), Some(3.0));
+}
+
+#[cfg(feature = "rust_decimal")]
+#[test]
+fn an_average_of_decimals() {
+    let (mut elements, mut avg) = (Elements::default(), Avg::default());
+    for decimal in ["1.50", "2.25"] {
+        let step = avg.step(Appends, &decimal.parse::<rust_decimal::Decimal>().unwrap()).unwrap();
+        avg.commit(step, &mut elements.cells(0).at(0));
+    }
+    assert_eq!(avg.get::<f64>(&elements.shown(0).at(0)), Some(1.875));
+}
+
+/// A column that takes integers of one source and floats of another.
+#[test]
+fn a_variance_of_integers_and_floats() {
+    let (mut elements, mut variance) = (Elements::default(), Variance::default());
+    for step in 0..4 {
+        let next = if step % 2 == 0 {
+            variance.step(Appends, &(10 * step))
+        } else {
+            variance.step(Appends, &(f64::from(step) / 2.0))
+        };
+        variance.commit(next.unwrap(), &mut elements.cells(0).at(0));
+    }
+    // Of 0, 0.5, 20 and 1.5.
+    let column: Option<f64> = variance.get(&elements.shown(0).at(0)).unwrap();
+    near_option(&column, &Some(70.375));
+}

@@ -490,6 +490,92 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_ends_of_what_floats_can_be() {
+        for float in [f64::MAX, f64::MIN_POSITIVE, f64::from_bits(1), f64::from_bits((1 << 52) - 1), 1.0] {
+            assert_eq!(Number::float(float).rounded(DOUBLE), float);
+            assert_eq!(Number::float(-float).rounded(DOUBLE), -float);
+        }
+        for float in [f32::MAX, f32::MIN_POSITIVE, f32::from_bits(1)] {
+            assert_eq!(Number::float(f64::from(float)).rounded(SINGLE) as f32, float);
+        }
+        let least = f64::from_bits(1);
+        for (mantissa, exponent, float) in [
+            (1, -1075, 0.0),
+            (3, -1076, least),
+            (1, -1076, 0.0),
+            (3, -1075, 2.0 * least),
+            (1, 1024, f64::INFINITY),
+        ] {
+            assert_eq!(
+                Number::new(Wide::Small(mantissa), exponent).rounded(DOUBLE),
+                float,
+                "{mantissa} {exponent}"
+            );
+        }
+    }
+
+    /// Half way between two floats but for a bit far below.
+    #[test]
+    fn what_is_far_below_decides_a_tie() {
+        let two = |power: u32| BigInt::from(1) << power;
+        let tie = two(200) + two(147);
+        let rounded = |number: BigInt| Number::new(Wide::of(number), 0).rounded(DOUBLE);
+        let (down, up) = (2_f64.powi(200), 2_f64.powi(200) + 2_f64.powi(148));
+        assert_eq!([rounded(tie.clone()), rounded(&tie + 1), rounded(&tie - 1)], [down, up, down]);
+
+        // The rest of a division, too.
+        let tie = (two(53) + 1_u8) << 40_u8;
+        let third = |number: BigInt| Number::new(Wide::of(number), 0).over(&3_u8.into());
+        let (down, up) = (2_f64.powi(93), 2_f64.powi(93) + 2_f64.powi(41));
+        assert_eq!([third(&tie * 3), third(&tie * 3 + 1), third(&tie * 3 - 1)], [down, up, down]);
+    }
+
+    #[cfg(feature = "rust_decimal")]
+    #[test]
+    fn a_sum_of_decimals_has_as_many_digits_as_fit() {
+        use rust_decimal::Decimal;
+        for (terms, sum) in [
+            (["0.10", "0.2", "0"], Some("0.30")),
+            // One digit more than fits.
+            (
+                ["7922816251426433759354395033.5", "792281625142643375935439503.3", "0"],
+                Some("8715097876569077135289834537"),
+            ),
+            (
+                ["7922816251426433759354395033.5", "792281625142643375935439503.1", "0"],
+                Some("8715097876569077135289834537"),
+            ),
+            (
+                ["7922816251426433759354395033.5", "792281625142643375935439502.9", "0"],
+                Some("8715097876569077135289834536"),
+            ),
+            (
+                ["7922816251426433759354395033.5", "792281625142643375935439504.0", "0"],
+                Some("8715097876569077135289834538"),
+            ),
+            (
+                ["7922816251426433759354395033.5", "792281625142643375935439503.0", "0"],
+                Some("8715097876569077135289834536"),
+            ),
+            (
+                ["-7922816251426433759354395033.5", "-792281625142643375935439503.3", "0"],
+                Some("-8715097876569077135289834537"),
+            ),
+            (
+                ["-7922816251426433759354395033.5", "-792281625142643375935439502.9", "0"],
+                Some("-8715097876569077135289834536"),
+            ),
+            (["79228162514264337593543950335", "1", "0"], None),
+            (["79228162514264337593543950335", "1", "-1"], Some("79228162514264337593543950335")),
+        ] {
+            let add =
+                |total: Total, term: &str| total.with(Sign::Insert, term.parse::<Decimal>().unwrap().term());
+            let total = terms.into_iter().fold(Total::default(), add);
+            assert_eq!(decimal(&total).map(|sum| sum.to_string()).as_deref(), sum, "{terms:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_float_is_itself(float in prop::num::f64::ANY, small in prop::num::f32::ANY) {
