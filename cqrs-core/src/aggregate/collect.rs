@@ -262,15 +262,15 @@ impl<M: Mode, C: Collected> Collect<M, C> {
         let mut rest = element.as_slice();
         C::skip_unique(&mut rest);
         let unique = &element[..element.len() - rest.len()];
-        let there = cell.under(unique).next().map(|(there, _)| there.to_vec());
-        match there {
-            Some(there) => {
-                if C::SHAPE_OF == Shape::Map && there != element {
-                    cell.add(&there, -1);
-                    cell.add(&element, 1);
-                }
+        let there = cell.under(unique).next();
+        let other = there.filter(|(there, _)| C::SHAPE_OF == Shape::Map && *there != element);
+        match (there.is_some(), other.map(|(other, _)| other.to_vec())) {
+            (true, None) => {}
+            (true, Some(other)) => {
+                cell.add(&other, -1);
+                cell.add(&element, 1);
             }
-            None => {
+            (false, _) => {
                 cell.add(&element, 1);
                 self.held += 1;
                 if self.held > self.limit
@@ -423,10 +423,9 @@ impl<M: Mode, C: TopColumn> Top<M, C> {
     /// Over events only.
     fn take_in(&mut self, element: &[u8], cell: &mut Cell<'_>) {
         if self.held >= self.limit {
-            match cell.first().map(|(least, _)| least.to_vec()) {
-                Some(least) if least.as_slice() < element => cell.add(&least, -1),
-                _ => return,
-            }
+            let less = cell.first().filter(|(least, _)| *least < element);
+            let Some(least) = less.map(|(least, _)| least.to_vec()) else { return };
+            cell.add(&least, -1);
             self.held -= 1;
         }
         cell.add(element, 1);
