@@ -29,6 +29,10 @@ struct Orders {
     /// How many foreign events go in before the next append.
     intrude: AtomicUsize,
     refuse_read: AtomicBool,
+    panic_on_read: AtomicBool,
+    /// Where readers find the log's end, if not where it is.
+    cut: AtomicUsize,
+    read_only: AtomicBool,
     refuse_sources: AtomicBool,
     /// Of how many looks for a note the last is refused.
     refuse_note: AtomicUsize,
@@ -64,7 +68,7 @@ impl Store for Unruly {
         Ok(Box::new(UnrulyCheckpoints(self.inner.checkpoints()?, self.orders.clone())))
     }
     fn read_only(&self) -> bool {
-        false
+        self.orders.read_only.load(Ordering::SeqCst)
     }
     fn backup(&self, folder: &Path) -> Result<(), StoreError> {
         self.inner.backup(folder)
@@ -122,7 +126,11 @@ impl Log for UnrulyLog {
 
 impl LogReader for UnrulyReader {
     fn head(&mut self) -> Result<Head, StoreError> {
-        self.0.head()
+        let head = self.0.head()?;
+        match self.1.cut.load(Ordering::SeqCst) {
+            0 => Ok(head),
+            cut => Ok(Head { position: cut as u64, ..head }),
+        }
     }
     fn checksum_at(&mut self, position: u64) -> Result<Option<u64>, StoreError> {
         self.0.checksum_at(position)
@@ -146,6 +154,7 @@ impl LogReader for UnrulyReader {
         limit: usize,
         visit: &mut dyn FnMut(LogEvent<'_>) -> bool,
     ) -> Result<usize, StoreError> {
+        assert!(!self.1.panic_on_read.load(Ordering::SeqCst), "told to panic");
         if self.1.refuse_read.load(Ordering::SeqCst) {
             Err(broken())
         } else {
@@ -544,11 +553,62 @@ fn a_checkpoint_that_was_asked_for_waits_for_the_look_at_what_sql_shows() {
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| engine.checkpoint().wait());
         // The checkpoint begins meanwhile, so that it is under way, most likely, when there are still rows to be looked at.
-        (0..100).for_each(|_| drop(engine.append(bought("ann", "hats", 1)).wait().unwrap()));
+        for _ in 0..100 {
+            engine.append(bought("ann", "hats", 1)).wait().unwrap();
+        }
         Unruly::order(&store.orders.hold_look, false);
         asked.join().unwrap().unwrap();
     });
     assert_eq!(store.orders.looked.load(Ordering::SeqCst), ROWS);
+}
+
+/// An engine that only reads what another writes to the same store.
+fn follower(store: &Unruly) -> (Engine, Engine) {
+    let writer = Engine::with_store(Arc::new(store.inner.clone())).view::<Has>().start().unwrap();
+    writer.append_all((0..10).map(|n| bought(&n.to_string(), "hats", 1))).wait().unwrap();
+    Unruly::order(&store.orders.read_only, true);
+    let follower = store.engine().view::<Has>().follow_every(Duration::from_millis(1)).start().unwrap();
+    soon("it follows", || follower.view::<Has>().position() == Ok(10));
+    (writer, follower)
+}
+
+#[test]
+fn a_follower_goes_on_once_the_log_can_be_read_again() {
+    let store = Unruly::default();
+    let (writer, follower) = follower(&store);
+    Unruly::order(&store.orders.refuse_read, true);
+    writer.append(bought("ann", "hats", 1)).wait().unwrap();
+    // It comes to know that there is more, and cannot read it.
+    soon("it looks", || follower.health().position == 11);
+    assert_eq!(follower.health().views[0].state, ViewState::Live);
+    Unruly::order(&store.orders.refuse_read, false);
+    soon("it goes on", || has(&follower).len() == 11);
+}
+
+#[test]
+fn a_follower_whose_log_is_replaced_by_a_shorter_one_says_so() {
+    let store = Unruly::default();
+    let (_writer, follower) = follower(&store);
+    store.orders.cut.store(5, Ordering::SeqCst);
+    let view = follower.view::<Has>();
+    soon("it stops", || view.len().is_err());
+    let Err(ReadError::Faulted(fault)) = view.len() else { panic!("faulted") };
+    assert_eq!(fault.position, 11);
+    assert!(fault.reason.contains("ended at position 10 and now ends at 5"), "{fault}");
+    assert!(fault.reason.contains("events.db was replaced"), "{fault}");
+}
+
+#[test]
+fn a_fold_that_breaks_down_stops_every_view_and_says_so() {
+    let store = Unruly::default();
+    let (writer, follower) = follower(&store);
+    Unruly::order(&store.orders.panic_on_read, true);
+    writer.append(bought("ann", "hats", 1)).wait().unwrap();
+    soon("it stops", || follower.view::<Has>().len().is_err());
+    let Err(ReadError::Faulted(fault)) = follower.view::<Has>().len() else { panic!("faulted") };
+    assert_eq!(fault.position, 11);
+    assert!(fault.reason.contains("the engine's fold panicked"), "{fault}");
+    assert!(follower.health().broken.is_some());
 }
 
 /// Encoding it panics, or reading it does.

@@ -48,6 +48,7 @@ fn health_tells_how_it_is() {
         let view = &health.views[0];
         assert_eq!((view.name, view.projection, &view.state), ("has", "Has", &ViewState::Live));
         assert_eq!((view.position, view.lag, view.rows), (200, 0, 200));
+        assert_eq!((view.late, view.parked), (0, 0));
         assert!(view.memory > 1000);
         soon("a checkpoint is made by itself", || {
             engine.health().views.iter().all(|view| view.checkpoint.is_some_and(|it| it.position == 200))
