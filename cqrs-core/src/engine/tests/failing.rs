@@ -16,15 +16,18 @@ use crate::{
 
 /// A store in memory that can be told to fail.
 #[derive(Clone, Default)]
-struct Unruly {
+pub(super) struct Unruly {
     inner: MemoryStore,
-    orders: Arc<Orders>,
+    pub(super) orders: Arc<Orders>,
 }
 
 #[derive(Default)]
-struct Orders {
+pub(super) struct Orders {
     refuse_append: AtomicBool,
     lose_append: AtomicBool,
+    pub(super) hold_append: AtomicBool,
+    /// Whether an append has come as far as the store.
+    pub(super) appending: AtomicBool,
     panic_on_append: AtomicBool,
     /// How many foreign events go in before the next append.
     intrude: AtomicUsize,
@@ -90,6 +93,10 @@ impl Log for UnrulyLog {
         beside: &Beside<'_>,
     ) -> Result<(), AppendFailure> {
         assert!(!self.1.panic_on_append.load(Ordering::SeqCst), "told to panic");
+        self.1.appending.store(true, Ordering::SeqCst);
+        while self.1.hold_append.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         if self.1.refuse_append.load(Ordering::SeqCst) {
             return Err(AppendFailure::NotAppended(broken()));
         }
@@ -210,10 +217,10 @@ impl Checkpoints for UnrulyCheckpoints {
 }
 
 impl Unruly {
-    fn engine(&self) -> Builder {
+    pub(super) fn engine(&self) -> Builder {
         Engine::with_store(Arc::new(self.clone()))
     }
-    fn order(order: &AtomicBool, on: bool) {
+    pub(super) fn order(order: &AtomicBool, on: bool) {
         order.store(on, Ordering::SeqCst);
     }
 }

@@ -5,6 +5,7 @@ mod appending;
 mod closing;
 mod failing;
 mod faulting;
+mod grouping;
 mod looking_up;
 mod racing;
 mod restarting;
