@@ -1,7 +1,9 @@
 //! The change feed: rows now, then every change of them.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
@@ -10,10 +12,11 @@ use std::time::Duration;
 use futures_core::Stream;
 
 use crate::engine::shared::Core;
+use crate::engine::slot::AnyRows;
 use crate::error::ChangesError;
-use crate::projection::Projection;
+use crate::projection::{Fault, Projection};
 use crate::sync::{Sleep, block_on, lock};
-use crate::table::Rows;
+use crate::table::{Rows, said};
 
 /// One change of a view's rows, as readers see them: a row that `having` begins to hide is `Deleted`, one that it shows again `Inserted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,41 +48,89 @@ pub enum Change<R> {
 /// How many changes a subscription holds for its reader, unless [`Changes::backlog`] says otherwise.
 pub(crate) const BACKLOG: usize = 100_000;
 
-/// The subscribers of one view.
-pub(crate) struct Feed<P: Projection>(Mutex<Vec<Weak<Backlog<P>>>>);
-
-impl<P: Projection> Default for Feed<P> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
+/// One who is told what becomes of a view's rows. The rows' type is forgotten here and behind [`Subscriber`] only, so that a change feed is compiled for the views
+/// that somebody subscribes to, and not for all.
+pub(crate) trait Subscriber: Send + Sync {
+    /// Gives it the rows to begin with, an `Rows<P>`, unless it has some.
+    fn begin(&self, rows: AnyRows, position: u64) -> Option<Waker>;
+    /// Adds what a batch changed.
+    fn tell(&self, news: &News<'_>) -> Option<Waker>;
+    /// Ends it, once the subscriber has taken what waits.
+    fn end(&self, error: ChangesError) -> Option<Waker>;
 }
 
-impl<P: Projection> Feed<P> {
-    pub(crate) fn add(&self, backlog: &Arc<Backlog<P>>) {
+/// What a view has to tell: the `Rows<P>` that it shows at a position, and those that it showed before.
+pub(crate) struct News<'a> {
+    pub(crate) rows: &'a dyn Any,
+    pub(crate) before: Before<'a>,
+    pub(crate) position: u64,
+}
+
+/// The `Rows<P>` that a view showed before.
+pub(crate) enum Before<'a> {
+    /// These.
+    Same,
+    /// Others, which differ in these rows only.
+    Without(&'a dyn Any, &'a [u32]),
+    /// Those of another fold of the log.
+    Other(&'a dyn Any),
+}
+
+/// The subscribers of one view.
+#[derive(Default)]
+pub(crate) struct Feed(Mutex<Vec<Weak<dyn Subscriber>>>);
+
+impl Feed {
+    pub(crate) fn add(&self, subscriber: Weak<dyn Subscriber>) {
         let mut list = lock(&self.0);
         if list.len() == list.capacity() {
             // Where nothing is published, nobody else clears away those who have gone.
-            list.retain(|backlog| backlog.strong_count() > 0);
+            list.retain(|subscriber| subscriber.strong_count() > 0);
         }
-        list.push(Arc::downgrade(backlog));
+        list.push(subscriber);
     }
 
     /// Those who are still there.
-    pub(crate) fn subscribers(&self) -> Vec<Arc<Backlog<P>>> {
+    fn subscribers(&self) -> Vec<Arc<dyn Subscriber>> {
         let mut list = lock(&self.0);
         if list.is_empty() {
             return Vec::new();
         }
         let there: Vec<_> = list.iter().filter_map(Weak::upgrade).collect();
         if there.len() < list.len() {
-            list.retain(|backlog| backlog.strong_count() > 0);
+            list.retain(|subscriber| subscriber.strong_count() > 0);
         }
         there
     }
 
+    /// Gives the rows to those who have none yet. Wakers of theirs are added to `wake`.
+    pub(crate) fn begin(&self, rows: &AnyRows, position: u64, wake: &mut Vec<Waker>) {
+        wake.extend(
+            self.subscribers().iter().filter_map(|subscriber| subscriber.begin(rows.clone(), position)),
+        );
+    }
+
+    /// Tells all of them. Showing a row runs the user's code: one in whose turn that panics is at its end.
+    pub(crate) fn tell(&self, projection: &'static str, news: &News<'_>, wake: &mut Vec<Waker>) {
+        for subscriber in self.subscribers() {
+            let told = catch_unwind(AssertUnwindSafe(|| subscriber.tell(news)));
+            wake.extend(told.unwrap_or_else(|panic| {
+                let reason = format!("showing a row panicked: {}", said(&*panic));
+                let (position, event) = (news.position, String::new());
+                subscriber.end(ChangesError::Faulted(Fault {
+                    projection,
+                    position,
+                    event,
+                    column: None,
+                    reason,
+                }))
+            }));
+        }
+    }
+
+    /// Ends every subscription; the wakers of those who wait.
     pub(crate) fn end(&self, error: &ChangesError) -> Vec<Waker> {
-        let wakers = self.subscribers().into_iter().filter_map(|backlog| backlog.end(error.clone()));
-        wakers.collect()
+        self.subscribers().iter().filter_map(|subscriber| subscriber.end(error.clone())).collect()
     }
 }
 
@@ -112,23 +163,8 @@ impl<P: Projection> Backlog<P> {
         }))
     }
 
-    /// Gives it the rows to begin with, unless it has some.
-    pub(crate) fn begin(&self, rows: Arc<Rows<P>>, position: u64) -> Option<Waker> {
-        let mut state = lock(&self.0);
-        if state.begun || state.ended.is_some() {
-            return None;
-        }
-        state.begun = true;
-        state.start = Some((rows, position));
-        state.waker.take()
-    }
-
     /// Adds what a batch changed: each touched row before and after.
-    pub(crate) fn extend(
-        &self,
-        touched: impl Iterator<Item = (Option<P>, Option<P>)>,
-        position: u64,
-    ) -> Option<Waker> {
+    fn extend(&self, touched: impl Iterator<Item = (Option<P>, Option<P>)>, position: u64) -> Option<Waker> {
         let mut state = lock(&self.0);
         if !state.begun || state.ended.is_some() {
             return None;
@@ -158,13 +194,6 @@ impl<P: Projection> Backlog<P> {
         state.waker.take()
     }
 
-    /// Ends it, once the subscriber has taken what waits.
-    pub(crate) fn end(&self, error: ChangesError) -> Option<Waker> {
-        let mut state = lock(&self.0);
-        state.ended.get_or_insert(error);
-        state.waker.take()
-    }
-
     fn take(&self, context: &Context<'_>) -> Poll<Taken<P>> {
         let mut state = lock(&self.0);
         if let Some((rows, position)) = state.start.take() {
@@ -182,6 +211,40 @@ impl<P: Projection> Backlog<P> {
         state.waker = Some(context.waker().clone());
         Poll::Pending
     }
+}
+
+impl<P: Projection> Subscriber for Backlog<P> {
+    fn begin(&self, rows: AnyRows, position: u64) -> Option<Waker> {
+        let Ok(rows) = rows.downcast() else { unreachable!("a view's feed has its subscribers only") };
+        let mut state = lock(&self.0);
+        if state.begun || state.ended.is_some() {
+            return None;
+        }
+        state.begun = true;
+        state.start = Some((rows, position));
+        state.waker.take()
+    }
+
+    fn tell(&self, news: &News<'_>) -> Option<Waker> {
+        let rows = typed::<P>(news.rows);
+        let changed: Box<dyn Iterator<Item = _> + '_> = match news.before {
+            Before::Same => Box::new(std::iter::empty()),
+            Before::Without(before, touched) => Box::new(rows.changes(typed::<P>(before), touched)),
+            Before::Other(before) => Box::new(rows.differences(typed::<P>(before))),
+        };
+        self.extend(changed, news.position)
+    }
+
+    fn end(&self, error: ChangesError) -> Option<Waker> {
+        let mut state = lock(&self.0);
+        state.ended.get_or_insert(error);
+        state.waker.take()
+    }
+}
+
+fn typed<P: Projection>(rows: &dyn Any) -> &Rows<P> {
+    let Some(rows) = rows.downcast_ref() else { unreachable!("a view's feed has its subscribers only") };
+    rows
 }
 
 enum Taken<P: Projection> {

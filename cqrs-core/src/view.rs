@@ -1,10 +1,10 @@
 //! What readers hold of a view.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::change::{Backlog, Changes, Feed};
+use crate::change::{Backlog, Changes, Feed, Subscriber};
 use crate::engine::shared::{Core, Shown};
 use crate::error::{ChangesError, ReadError, WaitError};
 use crate::key::{Key, PrefixOf};
@@ -20,7 +20,7 @@ use crate::table::{Parked, Rows};
 /// [`ReadError::Closed`].
 pub struct View<P: Projection> {
     indexed: Indexed<P>,
-    feed: Arc<Feed<P>>,
+    feed: Arc<Feed>,
     lookups: P::Lookups<Live>,
 }
 
@@ -69,8 +69,7 @@ pub enum Reached {
 
 impl<P: Projection> View<P> {
     pub(crate) fn new(core: Arc<Core>, number: usize) -> Self {
-        let feed = core.catalog.views[number].feed();
-        let Ok(feed) = feed.downcast() else { unreachable!("a view is found by the type of its rows") };
+        let feed = core.catalog.views[number].feed().clone();
         let indexed = Indexed::new(Live { core }, number);
         Self { lookups: indexed.clone().into(), indexed, feed }
     }
@@ -195,15 +194,16 @@ impl<P: Projection> View<P> {
 
     /// The rows now, then every change of them. See [`Changes`].
     pub fn subscribe(&self) -> Changes<P> {
-        let backlog = Arc::new(Backlog::new());
+        let backlog = Arc::new(Backlog::<P>::new());
+        let subscriber: Weak<Backlog<P>> = Arc::downgrade(&backlog);
         // Between the snapshot and the place in the list, nothing can be published.
         let gate = crate::sync::lock(&self.core().gate);
         match self.shared() {
             Ok((rows, position)) => {
                 backlog.begin(rows, position);
-                self.feed.add(&backlog);
+                self.feed.add(subscriber);
             }
-            Err(ReadError::Rebuilding { .. }) => self.feed.add(&backlog),
+            Err(ReadError::Rebuilding { .. }) => self.feed.add(subscriber),
             Err(ReadError::Faulted(fault)) => drop(backlog.end(ChangesError::Faulted(fault))),
             Err(ReadError::Closed) => drop(backlog.end(ChangesError::Closed)),
         }

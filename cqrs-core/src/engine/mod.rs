@@ -30,7 +30,7 @@ pub(crate) mod request;
 mod retry;
 mod route;
 pub(crate) mod shared;
-mod slot;
+pub(crate) mod slot;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -311,7 +311,7 @@ impl Pipeline {
             }
         }
         for (number, error) in stopped {
-            wake.extend(self.core.catalog.views[number].end(&error));
+            wake.extend(self.core.catalog.views[number].feed().end(&error));
         }
         drop(gate);
         meters::shown(&self.core, position, &self.shown);
@@ -329,7 +329,8 @@ impl Pipeline {
         for (number, slot) in self.slots.iter().enumerate() {
             if let Some(fault) = &slot.fault {
                 self.shown[number] = Shown::Faulted(fault.clone());
-                let wakers = self.core.catalog.views[number].end(&ChangesError::Faulted((**fault).clone()));
+                let wakers =
+                    self.core.catalog.views[number].feed().end(&ChangesError::Faulted((**fault).clone()));
                 wakers.into_iter().for_each(std::task::Waker::wake);
             }
         }
@@ -368,7 +369,7 @@ impl Pipeline {
             drop(control);
         }
         for view in &self.core.catalog.views {
-            view.end(&ChangesError::Closed).into_iter().for_each(std::task::Waker::wake);
+            view.feed().end(&ChangesError::Closed).into_iter().for_each(std::task::Waker::wake);
         }
         self.core.folded.notify();
     }

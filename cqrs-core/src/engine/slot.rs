@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use super::pair::{Pair, Twin};
-use crate::change::{Backlog, Feed};
+use crate::change::{Before, Feed, News};
 use crate::describe::DescribedView;
-use crate::error::ChangesError;
 use crate::event::Meta;
 use crate::projection::{Fault, FoldError, JoinSet, Projection, Reads, SignOf, Source};
 use crate::sql::SqlValue;
@@ -34,14 +33,12 @@ pub(crate) trait ViewType: Send + Sync {
     fn watch(&self);
     /// Empty rows.
     fn rows(&self) -> Box<dyn AnyView>;
-    /// The `Arc<Feed<P>>` of its subscribers.
-    fn feed(&self) -> Arc<dyn Any + Send + Sync>;
-    /// Ends every subscription; the wakers of those who wait.
-    fn end(&self, error: &ChangesError) -> Vec<Waker>;
+    /// Its subscribers.
+    fn feed(&self) -> &Arc<Feed>;
 }
 
 pub(crate) struct TypedView<P: Projection> {
-    feed: Arc<Feed<P>>,
+    feed: Arc<Feed>,
     /// Whether other views read its rows.
     watched: AtomicBool,
     row: PhantomData<fn() -> P>,
@@ -79,11 +76,8 @@ impl<P: Projection> ViewType for TypedView<P> {
     fn watch(&self) {
         self.watched.store(true, Ordering::Relaxed);
     }
-    fn feed(&self) -> Arc<dyn Any + Send + Sync> {
-        self.feed.clone()
-    }
-    fn end(&self, error: &ChangesError) -> Vec<Waker> {
-        self.feed.end(error)
+    fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 }
 
@@ -177,8 +171,8 @@ pub(crate) struct ViewRows<P: Projection> {
     /// How many parked events the store has.
     saved_parked: usize,
     /// What readers saw instead of these rows, until subscribers are told.
-    others: Option<Arc<Rows<P>>>,
-    feed: Arc<Feed<P>>,
+    others: Option<AnyRows>,
+    feed: Arc<Feed>,
 }
 
 /// Rows, or elements, that changed since the last checkpoint, each once.
@@ -242,7 +236,7 @@ impl Stretch {
 }
 
 impl<P: Projection> ViewRows<P> {
-    fn new(feed: Arc<Feed<P>>, watched: bool) -> Self {
+    fn new(feed: Arc<Feed>, watched: bool) -> Self {
         Self {
             turn: Turn::new(watched),
             rows: Pair::default(),
@@ -304,15 +298,6 @@ impl<P: Projection> ViewRows<P> {
     {
         let (_, turn, rows) = self.parts();
         turn.run::<S>(rows, event, meta, sign, joined)
-    }
-
-    fn changes(&self, backlog: &Backlog<P>, position: u64) -> Option<Waker> {
-        if let Some(others) = &self.others {
-            return backlog.extend(self.rows.front().differences(others), position);
-        }
-        let (front, back) = (self.rows.front(), self.rows.back().filter(|_| self.flipped));
-        let changed = back.iter().flat_map(|back| front.changes(back, self.rows.lag()));
-        backlog.extend(changed, position)
     }
 }
 
@@ -455,32 +440,22 @@ impl<P: Projection> AnyView for ViewRows<P> {
     }
 
     fn deliver(&mut self, position: u64, wake: &mut Vec<Waker>) {
-        let subscribers = self.feed.subscribers();
-        for backlog in &subscribers {
-            let told = catch_unwind(AssertUnwindSafe(|| self.changes(backlog, position)));
-            wake.extend(told.unwrap_or_else(|panic| {
-                let fault = Fault {
-                    projection: P::RUST_NAME,
-                    position,
-                    event: String::new(),
-                    column: None,
-                    reason: format!("showing a row panicked: {}", said(&*panic)),
-                };
-                backlog.end(ChangesError::Faulted(fault))
-            }));
-        }
+        let (others, back) = (self.others.take(), self.rows.back().filter(|_| self.flipped));
+        let before = match (&others, back) {
+            (Some(others), _) => Before::Other(&**others),
+            (None, Some(back)) => Before::Without(&**back, self.rows.lag()),
+            (None, None) => Before::Same,
+        };
+        self.feed.tell(P::RUST_NAME, &News { rows: &**self.rows.front(), before, position }, wake);
         self.flipped = false;
-        self.others = None;
     }
 
     fn welcome(&mut self, position: u64, wake: &mut Vec<Waker>) {
-        for backlog in self.feed.subscribers() {
-            wake.extend(backlog.begin(self.rows.front().clone(), position));
-        }
+        self.feed.begin(&self.shown(), position, wake);
     }
 
     fn succeed(&mut self, others: AnyRows) {
-        self.others = others.downcast().ok();
+        self.others = Some(others);
     }
 
     fn save_all(&mut self) {
