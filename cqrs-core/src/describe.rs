@@ -152,20 +152,26 @@ impl DescribedEvent {
 impl DescribedView {
     /// A view of `P`, without what it reads.
     pub(crate) fn of<P: Projection>() -> Self {
-        let names = |columns: &[usize]| -> Vec<_> {
-            columns.iter().filter_map(|at| Some(P::COLUMNS.get(*at)?.0)).collect()
-        };
         Self {
             name: P::NAME,
             projection: P::RUST_NAME,
-            key: names(P::KEY_COLUMNS),
+            key: names(P::COLUMNS, P::KEY_COLUMNS),
             columns: P::COLUMNS.to_vec(),
-            indexes: P::INDEX_COLUMNS.iter().map(|columns| names(columns)).collect(),
+            indexes: all_names(P::COLUMNS, P::INDEX_COLUMNS),
             window: P::WINDOW,
             parks: P::PARKS,
             reads: Vec::new(),
         }
     }
+}
+
+/// The names of some of the columns.
+fn names(columns: &[(&'static str, SqlType)], which: &[usize]) -> Vec<&'static str> {
+    which.iter().filter_map(|at| Some(columns.get(*at)?.0)).collect()
+}
+
+fn all_names(columns: &[(&'static str, SqlType)], which: &[&[usize]]) -> Vec<Vec<&'static str>> {
+    which.iter().map(|which| names(columns, which)).collect()
 }
 
 impl DescribedReaction {

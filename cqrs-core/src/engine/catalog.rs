@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 
 use super::cluster::{Cluster, Input, Member};
-use super::route::{Route, TypedRoute, decode, upcast};
+use super::route::{Reader, Route, TypedRoute, decode, upcast};
 use super::slot::{TypedView, ViewType};
 use crate::Tick;
 use crate::codec::DecodeError;
@@ -107,27 +107,44 @@ impl Registry {
 
     /// Adds a view and its sources.
     pub(crate) fn view<P: Projection>(&mut self) {
-        if self.views.iter().any(|view| view.row_type() == TypeId::of::<P>()) {
+        let ty = Box::<TypedView<P>>::default();
+        if !self.is_new(&*ty) {
             return;
-        }
-        if let Some(other) = self.views.iter().find(|view| view.name() == P::NAME) {
-            let error =
-                StartError::SameViewName { name: P::NAME, first: other.rust_name(), second: P::RUST_NAME };
-            return self.refuse(error);
         }
         // Those it reads come first, so that numbers are an order to fold in.
         P::sources(&mut Upstream(self));
         P::Joins::visit(self);
-        let view = self.views.len();
-        self.views.push(Box::new(TypedView::<P>::default()));
-        let number = |ty: TypeId| self.views.iter().position(|view| view.row_type() == ty);
-        let joins = P::Joins::types().into_iter().filter_map(|ty| Some((ty, number(ty)?))).collect();
-        self.members.push(Member { view, inputs: Vec::new(), joins });
-        self.turns.push(!P::SINGLE);
+        let view = self.add(ty, P::Joins::types(), !P::SINGLE);
         P::sources(&mut Sources { registry: self, view, seen: HashSet::new() });
     }
 
-    fn source<E: Event, P: Reads<E>>(&mut self, view: usize, seen: &mut HashSet<Kind>) {
+    /// Whether a view is not registered yet, and may be.
+    fn is_new(&mut self, ty: &dyn ViewType) -> bool {
+        if self.number(ty.row_type()).is_some() {
+            return false;
+        }
+        let Some(other) = self.views.iter().find(|view| view.name() == ty.name()) else { return true };
+        let (first, second) = (other.rust_name(), ty.rust_name());
+        self.refuse(StartError::SameViewName { name: ty.name(), first, second });
+        false
+    }
+
+    /// Adds a view, without its sources; its number.
+    fn add(&mut self, ty: Box<dyn ViewType>, joins: Vec<TypeId>, turns: bool) -> usize {
+        let view = self.views.len();
+        self.views.push(ty);
+        let joins = joins.into_iter().filter_map(|ty| Some((ty, self.number(ty)?))).collect();
+        self.members.push(Member { view, inputs: Vec::new(), joins });
+        self.turns.push(turns);
+        view
+    }
+
+    fn number(&self, row: TypeId) -> Option<usize> {
+        self.views.iter().position(|view| view.row_type() == row)
+    }
+
+    /// Adds who takes the events of a source into a view. What the view has read so far is `seen`.
+    fn reader<E: Event>(&mut self, reader: Reader<E>, seen: &mut HashSet<Kind>) {
         let kinds = self.event::<E>();
         let next = self.routes.len();
         let route = *self.route_of.entry(TypeId::of::<E>()).or_insert(next);
@@ -138,13 +155,14 @@ impl Registry {
             }
         }
         for (type_index, kind) in kinds.iter().enumerate() {
-            if P::wants(type_index) && !seen.insert(*kind) {
+            if reader.wants(type_index) && !seen.insert(*kind) {
                 let event = self.kinds[*kind as usize].schema.name;
-                self.refuse(StartError::ReadTwice { projection: P::RUST_NAME, event });
+                let projection = self.views[reader.view()].rust_name();
+                self.refuse(StartError::ReadTwice { projection, event });
             }
         }
         if let Some(route) = self.routes[route].as_any().downcast_mut::<TypedRoute<E>>() {
-            route.reader::<P>(view);
+            route.add(reader);
         }
     }
 
@@ -318,15 +336,16 @@ impl<P: Projection> SourceVisitor<P> for Sources<'_> {
     where
         P: Reads<E>,
     {
-        self.registry.source::<E, P>(self.view, &mut self.seen);
+        self.registry.reader(Reader::<E>::of::<P>(self.view), &mut self.seen);
     }
 
     fn view<U: RowSource>(&mut self)
     where
         P: Reads<U>,
     {
-        let up = self.registry.views.iter().position(|view| view.row_type() == TypeId::of::<U>());
-        let Some(up) = up else { unreachable!("what it reads has been registered") };
+        let Some(up) = self.registry.number(TypeId::of::<U>()) else {
+            unreachable!("what it reads has been registered")
+        };
         self.registry.members[self.view].inputs.push(Input::new::<U, P>(up));
     }
 }

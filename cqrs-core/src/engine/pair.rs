@@ -60,26 +60,24 @@ impl<T: Twin> Pair<T> {
             self.catch_up();
             self.writing = true;
         }
-        let back = self.back.get_or_insert_with(|| Arc::new((*self.front).clone()));
-        Arc::make_mut(back)
+        self.written_mut()
     }
 
     /// What was written to, before it is put in front.
     pub(crate) fn written_mut(&mut self) -> &mut T {
-        let back = self.back.get_or_insert_with(|| Arc::new((*self.front).clone()));
-        Arc::make_mut(back)
+        // Where there is none, it is `front` that both share, and so copied.
+        Arc::make_mut(self.back.get_or_insert_with(|| self.front.clone()))
     }
 
     fn catch_up(&mut self) {
         let mut back = self.back.take();
-        if let Some(rows) = back.as_mut().and_then(|back| wait_until_free(back)) {
+        if let Some(rows) = back.as_mut().and_then(wait_until_free) {
             rows.catch_up(&self.front, &self.lag);
+            self.back = back;
         } else {
             // Someone dawdles over the old rows: they are theirs now.
-            tracing::debug!(view = T::NAME, "a reader holds on to old rows: copying them");
-            back = Some(Arc::new((*self.front).clone()));
+            dawdled_over(T::NAME);
         }
-        self.back = back;
         self.lag.clear();
     }
 
@@ -98,18 +96,28 @@ impl<T: Twin> Pair<T> {
     }
 }
 
+fn dawdled_over(view: &str) {
+    tracing::debug!(view, "a reader holds on to old rows: copying them");
+}
+
 /// The rows, once no reader holds them; `None` if that takes longer than a copy would.
 fn wait_until_free<T: Twin>(rows: &mut Arc<T>) -> Option<&mut T> {
-    if Arc::get_mut(rows).is_none() {
-        let copying = Duration::from_nanos(rows.memory() as u64 / 2);
-        let patience = copying.clamp(Duration::from_micros(20), Duration::from_millis(20));
-        let begun = Instant::now();
-        while Arc::strong_count(rows) > 1 {
-            if begun.elapsed() > patience {
-                return None;
-            }
-            thread::yield_now();
-        }
+    if Arc::get_mut(rows).is_none() && !wait(rows.memory(), &|| Arc::strong_count(rows) == 1) {
+        return None;
     }
     Arc::get_mut(rows)
+}
+
+/// Waits for as long as copying so many bytes would take; whether it came to be so.
+fn wait(bytes: usize, free: &dyn Fn() -> bool) -> bool {
+    let copying = Duration::from_nanos(bytes as u64 / 2);
+    let patience = copying.clamp(Duration::from_micros(20), Duration::from_millis(20));
+    let begun = Instant::now();
+    while !free() {
+        if begun.elapsed() > patience {
+            return false;
+        }
+        thread::yield_now();
+    }
+    true
 }

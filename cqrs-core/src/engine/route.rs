@@ -62,7 +62,7 @@ type RunInto<E> = fn(&mut dyn Any, &Recorded<'_, E>, Find<'_>) -> Result<(), Fol
 type Note<E> = fn(&<E as Event>::Ref<'_>, &Meta, &mut Touches);
 
 /// A view that reads `E`. The view's type is behind the function.
-struct Reader<E: Event> {
+pub(crate) struct Reader<E: Event> {
     view: usize,
     wants: Vec<bool>,
     way: fn(usize) -> Way,
@@ -71,6 +71,28 @@ struct Reader<E: Event> {
     touches: Note<E>,
     /// Where it is folded with others, or an event at a time.
     cluster: Option<usize>,
+}
+
+impl<E: Event> Reader<E> {
+    /// The view of this number, whose rows are `P`.
+    pub(crate) fn of<P: Projection + Reads<E>>(view: usize) -> Self {
+        let (wants, way) = (wanted::<E>(P::wants), P::way);
+        let (fold, run, touches) = (fold_into::<E, P>, run_into::<E, P>, touches::<E, P>);
+        Self { view, wants, way, fold, run, touches, cluster: None }
+    }
+
+    pub(crate) fn view(&self) -> usize {
+        self.view
+    }
+
+    pub(crate) fn wants(&self, type_index: usize) -> bool {
+        self.wants.get(type_index).copied().unwrap_or(false)
+    }
+}
+
+/// Whether each of the types of `E` is wanted.
+fn wanted<E: Event>(wants: fn(usize) -> bool) -> Vec<bool> {
+    (0..E::TYPES.len()).map(wants).collect()
 }
 
 impl<E: Event> Default for TypedRoute<E> {
@@ -105,17 +127,13 @@ fn run_into<E: Event, P: Reads<E>>(
 }
 
 impl<E: Event> TypedRoute<E> {
-    pub(crate) fn reader<P: Projection + Reads<E>>(&mut self, view: usize) {
-        let wants = (0..E::TYPES.len()).map(P::wants).collect();
-        let (fold, run) = (fold_into::<E, P>, run_into::<E, P>);
-        let (way, touches) = (P::way, touches::<E, P>);
-        self.readers.push(Reader { view, wants, way, fold, run, touches, cluster: None });
+    pub(crate) fn add(&mut self, reader: Reader<E>) {
+        self.readers.push(reader);
     }
 
     /// Who takes the events of a type into a view.
     fn reader_of(&self, view: usize, type_index: usize) -> Option<&Reader<E>> {
-        let wants = |reader: &Reader<E>| reader.wants.get(type_index).copied().unwrap_or(false);
-        self.readers.iter().find(|reader| reader.view == view && wants(reader))
+        self.readers.iter().find(|reader| reader.view == view && reader.wants(type_index))
     }
 
     /// Whether any of its types has older versions: where none has, no event is asked for its own.

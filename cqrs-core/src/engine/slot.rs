@@ -65,7 +65,7 @@ impl<P: Projection> ViewType for TypedView<P> {
         P::FINGERPRINT.max(1)
     }
     fn columns(&self) -> Vec<SqlColumn> {
-        P::COLUMNS.iter().map(|(name, ty)| SqlColumn { name: (*name).to_owned(), ty: *ty }).collect()
+        SqlColumn::all(P::COLUMNS)
     }
     fn describe(&self) -> DescribedView {
         DescribedView::of::<P>()

@@ -342,6 +342,12 @@ pub struct SqlColumn {
     pub ty: SqlType,
 }
 
+impl SqlColumn {
+    pub(crate) fn all(columns: &[(&str, SqlType)]) -> Vec<Self> {
+        columns.iter().map(|(name, ty)| Self { name: (*name).to_owned(), ty: *ty }).collect()
+    }
+}
+
 /// A view's place in a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedView {

@@ -3,6 +3,7 @@
 use super::keys::{Keys, Probe};
 use super::ordered::Ordered;
 use super::rows::Rows;
+use super::unwinding;
 use crate::projection::Projection;
 
 /// The rows of a view in the order of some columns: made when it is first asked for, and kept up from then on.
@@ -67,8 +68,7 @@ impl Index {
 
 /// A row's key in an index; `None` for a row that is not there, or not shown by an expression that panics.
 fn key<P: Projection>(rows: &Rows<P>, number: usize, row: u32) -> Option<Vec<u8>> {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    let shown = catch_unwind(AssertUnwindSafe(|| rows.render(row))).ok().flatten()?;
+    let shown = unwinding(&mut || rows.render(row)).ok().flatten()?;
     let mut key = Vec::with_capacity(32);
     shown.index_key(number, &mut key);
     key.extend_from_slice(&row.to_be_bytes());

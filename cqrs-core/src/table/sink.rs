@@ -1,11 +1,10 @@
 //! The fold of events that may go to several rows, take values back, or remove rows: one event at a time, all of it or nothing.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::caught;
 use super::fold::Folder;
 use super::keys::Probe;
-use super::panicked;
 use super::rows::Rows;
 use super::touches::Touches;
 use crate::aggregate::{Cells, Sign, State};
@@ -88,8 +87,7 @@ impl<P: Projection> Turn<P> {
         P: Reads<S>,
     {
         let mut sink = Sink { rows, turn: self, noted: None };
-        let ran = catch_unwind(AssertUnwindSafe(|| P::run(event, meta, sign, joined, &mut sink)));
-        ran.unwrap_or_else(|panic| Err(panicked(&*panic)))
+        caught(&mut || P::run(event, meta, sign, joined, &mut sink))
     }
 
     /// An event has nothing for this view.
@@ -100,31 +98,42 @@ impl<P: Projection> Turn<P> {
     /// The event is folded: rows that are to go, go.
     pub(crate) fn end(&mut self, rows: &mut Rows<P>, folder: &mut Folder) -> Result<(), FoldError> {
         if rows.clock != self.clock {
-            let passed = catch_unwind(AssertUnwindSafe(|| self.pass_time(rows)));
-            passed.map_err(|panic| panicked(&*panic))?;
+            caught(&mut || {
+                self.pass_time(rows);
+                Ok(())
+            })?;
         }
         if self.watched {
-            let shown = catch_unwind(AssertUnwindSafe(|| {
-                let after =
-                    |touched: &Touched<P>| (!touched.doomed).then(|| rows.show(touched.row)).flatten();
-                self.touched.iter().map(after).collect::<Vec<_>>()
-            }));
-            let after = shown.map_err(|panic| panicked(&*panic))?;
-            let before = self.touched.iter_mut().map(|touched| touched.before.take());
-            self.changes.extend(before.zip(after).filter(|(before, after)| match (before, after) {
-                (None, None) => false,
-                (Some(before), Some(after)) => !before.same(after),
-                _ => true,
-            }));
+            caught(&mut || {
+                self.tell(rows);
+                Ok(())
+            })?;
         }
-        for Touched { row, doomed, .. } in self.touched.drain(..) {
-            folder.touch(rows, row);
-            if doomed {
-                rows.remove(row);
+        for Touched { row, doomed, .. } in &self.touched {
+            folder.touch(rows, *row);
+            if *doomed {
+                rows.remove(*row);
             }
         }
+        self.touched.clear();
         rows.elements.commit();
         Ok(())
+    }
+
+    /// Notes what the event has changed of the touched rows, as readers see them.
+    fn tell(&mut self, rows: &Rows<P>) {
+        for touched in &mut self.touched {
+            let after = if touched.doomed { None } else { rows.show(touched.row) };
+            let before = touched.before.take();
+            let same = match (&before, &after) {
+                (None, None) => true,
+                (Some(before), Some(after)) => before.same(after),
+                _ => false,
+            };
+            if !same {
+                self.changes.push((before, after));
+            }
+        }
     }
 
     /// The clock has moved on: windows close, and rows go.
@@ -150,7 +159,9 @@ impl<P: Projection> Turn<P> {
     fn push(&mut self, touched: Touched<P>) {
         if self.touched.len() == FEW {
             self.place.clear();
-            self.place.extend(self.touched.iter().enumerate().map(|(at, touched)| (touched.row, at)));
+            for (at, touched) in self.touched.iter().enumerate() {
+                self.place.insert(touched.row, at);
+            }
         }
         if self.touched.len() >= FEW {
             self.place.insert(touched.row, self.touched.len());
@@ -183,7 +194,7 @@ impl<P: Projection> Turn<P> {
     pub(crate) fn undo(&mut self, rows: &mut Rows<P>) {
         rows.elements.rollback();
         rows.clock = self.clock;
-        for Touched { row, state, .. } in self.touched.drain(..).rev() {
+        while let Some(Touched { row, state, .. }) = self.touched.pop() {
             match state {
                 Some(state) => *rows.keys_mut().value_mut(row) = state,
                 None => drop(rows.remove(row)),

@@ -1,9 +1,8 @@
 //! Which rows an event would touch: known from the event alone, before it is folded.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::rows::Rows;
 use super::sink::{Sink, Turn};
+use super::unwinding;
 use crate::aggregate::Appends;
 use crate::event::{Event, Meta};
 use crate::key::KeyWriter;
@@ -47,7 +46,7 @@ impl Touches {
 
 /// Adds what an event would touch. Where that goes by what rows there are, or by the user's code and that does not say it, it may be any row.
 pub(crate) fn touches<E: Event, P: Reads<E>>(event: &E::Ref<'_>, meta: &Meta, out: &mut Touches) {
-    let known = catch_unwind(AssertUnwindSafe(|| note::<E, P>(event, meta, out)));
+    let known = unwinding(&mut || note::<E, P>(event, meta, out));
     out.all |= !known.unwrap_or(false);
 }
 
