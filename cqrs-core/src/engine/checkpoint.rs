@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::{Duration, Instant};
 
+use super::saved::Images;
 use super::shared::Core;
-use super::slot::{Images, Slot};
+use super::slot::Slot;
 use crate::error::StoreFailure;
 use crate::meters;
 use crate::store::{Checkpoints, Head, Part, SavedView, StoreError, ViewCheckpoint, Witness};

@@ -29,6 +29,7 @@ mod replay;
 pub(crate) mod request;
 mod retry;
 mod route;
+mod saved;
 pub(crate) mod shared;
 pub(crate) mod slot;
 #[cfg(test)]

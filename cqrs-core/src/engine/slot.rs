@@ -2,20 +2,19 @@
 
 use std::any::{Any, TypeId};
 use std::marker::PhantomData;
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use super::pair::{Pair, Twin};
+use super::saved::{Images, Savable, Saved};
 use crate::change::{Before, Feed, News};
 use crate::describe::DescribedView;
 use crate::event::Meta;
 use crate::projection::{Fault, FoldError, JoinSet, Projection, Reads, SignOf, Source};
 use crate::sql::SqlValue;
 use crate::store::{Head, Part, RowImages, SqlColumn};
-use crate::table::{Clock, Folder, Parked, Rows, Turn, said};
+use crate::table::{Clock, Elements, Folder, Parked, Rows, Turn, said, unwinding};
 
 /// Rows of a view, with their type forgotten: an `Rows<P>`.
 pub(crate) type AnyRows = Arc<dyn Any + Send + Sync>;
@@ -97,10 +96,6 @@ pub(crate) trait AnyView: Send {
     /// Whether the last event changed anything that others read.
     fn has_changed(&self) -> bool;
     fn len(&self) -> usize;
-    /// How often an event came too late.
-    fn late(&self) -> u64;
-    /// The events that readers see as parked.
-    fn parked(&self) -> &[Parked];
     /// Sets an event aside that could not be folded; the error comes back where the view is to stop.
     fn park(&mut self, position: u64, event: &str, error: FoldError) -> Result<(), FoldError>;
     fn memory(&self) -> usize;
@@ -124,31 +119,45 @@ pub(crate) trait AnyView: Send {
     fn save_all(&mut self);
     /// What is to be saved next: at most about `stretch` of those that were never saved.
     fn images(&mut self, stretch: usize) -> Images;
-    /// Adds a row's image.
-    fn image(&self, row: u32, images: &mut RowImages);
+    /// The rows that readers see, as a checkpoint sees them.
+    fn savable(&self) -> &dyn Savable;
     /// Takes back ids whose saving failed.
     fn unsaved(&mut self, ids: &[u64]);
     /// The row of a key.
     fn find(&self, key: &[u8]) -> Option<u32>;
-    /// How many elements its rows have.
-    fn elements(&self) -> u64;
-    /// The count of the element of this full key.
-    fn count(&self, key: &[u8]) -> Option<u64>;
-    /// Whether what is known beside the rows is this, as a checkpoint has it; or, without one, nothing.
-    fn knows(&self, state: Option<&[u8]>) -> bool;
-    /// The rows' numbers.
-    fn numbers(&self) -> Vec<u32>;
 }
 
-/// What a view has for a checkpoint.
-#[derive(Default)]
-pub(crate) struct Images {
-    /// What the store may have, and is to forget.
-    pub(crate) gone: Vec<u64>,
-    /// In the order of their ids, first those that the store may have.
-    pub(crate) changed: RowImages,
-    /// Whether the store has everything then.
-    pub(crate) complete: bool,
+impl dyn AnyView + '_ {
+    /// How often an event came too late.
+    pub(crate) fn late(&self) -> u64 {
+        self.savable().clock().late
+    }
+
+    /// The events that readers see as parked.
+    pub(crate) fn parked(&self) -> &[Parked] {
+        self.savable().parked()
+    }
+
+    /// How many elements its rows have.
+    pub(crate) fn elements(&self) -> u64 {
+        self.savable().elements().len() as u64
+    }
+
+    /// The count of the element of this full key.
+    pub(crate) fn count(&self, key: &[u8]) -> Option<u64> {
+        self.savable().elements().count(key)
+    }
+
+    /// Whether what is known beside the rows is this, as a checkpoint has it; or, without one, nothing.
+    pub(crate) fn knows(&self, state: Option<&[u8]>) -> bool {
+        state.map_or(Some(Clock::default()), Clock::read) == Some(self.savable().clock())
+    }
+
+    /// The rows' numbers.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        let rows = self.savable();
+        (0..rows.end()).filter(|row| rows.has(*row)).collect()
+    }
 }
 
 /// A view's rows, and what is known of them.
@@ -160,79 +169,10 @@ pub(crate) struct ViewRows<P: Projection> {
     bulk: bool,
     folder: Folder,
     turn: Turn<P>,
-    dirty: Dirty,
-    /// Rows from this one on are not in the store.
-    saved: u32,
-    dirty_elements: Dirty,
-    /// Elements from this one on are not in the store.
-    saved_elements: u32,
-    /// The clock that the store has; `None` if that is not known.
-    saved_clock: Option<Clock>,
-    /// How many parked events the store has.
-    saved_parked: usize,
+    saved: Saved,
     /// What readers saw instead of these rows, until subscribers are told.
     others: Option<AnyRows>,
     feed: Arc<Feed>,
-}
-
-/// Rows, or elements, that changed since the last checkpoint, each once.
-#[derive(Default)]
-struct Dirty {
-    marks: Vec<u64>,
-    rows: Vec<u32>,
-}
-
-impl Dirty {
-    fn add(&mut self, rows: &[u32]) {
-        for &row in rows {
-            let (word, bit) = (row as usize / 64, 1 << (row % 64));
-            if word >= self.marks.len() {
-                self.marks.resize(word + 1, 0);
-            }
-            if self.marks[word] & bit == 0 {
-                self.marks[word] |= bit;
-                self.rows.push(row);
-            }
-        }
-    }
-
-    fn take(&mut self) -> Vec<u32> {
-        let rows = std::mem::take(&mut self.rows);
-        for row in &rows {
-            self.marks[*row as usize / 64] = 0;
-        }
-        rows
-    }
-}
-
-/// The numbers of one part that a checkpoint is to have.
-struct Stretch {
-    /// Those that changed and that the store may have, in order: so it comes to each of its pages once.
-    dirty: Vec<u32>,
-    /// The first ones that it does not have.
-    new: Range<u32>,
-}
-
-impl Stretch {
-    fn take(dirty: &mut Dirty, saved: &mut u32, end: u32, stretch: usize) -> Self {
-        // New ones are saved in the order of their numbers; of those beyond the stretch, it does not matter that they changed.
-        let limit = (*saved as usize).saturating_add(stretch).min(end as usize) as u32;
-        let new = *saved..limit.max(*saved);
-        let mut dirty = dirty.take();
-        // After a rebuild that is every row, and none of them is in the store yet.
-        dirty.retain(|number| *number < *saved);
-        dirty.sort_unstable();
-        *saved = new.end;
-        Self { dirty, new }
-    }
-
-    fn len(&self) -> usize {
-        self.dirty.len() + self.new.len()
-    }
-
-    fn numbers(&self) -> impl Iterator<Item = u32> {
-        self.dirty.iter().copied().chain(self.new.clone())
-    }
 }
 
 impl<P: Projection> ViewRows<P> {
@@ -243,12 +183,7 @@ impl<P: Projection> ViewRows<P> {
             flipped: false,
             bulk: true,
             folder: Folder::default(),
-            dirty: Dirty::default(),
-            saved: 0,
-            dirty_elements: Dirty::default(),
-            saved_elements: 0,
-            saved_clock: Some(Clock::default()),
-            saved_parked: 0,
+            saved: Saved::default(),
             others: None,
             feed,
         }
@@ -313,6 +248,55 @@ impl<P: Projection> Twin for Rows<P> {
     }
 }
 
+impl<P: Projection> Savable for Rows<P> {
+    fn columns(&self) -> usize {
+        P::COLUMNS.len()
+    }
+
+    fn end(&self) -> u32 {
+        self.keys().end()
+    }
+
+    fn has(&self, row: u32) -> bool {
+        self.keys().has(row)
+    }
+
+    fn image(&self, row: u32, images: &mut RowImages) {
+        let mut columns = Vec::with_capacity(P::COLUMNS.len());
+        let shown = unwinding(&mut || match self.render(row) {
+            Some(rendered) => {
+                rendered.sql(&mut columns);
+                self.is_seen(row, &rendered, self.clock)
+            }
+            None => false,
+        });
+        let shown = whether_shown(shown, P::NAME, row);
+        columns.resize(P::COLUMNS.len(), SqlValue::Null);
+        let state = |out: &mut Vec<u8>| self.write_state(row, out);
+        images.push(Part::Rows.id(row), shown, self.keys().key(row), state, |out| out.append(&mut columns));
+    }
+
+    fn elements(&self) -> &Elements {
+        &self.elements
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn parked(&self) -> &[Parked] {
+        &self.parked
+    }
+}
+
+/// A panic in an expression of the user's costs the rendering, not the checkpoint.
+fn whether_shown(rendered: std::thread::Result<bool>, view: &str, row: u32) -> bool {
+    rendered.unwrap_or_else(|panic| {
+        tracing::warn!(view, row, "rendering a row for SQL panicked: {}", said(&*panic));
+        false
+    })
+}
+
 impl<P: Projection> AnyView for ViewRows<P> {
     fn as_any(&mut self) -> &mut dyn Any {
         self
@@ -353,14 +337,6 @@ impl<P: Projection> AnyView for ViewRows<P> {
         self.rows.front().len()
     }
 
-    fn late(&self) -> u64 {
-        self.rows.front().clock.late
-    }
-
-    fn parked(&self) -> &[Parked] {
-        &self.rows.front().parked
-    }
-
     fn park(&mut self, position: u64, event: &str, error: FoldError) -> Result<(), FoldError> {
         if !P::PARKS {
             return Err(error);
@@ -375,37 +351,21 @@ impl<P: Projection> AnyView for ViewRows<P> {
 
     fn restore(&mut self, id: u64, key: &[u8], state: &[u8]) -> bool {
         let rows = self.rows.front_mut();
-        match Part::of(id) {
-            Some((Part::Rows, row)) => {
-                self.saved = row.saturating_add(1);
-                catch_unwind(AssertUnwindSafe(|| rows.restore(row, key, state))).unwrap_or(false)
-            }
-            Some((Part::Elements, number)) => {
-                self.saved_elements = number.saturating_add(1);
-                let count = state.try_into().map(u64::from_be_bytes);
-                count.is_ok_and(|count| rows.elements.restore(number, key, count))
-            }
-            Some((Part::View, 0)) if key.is_empty() => {
-                self.saved_clock = Clock::read(state);
-                self.saved_clock.map(|clock| rows.clock = clock).is_some()
-            }
-            Some((Part::Parked, number)) if P::PARKS && number as usize == rows.parked.len() => {
-                let read = Parked::read(key, state).map(|parked| rows.parked.push(parked));
-                self.saved_parked = rows.parked.len();
-                read.is_some()
-            }
-            _ => false,
+        let Some((part, number)) = Part::of(id) else { return false };
+        if matches!(part, Part::Rows) {
+            self.saved.restored(number);
+            return unwinding(&mut || rows.restore(number, key, state)).unwrap_or(false);
         }
+        let parked = if P::PARKS { Some(&mut rows.parked) } else { None };
+        self.saved.restore((part, number), key, state, (&mut rows.elements, &mut rows.clock, parked))
     }
 
     fn settle(&mut self) {
         if self.bulk {
             let touched = self.folder.take_touched();
-            self.dirty.add(&touched);
-            self.rows.front_mut().reindex(&touched);
-            if !self.rows.front().elements.touched().is_empty() {
-                self.dirty_elements.add(&self.rows.front_mut().elements.take_touched());
-            }
+            let rows = self.rows.front_mut();
+            rows.reindex(&touched);
+            self.saved.touched(&touched, &rows.elements.take_touched());
         }
     }
 
@@ -430,8 +390,7 @@ impl<P: Projection> AnyView for ViewRows<P> {
         if touched.is_empty() && elements.is_empty() && front.clock == back.clock && !parked {
             return None;
         }
-        self.dirty.add(&touched);
-        self.dirty_elements.add(elements);
+        self.saved.touched(&touched, elements);
         if P::INDEXES > 0 {
             self.rows.written_mut().reindex(&touched);
         }
@@ -459,109 +418,23 @@ impl<P: Projection> AnyView for ViewRows<P> {
     }
 
     fn save_all(&mut self) {
-        (self.saved, self.saved_elements, self.saved_clock) = (0, 0, Some(Clock::default()));
-        self.saved_parked = 0;
+        self.saved.forget();
     }
 
     fn images(&mut self, stretch: usize) -> Images {
-        let rows = self.rows.front().clone();
-        let (row_end, element_end) = (rows.keys().end(), rows.elements.end());
-        let next = Stretch::take(&mut self.dirty, &mut self.saved, row_end, stretch);
-        let left = stretch.saturating_sub(next.new.len());
-        let next_elements =
-            Stretch::take(&mut self.dirty_elements, &mut self.saved_elements, element_end, left);
-        let clock = (self.saved_clock != Some(rows.clock)).then_some(rows.clock);
-        self.saved_clock = Some(rows.clock);
-        let parked = self.saved_parked..rows.parked.len();
-        self.saved_parked = parked.end;
-        let complete = self.saved >= row_end && self.saved_elements >= element_end;
-
-        let room = next.len() + next_elements.len() + usize::from(clock.is_some()) + parked.len();
-        let mut changed = RowImages::with_capacity(room, P::COLUMNS.len());
-        let mut gone = Vec::new();
-        for row in next.dirty.iter().copied().filter(|row| !rows.keys().has(*row)) {
-            gone.push(Part::Rows.id(row));
-        }
-        for row in next.numbers().filter(|row| rows.keys().has(*row)) {
-            self.image(row, &mut changed);
-        }
-        let hidden = |columns: &mut Vec<SqlValue>| {
-            columns.resize(columns.len() + P::COLUMNS.len(), SqlValue::Null);
-        };
-        for number in
-            next_elements.dirty.iter().copied().filter(|number| rows.elements.element(*number).is_none())
-        {
-            gone.push(Part::Elements.id(number));
-        }
-        for number in next_elements.numbers() {
-            let Some((key, count)) = rows.elements.element(number) else { continue };
-            let count = |out: &mut Vec<u8>| out.extend_from_slice(&count.to_be_bytes());
-            changed.push(Part::Elements.id(number), false, key, count, hidden);
-        }
-        if let Some(clock) = clock {
-            changed.push(Part::View.id(0), false, &[], |out| clock.write(out), hidden);
-        }
-        for number in parked {
-            let event = &rows.parked[number];
-            changed.push(Part::Parked.id(number as u32), false, &event.key(), |out| event.write(out), hidden);
-        }
-        Images { gone, changed, complete }
+        self.saved.images(&**self.rows.front(), stretch)
     }
 
-    fn image(&self, row: u32, images: &mut RowImages) {
-        // A panic in an expression of the user's costs the rendering, not the checkpoint.
-        let mut columns = Vec::with_capacity(P::COLUMNS.len());
-        let shown = catch_unwind(AssertUnwindSafe(|| match self.rows.front().render(row) {
-            Some(rendered) => {
-                rendered.sql(&mut columns);
-                self.rows.front().is_seen(row, &rendered, self.rows.front().clock)
-            }
-            None => false,
-        }));
-        let shown = shown.unwrap_or_else(|panic| {
-            tracing::warn!(view = P::NAME, row, "rendering a row for SQL panicked: {}", said(&*panic));
-            false
-        });
-        columns.resize(P::COLUMNS.len(), SqlValue::Null);
-        let key = self.rows.front().keys().key(row);
-        images.push(
-            Part::Rows.id(row),
-            shown,
-            key,
-            |out| self.rows.front().write_state(row, out),
-            |out| out.append(&mut columns),
-        );
+    fn savable(&self) -> &dyn Savable {
+        &**self.rows.front()
     }
 
     fn unsaved(&mut self, ids: &[u64]) {
-        for id in ids {
-            match Part::of(*id) {
-                Some((Part::Rows, row)) => self.dirty.add(&[row]),
-                Some((Part::Elements, number)) => self.dirty_elements.add(&[number]),
-                Some((Part::Parked, number)) => self.saved_parked = self.saved_parked.min(number as usize),
-                _ => self.saved_clock = None,
-            }
-        }
+        self.saved.unsaved(ids);
     }
 
     fn find(&self, key: &[u8]) -> Option<u32> {
         self.rows.front().find(key)
-    }
-
-    fn elements(&self) -> u64 {
-        self.rows.front().elements.len() as u64
-    }
-
-    fn count(&self, key: &[u8]) -> Option<u64> {
-        self.rows.front().elements.count(key)
-    }
-
-    fn knows(&self, state: Option<&[u8]>) -> bool {
-        state.map_or(Some(Clock::default()), Clock::read) == Some(self.rows.front().clock)
-    }
-
-    fn numbers(&self) -> Vec<u32> {
-        self.rows.front().keys().rows(0).collect()
     }
 }
 

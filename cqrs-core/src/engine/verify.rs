@@ -411,7 +411,7 @@ struct Anew<'a> {
 impl Anew<'_> {
     fn image(&self, number: u32) -> RowImages {
         let mut image = RowImages::default();
-        self.view.image(number, &mut image);
+        self.view.savable().image(number, &mut image);
         image
     }
 

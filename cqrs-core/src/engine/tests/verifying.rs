@@ -174,7 +174,7 @@ fn a_checkpoint_that_is_whole_and_wrong_is_found() {
             })
             .unwrap();
         for row in 0..rows.len() as u32 {
-            rows.image(row, &mut changed);
+            rows.savable().image(row, &mut changed);
         }
         changed.iter().for_each(|row| digest = digest.wrapping_add(row.checksum));
         view.digest = digest;
