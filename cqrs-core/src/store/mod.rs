@@ -509,20 +509,19 @@ impl RowImages {
         state: impl FnOnce(&mut Vec<u8>),
         columns: impl FnOnce(&mut Vec<SqlValue>),
     ) -> u64 {
-        let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
-        let key_end = self.bytes.len();
         state(&mut self.bytes);
         columns(&mut self.columns);
+        self.end_row(id, shown, key.len())
+    }
+
+    /// A row's key, state and columns have been added.
+    fn end_row(&mut self, id: u64, shown: bool, key: usize) -> u64 {
+        let start = self.images.last().map_or(0, |last| last.state_end);
+        let key_end = start + key;
         let checksum = row_checksum(id, shown, &self.bytes[start..key_end], &self.bytes[key_end..]);
-        self.images.push(RowImage {
-            id,
-            shown,
-            checksum,
-            key_end,
-            state_end: self.bytes.len(),
-            columns_end: self.columns.len(),
-        });
+        let (state_end, columns_end) = (self.bytes.len(), self.columns.len());
+        self.images.push(RowImage { id, shown, checksum, key_end, state_end, columns_end });
         checksum
     }
 

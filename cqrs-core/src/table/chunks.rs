@@ -45,13 +45,13 @@ impl<T> Chunks<T> {
         self.chunks.push(chunk);
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.chunks.iter_mut().flatten()
-    }
-
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.capacity() * size_of::<T>() + size_of::<Vec<T>>()).sum()
+        let mut items = 0;
+        for chunk in &self.chunks {
+            items += chunk.capacity();
+        }
+        items * size_of::<T>() + self.chunks.len() * size_of::<Vec<T>>()
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
             assert_eq!(list.get(n), None);
             list.push(n);
         }
-        list.iter_mut().for_each(|n| *n += 1);
+        (0..many).for_each(|at| list[at] += 1);
         list[CHUNK] = 0;
         let expected = |n: usize| if n == CHUNK { 0 } else { n + 1 };
         assert!((0..many).all(|n| list[n] == expected(n) && list.get(n) == Some(&expected(n))));

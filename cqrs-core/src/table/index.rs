@@ -1,5 +1,7 @@
 //! Indexes: rows by other columns than their keys.
 
+use std::sync::OnceLock;
+
 use super::keys::{Keys, Probe};
 use super::ordered::Ordered;
 use super::rows::Rows;
@@ -61,7 +63,12 @@ impl Index {
         })
     }
 
-    pub(super) fn memory(&self) -> usize {
+    /// Bytes in memory of those that have been made.
+    pub(super) fn memory_of(indexes: &[OnceLock<Self>]) -> usize {
+        indexes.iter().filter_map(OnceLock::get).map(Self::memory).sum()
+    }
+
+    fn memory(&self) -> usize {
         self.keys.memory() + self.ordered.memory() + self.of_row.capacity() * size_of::<u32>()
     }
 }

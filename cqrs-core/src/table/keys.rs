@@ -119,8 +119,19 @@ impl<V, I: Inline> Keys<V, I> {
     /// The number that the next key gets.
     #[inline]
     pub(crate) fn next(&mut self) -> u32 {
-        while self.vacant.pop_if(|row| self.entries[*row as usize].length != VACANT).is_some() {}
-        self.vacant.last().copied().unwrap_or_else(|| self.end())
+        self.vacancy().unwrap_or_else(|| self.end())
+    }
+
+    /// The number of a row that went, to be given to another.
+    #[inline]
+    fn vacancy(&mut self) -> Option<u32> {
+        while let Some(row) = self.vacant.last().copied() {
+            if !self.has(row) {
+                return Some(row);
+            }
+            self.vacant.pop();
+        }
+        None
     }
 
     /// The first number that no row has ever had.
@@ -192,7 +203,9 @@ impl<V, I: Inline> Keys<V, I> {
         self.round = self.round.wrapping_add(1);
         if self.round == 0 {
             // A number that comes round again must not hide a change.
-            self.entries.iter_mut().for_each(|entry| entry.round = 0);
+            for row in 0..self.entries.len() {
+                self.entries[row].round = 0;
+            }
             self.round = 1;
         }
     }
@@ -248,8 +261,7 @@ impl<V, I: Inline> Keys<V, I> {
     }
 
     fn put_in_vacancy(&mut self, place: Place, probe: &Probe<'_, I>, value: V) -> Option<u32> {
-        while self.vacant.pop_if(|row| self.entries[*row as usize].length != VACANT).is_some() {}
-        let Some(row) = self.vacant.last().copied() else { return self.put_at(place, probe, value) };
+        let Some(row) = self.vacancy() else { return self.put_at(place, probe, value) };
         let (length, key) = self.own(probe)?;
         self.slots[place.at] = slot(place.hash, row);
         self.vacant.pop();
@@ -324,7 +336,7 @@ impl<V, I: Inline> Keys<V, I> {
         V: Default,
     {
         let hash = self.hash(self.key(row));
-        self.unindex(hash, row);
+        unindex(&mut self.slots, hash, row);
         let entry = &mut self.entries[row as usize];
         let length = std::mem::replace(&mut entry.length, VACANT) as usize;
         let value = std::mem::take(&mut entry.value);
@@ -332,10 +344,14 @@ impl<V, I: Inline> Keys<V, I> {
         self.removals += 1;
         self.vacant.push(row);
         if self.vacant.len() > 2 * self.gone + 64 {
-            let entries = &self.entries;
-            self.vacant.sort_unstable();
-            self.vacant.dedup();
-            self.vacant.retain(|row| entries[*row as usize].length == VACANT);
+            let mut vacant = std::mem::take(&mut self.vacant);
+            vacant.sort_unstable();
+            vacant.dedup();
+            for row in vacant {
+                if !self.has(row) {
+                    self.vacant.push(row);
+                }
+            }
         }
         if length > I::BYTES {
             self.waste += length;
@@ -346,35 +362,12 @@ impl<V, I: Inline> Keys<V, I> {
         value
     }
 
-    /// Empties the row's slot, and moves those behind it up, so that no look-up stops short of them.
-    fn unindex(&mut self, hash: u32, row: u32) {
-        let mask = self.slots.len() - 1;
-        let mut hole = hash as usize & mask;
-        while self.slots[hole] as u32 != row + 1 {
-            hole = (hole + 1) & mask;
-        }
-        let mut at = hole;
-        loop {
-            at = (at + 1) & mask;
-            let slot = self.slots[at];
-            if slot == 0 {
-                break;
-            }
-            let home = (slot >> 32) as usize & mask;
-            // It may move to the hole if its home does not lie behind the hole.
-            if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
-                self.slots[hole] = slot;
-                hole = at;
-            }
-        }
-        self.slots[hole] = 0;
-    }
-
     /// Copies the long keys of rows that are there to a place of their own.
     fn tidy(&mut self) {
         let old = std::mem::take(&mut self.long);
         self.long.reserve(old.len() - self.waste);
-        for entry in self.entries.iter_mut() {
+        for row in 0..self.entries.len() {
+            let entry = &mut self.entries[row];
             if entry.length != VACANT && entry.length as usize > I::BYTES {
                 let key = &old[start(&entry.key)..][..entry.length as usize];
                 entry.key.as_mut()[..8].copy_from_slice(&(self.long.len() as u64).to_le_bytes());
@@ -388,22 +381,8 @@ impl<V, I: Inline> Keys<V, I> {
     #[inline]
     pub(crate) fn reserve(&mut self, rows: usize) {
         if (self.len() + rows) * 4 > self.slots.len() * 3 {
-            self.resize(((self.len() + rows) * 4 / 3 + 1).next_power_of_two());
+            self.slots = resized(&self.slots, ((self.len() + rows) * 4 / 3 + 1).next_power_of_two());
         }
-    }
-
-    #[cold]
-    fn resize(&mut self, size: usize) {
-        let mut slots = vec![0; size];
-        let mask = size - 1;
-        for slot in self.slots.iter().filter(|slot| **slot != 0) {
-            let mut at = (slot >> 32) as usize & mask;
-            while slots[at] != 0 {
-                at = (at + 1) & mask;
-            }
-            slots[at] = *slot;
-        }
-        self.slots = slots;
     }
 
     /// Bytes in memory.
@@ -413,6 +392,45 @@ impl<V, I: Inline> Keys<V, I> {
             + self.slots.capacity() * size_of::<u64>()
             + self.vacant.capacity() * size_of::<u32>()
     }
+}
+
+/// Empties the row's slot, and moves those behind it up, so that no look-up stops short of them.
+fn unindex(slots: &mut [u64], hash: u32, row: u32) {
+    let mask = slots.len() - 1;
+    let mut hole = hash as usize & mask;
+    while slots[hole] as u32 != row + 1 {
+        hole = (hole + 1) & mask;
+    }
+    let mut at = hole;
+    loop {
+        at = (at + 1) & mask;
+        let slot = slots[at];
+        if slot == 0 {
+            break;
+        }
+        let home = (slot >> 32) as usize & mask;
+        // It may move to the hole if its home does not lie behind the hole.
+        if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
+            slots[hole] = slot;
+            hole = at;
+        }
+    }
+    slots[hole] = 0;
+}
+
+/// The same slots among so many.
+#[cold]
+fn resized(slots: &[u64], size: usize) -> Vec<u64> {
+    let mut resized = vec![0; size];
+    let mask = size - 1;
+    for slot in slots.iter().filter(|slot| **slot != 0) {
+        let mut at = (slot >> 32) as usize & mask;
+        while resized[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        resized[at] = *slot;
+    }
+    resized
 }
 
 /// Where in [`Keys::long`] a key begins.

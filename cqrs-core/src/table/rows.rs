@@ -67,6 +67,9 @@ impl<P: Projection> Default for Rows<P> {
 }
 
 impl<P: Projection> Rows<P> {
+    /// Whether there are indexes. What goes by this constant, and by [`SCHEDULED`](Self::SCHEDULED), is compiled where it is true only.
+    const INDEXED: bool = P::INDEXES > 0;
+
     /// How many rows, those hidden from readers included.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
@@ -176,6 +179,9 @@ impl<P: Projection> Rows<P> {
 
     /// Brings the indexes up to what these rows are now.
     pub(crate) fn reindex(&mut self, touched: &[u32]) {
+        if !Self::INDEXED {
+            return;
+        }
         for number in 0..self.indexes.len() {
             let Some(mut index) = self.indexes[number].take() else { continue };
             touched.iter().for_each(|row| index.follow(self, number, *row));
@@ -236,7 +242,7 @@ impl<P: Projection> Rows<P> {
         self.clock = newer.clock;
         let known = self.parked.len();
         self.parked.extend_from_slice(&newer.parked[known..]);
-        if self.schedule.is_some() {
+        if Self::SCHEDULED && self.schedule.is_some() {
             touched.iter().filter(|row| newer.keys.has(**row)).for_each(|row| self.schedule_row(*row));
         }
     }
@@ -301,6 +307,6 @@ impl<P: Projection> Rows<P> {
             + self.ordered.get().map_or(0, Ordered::memory)
             + self.elements.memory()
             + self.parked.capacity() * size_of::<Parked>()
-            + self.indexes.iter().filter_map(OnceLock::get).map(Index::memory).sum::<usize>()
+            + Index::memory_of(&self.indexes)
     }
 }

@@ -97,7 +97,7 @@ impl<P: Projection> Turn<P> {
 
     /// The event is folded: rows that are to go, go.
     pub(crate) fn end(&mut self, rows: &mut Rows<P>, folder: &mut Folder) -> Result<(), FoldError> {
-        if rows.clock != self.clock {
+        if Rows::<P>::SCHEDULED && rows.clock != self.clock {
             caught(&mut || {
                 self.pass_time(rows);
                 Ok(())

@@ -52,6 +52,11 @@ impl WindowSpec {
         clock.time.map(|time| time.saturating_sub(self.lateness))
     }
 
+    /// Whether something happens to rows by itself.
+    const fn schedules(&self) -> bool {
+        self.only_final || self.keep.is_some()
+    }
+
     fn has_closed(&self, end: i64, clock: Clock) -> bool {
         self.watermark(clock).is_some_and(|watermark| end <= watermark)
     }
@@ -68,6 +73,9 @@ pub fn starts(time: i64, size: i64, every: i64) -> impl Iterator<Item = i64> {
 }
 
 impl<P: Projection> Rows<P> {
+    /// Whether something happens to rows by itself.
+    pub(super) const SCHEDULED: bool = matches!(P::WINDOW, Some(spec) if spec.schedules());
+
     /// Whether readers see a row, as far as time decides it.
     pub(crate) fn is_due(&self, row: u32, clock: Clock) -> bool {
         match P::WINDOW {
@@ -79,7 +87,7 @@ impl<P: Projection> Rows<P> {
     }
 
     fn schedule(&mut self) -> Option<(WindowSpec, &mut Schedule)> {
-        let spec = P::WINDOW.filter(|spec| spec.only_final || spec.keep.is_some())?;
+        let spec = P::WINDOW.filter(WindowSpec::schedules)?;
         if self.schedule.is_none() {
             let due = self.keys().rows(0).filter_map(|row| Some((self.keys().value(row).end()?, row)));
             self.schedule = Some(due.collect());
