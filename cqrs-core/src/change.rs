@@ -48,8 +48,8 @@ pub enum Change<R> {
 /// How many changes a subscription holds for its reader, unless [`Changes::backlog`] says otherwise.
 pub(crate) const BACKLOG: usize = 100_000;
 
-/// One who is told what becomes of a view's rows. The rows' type is forgotten here and behind [`Subscriber`] only, so that a change feed is compiled for the views
-/// that somebody subscribes to, and not for all.
+/// One who is told what becomes of a view's rows. Who tells it does not know their type, so that a change feed is compiled for the views that somebody subscribes to, and
+/// not for every projection.
 pub(crate) trait Subscriber: Send + Sync {
     /// Gives it the rows to begin with, an `Rows<P>`, unless it has some.
     fn begin(&self, rows: AnyRows, position: u64) -> Option<Waker>;

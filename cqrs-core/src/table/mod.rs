@@ -328,10 +328,14 @@ pub(crate) fn fold_run<E: Event, P: Reads<E>>(
     run: &[Recorded<'_, E>],
 ) -> Result<(), (usize, FoldError)> {
     // A fold evaluates the user's expressions before it changes anything, so a panic leaves rows and folder whole.
-    let folded = unwinding(&mut || folder.fold(rows, run))
-        .or_else(|_| unwinding(&mut || folder.go_on_singly(rows, run)))
-        .unwrap_or_else(|panic| Err(panicked(&*panic)));
-    folded.map_err(|error| (folder.done(), error))
+    let outcome = catch_unwind(AssertUnwindSafe(|| folder.fold(rows, run)))
+        .or_else(|_| catch_unwind(AssertUnwindSafe(|| folder.go_on_singly(rows, run))));
+    let error = match outcome {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error,
+        Err(panic) => panicked(&*panic),
+    };
+    Err((folder.done(), error))
 }
 
 /// Runs the user's code; a panic in it is an error like any other.

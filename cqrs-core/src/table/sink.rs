@@ -1,12 +1,13 @@
 //! The fold of events that may go to several rows, take values back, or remove rows: one event at a time, all of it or nothing.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::caught;
 use super::fold::Folder;
 use super::keys::Probe;
 use super::rows::Rows;
 use super::touches::Touches;
+use super::{caught, panicked};
 use crate::aggregate::{Cells, Sign, State};
 use crate::event::Meta;
 use crate::key::KeyWriter;
@@ -87,7 +88,8 @@ impl<P: Projection> Turn<P> {
         P: Reads<S>,
     {
         let mut sink = Sink { rows, turn: self, noted: None };
-        caught(&mut || P::run(event, meta, sign, joined, &mut sink))
+        let ran = catch_unwind(AssertUnwindSafe(|| P::run(event, meta, sign, joined, &mut sink)));
+        ran.unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
 
     /// An event has nothing for this view.
