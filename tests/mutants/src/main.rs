@@ -9,7 +9,7 @@
 //! missed, and a table, as `target/report.md` has them too. What was caught is remembered in `target/fates.json`, and not tried again while the
 //! source is the same: after a test was added, the next run tries what is left.
 //!
-//! The tests are those of `cqrs-core`, the integration tests and the simulation, but for those that take too long, or look for what no mutant changes.
+//! The tests are those of `cqrs-core`, the integration tests, the simulation and the hostile bytes, but for those that take too long, or look for what no mutant changes.
 //! Doc tests are not run.
 
 mod mutant;
@@ -44,18 +44,26 @@ enum Fate {
 type Fates = BTreeMap<String, (Fate, String)>;
 
 fn main() {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the project's folder is there");
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the project's folder is there");
     let parts: Vec<String> = std::env::args().skip(1).collect();
     let mutants = mutant::all(&project, PACKAGE);
     let remembered = project.join("tests/mutants/target/fates.json");
-    let fates: Fates = std::fs::read(&remembered).ok().map(|json| serde_json::from_slice(&json).expect("the fates are as they were written")).unwrap_or_default();
+    let fates: Fates = std::fs::read(&remembered)
+        .ok()
+        .map(|json| serde_json::from_slice(&json).expect("the fates are as they were written"))
+        .unwrap_or_default();
 
     let tree = tree::Tree::new(&project, PACKAGE);
     tree.copy(&mutants);
-    let known = |(n, mutant): (usize, &mutant::Mutant)| fates.get(&mutant.name).is_some_and(|(fate, _)| *fate == Fate::Refused).then_some(n + 1);
+    let known = |(n, mutant): (usize, &mutant::Mutant)| {
+        fates.get(&mutant.name).is_some_and(|(fate, _)| *fate == Fate::Refused).then_some(n + 1)
+    };
     let refused = tree.mutate(&mutants, mutants.iter().enumerate().filter_map(known).collect());
     let mut binaries = tree.tests(&["-p", PACKAGE, "--lib", "--tests"]);
-    binaries.extend(tree.tests(&["-p", "integration-tests", "-p", "sim", "--tests"]));
+    binaries.extend(tree.tests(&["-p", "integration-tests", "-p", "sim", "-p", "hostile", "--tests"]));
     binaries.retain(|binary| !matches!(binary.name.as_str(), "ui" | "power" | "crash" | "disk" | "rot"));
 
     let scratch = std::env::temp_dir().join(format!("mutants-{}", std::process::id()));
@@ -66,7 +74,10 @@ fn main() {
     let began = Instant::now();
     run::abreast(mutants.len(), &scratch, |n, folder| {
         let (id, mutant) = (n + 1, &mutants[n]);
-        let caught = matches!(fates.lock().expect("no panic").get(&mutant.name), Some((Fate::Caught | Fate::TimedOut, _)));
+        let caught = matches!(
+            fates.lock().expect("no panic").get(&mutant.name),
+            Some((Fate::Caught | Fate::TimedOut, _))
+        );
         let meant = parts.is_empty() || parts.iter().any(|part| mutant.file.starts_with(part));
         let fate = if refused.contains(&id) {
             (Fate::Refused, String::new())
@@ -85,11 +96,13 @@ fn main() {
         }
         let mut fates = fates.lock().expect("no panic");
         fates.insert(mutant.name.clone(), fate);
-        std::fs::write(&remembered, serde_json::to_vec(&*fates).expect("it is plain data")).expect("the fates can be written");
+        std::fs::write(&remembered, serde_json::to_vec(&*fates).expect("it is plain data"))
+            .expect("the fates can be written");
     });
     let _ = std::fs::remove_dir_all(&scratch);
     let report = report(&mutants, &fates.into_inner().expect("no panic"));
-    std::fs::write(project.join("tests/mutants/target/report.md"), &report).expect("the report can be written");
+    std::fs::write(project.join("tests/mutants/target/report.md"), &report)
+        .expect("the report can be written");
     println!("{report}");
 }
 
@@ -113,7 +126,8 @@ fn report(mutants: &[mutant::Mutant], fates: &Fates) -> String {
     writeln!(report, "\n| | mutants | caught | ran out of time | missed | in no test's way | do not compile |\n| --- | --- | --- | --- | --- | --- | --- |").expect("a string takes all");
     for (part, [refused, unreached, caught, late, missed]) in table {
         let all = refused + unreached + caught + late + missed;
-        writeln!(report, "| `{part}` | {all} | {caught} | {late} | {missed} | {unreached} | {refused} |").expect("a string takes all");
+        writeln!(report, "| `{part}` | {all} | {caught} | {late} | {missed} | {unreached} | {refused} |")
+            .expect("a string takes all");
     }
     report
 }

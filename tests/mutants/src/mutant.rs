@@ -55,7 +55,11 @@ impl Place {
 
 /// All mutants of the package.
 pub(crate) fn all(project: &Path, package: &str) -> Vec<Mutant> {
-    let listed = Command::new("cargo").args(["mutants", "--list", "--json", "-p", package]).current_dir(project).output().expect("cargo mutants starts");
+    let listed = Command::new("cargo")
+        .args(["mutants", "--list", "--json", "-p", package])
+        .current_dir(project)
+        .output()
+        .expect("cargo mutants starts");
     assert!(listed.status.success(), "cargo mutants: {}", String::from_utf8_lossy(&listed.stderr));
     serde_json::from_slice(&listed.stdout).expect("cargo mutants prints JSON")
 }

@@ -32,9 +32,18 @@ pub(crate) enum End {
 pub(crate) fn survey(binaries: &[Binary], scratch: &Path, longest: Duration) -> Vec<Test> {
     let mut names = Vec::new();
     for binary in binaries {
-        let listed = Command::new(&binary.path).args(["--list", "--format", "terse"]).current_dir(&binary.folder).output().expect("the test program starts");
+        let listed = Command::new(&binary.path)
+            .args(["--list", "--format", "terse"])
+            .current_dir(&binary.folder)
+            .output()
+            .expect("the test program starts");
         let listed = String::from_utf8(listed.stdout).expect("names are UTF-8");
-        names.extend(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(|name| (binary.clone(), name.to_owned())));
+        names.extend(
+            listed
+                .lines()
+                .filter_map(|line| line.strip_suffix(": test"))
+                .map(|name| (binary.clone(), name.to_owned())),
+        );
     }
     let tests = Mutex::new(Vec::new());
     abreast(names.len(), scratch, |n, folder| {
@@ -46,9 +55,17 @@ pub(crate) fn survey(binaries: &[Binary], scratch: &Path, longest: Duration) -> 
         });
         let takes = began.elapsed();
         let reaches = std::fs::read(&reached).unwrap_or_default();
-        let reaches = reaches.chunks_exact(4).map(|id| u32::from_le_bytes(id.try_into().expect("four bytes")) as usize).collect();
+        let reaches = reaches
+            .chunks_exact(4)
+            .map(|id| u32::from_le_bytes(id.try_into().expect("four bytes")) as usize)
+            .collect();
         match end {
-            End::Passed => tests.lock().expect("no panic").push(Test { binary: binary.clone(), name: name.clone(), takes, reaches }),
+            End::Passed => tests.lock().expect("no panic").push(Test {
+                binary: binary.clone(),
+                name: name.clone(),
+                takes,
+                reaches,
+            }),
             end => eprintln!("not used, for it {end:?} with no mutant awake: {} {name}", binary.name),
         }
     });
@@ -96,11 +113,28 @@ pub(crate) fn abreast(count: usize, scratch: &Path, each: impl Fn(usize, &Path) 
 /// A mutant may loop for ever, or fill memory and disk: it gets 8 GB of either at most, and is killed with all that it started.
 fn run(binary: &Binary, name: &str, folder: &Path, longest: Duration, with: impl Fn(&mut Command)) -> End {
     let mut command = Command::new("prlimit");
-    command.args(["--as=8000000000", "--fsize=2000000000", "--core=0"]).arg(&binary.path).args(["--exact", name]);
-    command.current_dir(&binary.folder).env("TMPDIR", folder).env("CI", "true").env("PROPTEST_CASES", "32").env("PROPTEST_FAILURE_PERSISTENCE", "off");
-    command.env("SIM_SEEDS", "200").env("PROPTEST_MAX_SHRINK_ITERS", "0").env("CARGO_MANIFEST_DIR", &binary.folder);
+    command
+        .args(["--as=8000000000", "--fsize=2000000000", "--core=0"])
+        .arg(&binary.path)
+        .args(["--exact", name]);
+    command
+        .current_dir(&binary.folder)
+        .env("TMPDIR", folder)
+        .env("CI", "true")
+        .env("PROPTEST_CASES", "32")
+        .env("PROPTEST_FAILURE_PERSISTENCE", "off");
+    command
+        .env("SIM_SEEDS", "200")
+        .env("PROPTEST_MAX_SHRINK_ITERS", "0")
+        .env("CARGO_MANIFEST_DIR", &binary.folder);
     with(&mut command);
-    let mut child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("prlimit starts");
+    let mut child = command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("prlimit starts");
     let mut output = child.stdout.take().expect("it is piped");
     let reader = std::thread::spawn(move || {
         let mut text = Vec::new();
@@ -117,7 +151,8 @@ fn run(binary: &Binary, name: &str, folder: &Path, longest: Duration, with: impl
         }
         pause = (pause * 5 / 4).min(Duration::from_millis(20));
     };
-    let _ = Command::new("kill").args(["-9", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status();
+    let _ =
+        Command::new("kill").args(["-9", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status();
     let _ = child.wait();
     let _ = reader.join();
     end

@@ -51,10 +51,15 @@ pub(crate) fn write(text: &str, mutants: &[(usize, &Mutant)]) -> (Written, Vec<u
         match Kind::of(mutant.genre) {
             Some(kind) => wanted.entry((kind, span.start)).or_default().push((id, mutant)),
             None => {
-                let same = |place: &&mut Place| matches!(place.form, Form::Start) && place.range.start == span.start;
+                let same =
+                    |place: &&mut Place| matches!(place.form, Form::Start) && place.range.start == span.start;
                 match places.iter_mut().find(same) {
                     Some(place) => place.others.push((id, mutant.replacement.clone())),
-                    None => places.push(Place { range: span.start..span.start, form: Form::Start, others: vec![(id, mutant.replacement.clone())] }),
+                    None => places.push(Place {
+                        range: span.start..span.start,
+                        form: Form::Start,
+                        others: vec![(id, mutant.replacement.clone())],
+                    }),
                 }
             }
         }
@@ -63,7 +68,9 @@ pub(crate) fn write(text: &str, mutants: &[(usize, &Mutant)]) -> (Written, Vec<u
     finder.visit_file(&file);
     let homeless = finder.wanted.into_values().flatten().map(|(id, _)| id).collect();
     let mut places = finder.places;
-    places.sort_by_key(|place| (place.range.start, !matches!(place.form, Form::Start), usize::MAX - place.range.end));
+    places.sort_by_key(|place| {
+        (place.range.start, !matches!(place.form, Form::Start), usize::MAX - place.range.end)
+    });
     let mut written = Written::default();
     let mut rest = places.as_slice();
     render(text, 0..text.len(), &mut rest, &mut written);
@@ -102,7 +109,14 @@ impl Finder<'_, '_> {
         &self.text[of.span().byte_range()]
     }
 
-    fn place(&mut self, kind: Kind, key: Span, at: Span, form: Form, other: impl Fn(&Self, &Mutant) -> String) {
+    fn place(
+        &mut self,
+        kind: Kind,
+        key: Span,
+        at: Span,
+        form: Form,
+        other: impl Fn(&Self, &Mutant) -> String,
+    ) {
         if let Some(found) = self.wanted.remove(&(kind, key.byte_range().start)) {
             let others = found.iter().map(|&(id, mutant)| (id, other(self, mutant))).collect();
             self.places.push(Place { range: at.byte_range(), form, others });
@@ -116,22 +130,30 @@ impl<'ast> Visit<'ast> for Finder<'_, '_> {
         if !binds(&of.left) && !binds(&of.right) {
             let form = if assigns(&of.op) { Form::Statement } else { Form::Value };
             self.place(Kind::Operator, of.op.span(), of.span(), form, |finder, mutant| match form {
-                Form::Statement => format!("{} {} {}", finder.text(&of.left), mutant.replacement, finder.text(&of.right)),
-                _ => format!("({}) {} ({})", finder.text(&of.left), mutant.replacement, finder.text(&of.right)),
+                Form::Statement => {
+                    format!("{} {} {}", finder.text(&of.left), mutant.replacement, finder.text(&of.right))
+                }
+                _ => {
+                    format!("({}) {} ({})", finder.text(&of.left), mutant.replacement, finder.text(&of.right))
+                }
             });
         }
         visit::visit_expr_binary(self, of);
     }
 
     fn visit_expr_unary(&mut self, of: &'ast syn::ExprUnary) {
-        self.place(Kind::Operator, of.op.span(), of.span(), Form::Value, |finder, _| finder.text(&of.expr).to_owned());
+        self.place(Kind::Operator, of.op.span(), of.span(), Form::Value, |finder, _| {
+            finder.text(&of.expr).to_owned()
+        });
         visit::visit_expr_unary(self, of);
     }
 
     fn visit_arm(&mut self, of: &'ast syn::Arm) {
         match &of.guard {
             Some((_, guard)) => {
-                self.place(Kind::Guard, guard.span(), guard.span(), Form::Value, |_, mutant| mutant.replacement.clone());
+                self.place(Kind::Guard, guard.span(), guard.span(), Form::Value, |_, mutant| {
+                    mutant.replacement.clone()
+                });
                 self.place(Kind::Arm, of.span(), guard.span(), Form::Value, |_, _| "false".to_owned());
             }
             None => self.place(Kind::Arm, of.span(), of.pat.span(), Form::Guard, |_, _| String::new()),
@@ -144,7 +166,11 @@ impl<'ast> Visit<'ast> for Finder<'_, '_> {
             let field = pair.value().span();
             self.place(Kind::Field, field, of.span(), Form::Value, |finder, _| {
                 let (whole, without) = (of.span().byte_range(), pair.span().byte_range());
-                format!("{}{}", &finder.text[whole.start..without.start], &finder.text[without.end..whole.end])
+                format!(
+                    "{}{}",
+                    &finder.text[whole.start..without.start],
+                    &finder.text[without.end..whole.end]
+                )
             });
         }
         visit::visit_expr_struct(self, of);
@@ -154,7 +180,9 @@ impl<'ast> Visit<'ast> for Finder<'_, '_> {
 fn binds(expression: &syn::Expr) -> bool {
     match expression {
         syn::Expr::Let(_) => true,
-        syn::Expr::Binary(binary) => matches!(binary.op, syn::BinOp::And(_)) && (binds(&binary.left) || binds(&binary.right)),
+        syn::Expr::Binary(binary) => {
+            matches!(binary.op, syn::BinOp::And(_)) && (binds(&binary.left) || binds(&binary.right))
+        }
         _ => false,
     }
 }
@@ -163,7 +191,16 @@ fn assigns(op: &syn::BinOp) -> bool {
     use syn::BinOp::*;
     matches!(
         op,
-        AddAssign(_) | SubAssign(_) | MulAssign(_) | DivAssign(_) | RemAssign(_) | BitXorAssign(_) | BitAndAssign(_) | BitOrAssign(_) | ShlAssign(_) | ShrAssign(_)
+        AddAssign(_)
+            | SubAssign(_)
+            | MulAssign(_)
+            | DivAssign(_)
+            | RemAssign(_)
+            | BitXorAssign(_)
+            | BitAndAssign(_)
+            | BitOrAssign(_)
+            | ShlAssign(_)
+            | ShrAssign(_)
     )
 }
 

@@ -22,6 +22,7 @@ struct Line {
     message: Option<Message>,
     executable: Option<PathBuf>,
     target: Option<Target>,
+    manifest_path: Option<PathBuf>,
     #[serde(default)]
     profile: Profile,
 }
@@ -89,7 +90,11 @@ impl Tree {
     pub(crate) fn copy(&self, mutants: &[Mutant]) {
         let lib = self.lib();
         let changed: BTreeSet<&str> = mutants.iter().map(|mutant| &*mutant.file).chain([&*lib]).collect();
-        let listed = Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(&self.project).output().expect("git starts");
+        let listed = Command::new("git")
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(&self.project)
+            .output()
+            .expect("git starts");
         for name in String::from_utf8(listed.stdout).expect("file names are UTF-8").split_terminator('\0') {
             if !changed.contains(name)
                 && let Ok(content) = std::fs::read(self.project.join(name))
@@ -152,37 +157,42 @@ impl Tree {
 
     fn errors(&self) -> Vec<Message> {
         let said = self.cargo(&["check", "--all-features", "-p", &self.package]).0;
-        said.into_iter().filter_map(|line| line.message).filter(|message| message.level == "error" && !message.spans.is_empty()).collect()
+        said.into_iter()
+            .filter_map(|line| line.message)
+            .filter(|message| message.level == "error" && !message.spans.is_empty())
+            .collect()
     }
 
     /// Builds the tests of these packages.
     pub(crate) fn tests(&self, arguments: &[&str]) -> Vec<Binary> {
         let (lines, succeeded) = self.cargo(&[&["test", "--no-run", "--all-features"], arguments].concat());
-        for message in lines.iter().filter_map(|line| line.message.as_ref()).filter(|message| message.level == "error") {
+        for message in
+            lines.iter().filter_map(|line| line.message.as_ref()).filter(|message| message.level == "error")
+        {
             eprintln!("{}", message.rendered.as_deref().unwrap_or_default());
         }
         assert!(succeeded, "the tests do not build");
         let tests = lines.into_iter().filter(|line| line.reason == "compiler-artifact" && line.profile.test);
-        tests.filter_map(|line| Some(self.binary(line.target?.name, line.executable?))).collect()
-    }
-
-    fn binary(&self, name: String, path: PathBuf) -> Binary {
-        let ours = name.replace('_', "-") == self.package || self.copy.join(&self.package).join(format!("tests/{name}.rs")).exists();
-        let folder = match name.as_str() {
-            _ if ours => self.copy.join(&self.package),
-            "sim" | "story" => self.copy.join("tests/sim"),
-            _ => self.copy.join("tests"),
+        let binary = |line: Line| {
+            let folder = line.manifest_path?.parent()?.to_owned();
+            Some(Binary { name: line.target?.name, path: line.executable?, folder })
         };
-        Binary { name, path, folder }
+        tests.filter_map(binary).collect()
     }
 
     fn cargo(&self, arguments: &[&str]) -> (Vec<Line>, bool) {
         let mut cargo = Command::new("cargo");
         cargo.args(arguments).args(["--message-format=json", "--locked"]).current_dir(&self.copy);
-        cargo.env("RUSTFLAGS", "--cap-lints=allow").env("CARGO_TARGET_DIR", self.copy.join("target")).env("CARGO_PROFILE_DEV_DEBUG", "0");
+        cargo
+            .env("RUSTFLAGS", "--cap-lints=allow")
+            .env("CARGO_TARGET_DIR", self.copy.join("target"))
+            .env("CARGO_PROFILE_DEV_DEBUG", "0");
         cargo.env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
         let output = cargo.stderr(Stdio::inherit()).output().expect("cargo starts");
-        let lines = String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let lines = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
         (lines, output.status.success())
     }
 }
@@ -192,15 +202,25 @@ fn blame(error: &Message, files: &HashMap<String, Written>) -> Vec<usize> {
     for primary in [true, false] {
         for place in error.spans.iter().filter(|place| place.is_primary == primary).map(Place::called_at) {
             let Some(written) = files.get(&place.file_name) else { continue };
-            let holds = |range: &std::ops::Range<usize>| range.start <= place.byte_start && place.byte_end <= range.end;
-            if let Some((_, id)) = written.of_one.iter().filter(|(range, _)| holds(range)).min_by_key(|(range, _)| range.len()) {
+            let holds = |range: &std::ops::Range<usize>| {
+                range.start <= place.byte_start && place.byte_end <= range.end
+            };
+            if let Some((_, id)) =
+                written.of_one.iter().filter(|(range, _)| holds(range)).min_by_key(|(range, _)| range.len())
+            {
                 return vec![*id];
             }
-            if let Some((_, ids)) = written.around.iter().filter(|(range, _)| holds(range)).min_by_key(|(range, _)| range.len()) {
+            if let Some((_, ids)) =
+                written.around.iter().filter(|(range, _)| holds(range)).min_by_key(|(range, _)| range.len())
+            {
                 return ids.clone();
             }
             // An error about more than one place, as a borrow in a loop: all that lie in it.
-            let within: Vec<_> = written.around.iter().filter(|(range, _)| place.byte_start <= range.start && range.end <= place.byte_end).collect();
+            let within: Vec<_> = written
+                .around
+                .iter()
+                .filter(|(range, _)| place.byte_start <= range.start && range.end <= place.byte_end)
+                .collect();
             if !within.is_empty() {
                 return within.into_iter().flat_map(|(_, ids)| ids.clone()).collect();
             }
