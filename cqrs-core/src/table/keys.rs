@@ -491,12 +491,15 @@ mod tests {
         fn is_a_map(steps in steps()) {
             let mut ours = Small::default();
             let mut plain: HashMap<Vec<u8>, (u32, usize)> = HashMap::new();
+            let mut most = 0;
             for (value, step) in steps.into_iter().enumerate() {
                 match step {
                     Step::Put(key) => {
                         prop_assert_eq!(find(&ours, &key), plain.get(&key).map(|(row, _)| *row));
                         if !plain.contains_key(&key) {
+                            let next = ours.next();
                             let row = { let hash = ours.hash(&key); insert(&mut ours, hash, &key, value) }.unwrap();
+                            prop_assert_eq!(row, next);
                             prop_assert!(plain.values().all(|(taken, _)| *taken != row));
                             plain.insert(key, (row, value));
                         }
@@ -513,6 +516,9 @@ mod tests {
                     Step::Reserve(rows) => ours.reserve(rows),
                 }
                 prop_assert_eq!(ours.len(), plain.len());
+                // Numbers are given again before there are new ones.
+                most = most.max(plain.len());
+                prop_assert_eq!(ours.end() as usize, most);
             }
             for (key, (row, value)) in &plain {
                 prop_assert_eq!(ours.key(*row), key.as_slice());
