@@ -9,7 +9,8 @@ pub(crate) use std::time::Instant;
 
 pub(crate) use async_channel as queue;
 
-/// Starts a thread that helps. Where the system has no more of them, those that are there do its work.
+/// Starts a thread that helps, within the span of the one that it helps. Where the system has no more of them, those that are there do its work.
 pub(crate) fn assist<'scope>(scope: &'scope thread::Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) {
-    let _ = thread::Builder::new().spawn_scoped(scope, work);
+    let span = tracing::Span::current();
+    let _ = thread::Builder::new().spawn_scoped(scope, move || span.in_scope(work));
 }
