@@ -39,6 +39,8 @@ pub(crate) struct Written {
     pub(crate) around: Vec<(Range<usize>, Vec<usize>)>,
     /// Where arms got a guard.
     pub(crate) guards: Vec<(usize, Vec<usize>)>,
+    /// Where functions got something before what they do.
+    pub(crate) starts: Vec<(usize, Vec<usize>)>,
 }
 
 /// The file with these mutants, and those that have no place in it.
@@ -241,8 +243,10 @@ fn render(text: &str, range: Range<usize>, places: &mut &[Place], written: &mut 
             }
         }
         let ids: Vec<usize> = place.others.iter().map(|(id, _)| *id).collect();
-        if matches!(place.form, Form::Guard) {
-            written.guards.push((start, ids.clone()));
+        match place.form {
+            Form::Guard => written.guards.push((start, ids.clone())),
+            Form::Start => written.starts.push((start, ids.clone())),
+            Form::Value | Form::Statement => {}
         }
         written.around.push((start..written.text.len(), ids));
         at = place.range.end;

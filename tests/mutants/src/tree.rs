@@ -235,10 +235,10 @@ fn blame(error: &Message, files: &HashMap<String, Written>) -> Vec<usize> {
         });
         return next.map(|(_, ids)| ids.clone()).unwrap_or_default();
     }
-    // A function whose other returns say what its `impl Trait` is: what was put at its beginning is the nearest before.
+    // A function whose other returns say what its `impl Trait` is.
     let before = primary().find_map(|place| {
-        let around = &files.get(&place.file_name)?.around;
-        around.iter().filter(|(range, _)| range.end <= place.byte_start).max_by_key(|(range, _)| range.end)
+        let starts = &files.get(&place.file_name)?.starts;
+        starts.iter().filter(|(at, _)| *at <= place.byte_start).max_by_key(|(at, _)| *at)
     });
     before.map(|(_, ids)| ids.clone()).unwrap_or_default()
 }
