@@ -457,21 +457,32 @@ fn over_events_no_more_is_kept_than_is_shown() {
     assert_eq!(kept(numbers().map(|n| (n / 2, n))), (3, BTreeMap::from([(0_u16, 0_u16), (1, 2), (2, 4)])));
 }
 
-/// Zeros with and without a sign are one in a key, and two as they are shown.
+/// What is one value as a key, and two to whoever looks at it.
+#[cfg(feature = "rust_decimal")]
 #[test]
-fn values_of_maps_stay_as_they_are() {
-    fn shown<M: Mode>() -> BTreeMap<u8, f64> {
-        let (mut elements, mut collect) = (Elements::default(), Collect::<M, BTreeMap<u8, f64>>::default());
-        for pair in [(1_u8, -0.0), (2, 0.0), (3, -1.5)] {
-            let step = collect.step(Appends, &pair).unwrap();
+fn what_is_collected_stays_as_it_came() {
+    use rust_decimal::Decimal;
+    fn shown<M: Mode, C: Collected + CollectInto<T>, T>(values: impl IntoIterator<Item = T>) -> C {
+        let (mut elements, mut collect) = (Elements::default(), Collect::<M, C>::default());
+        for value in values {
+            let step = collect.step(Appends, &value).unwrap();
             collect.commit(step, &mut elements.cells(0).at(0));
         }
         collect.get(&elements.shown(0).at(0)).unwrap()
     }
-    for map in [shown::<Appended>(), shown::<Changing>()] {
-        let bits: Vec<_> = map.into_iter().map(|(key, value)| (key, value.to_bits())).collect();
-        assert_eq!(bits, [(1, (-0.0_f64).to_bits()), (2, 0), (3, (-1.5_f64).to_bits())]);
+    fn check<M: Mode>() {
+        let decimals = || ["2.50", "-1.0", "2.5"].map(|text| text.parse::<Decimal>().unwrap());
+        let map: BTreeMap<u8, Decimal> = shown::<M, _, _>((0..).zip(decimals()));
+        assert_eq!(map.values().map(ToString::to_string).collect::<Vec<_>>(), ["2.50", "-1.0", "2.5"]);
+        let list: Vec<Decimal> = shown::<M, _, _>(decimals());
+        let mut list: Vec<_> = list.iter().map(ToString::to_string).collect();
+        list.sort();
+        assert_eq!(list, ["-1.0", "2.5", "2.50"]);
+        let set: BTreeSet<Decimal> = shown::<M, _, _>(decimals().into_iter().take(2));
+        assert_eq!(set.iter().map(ToString::to_string).collect::<Vec<_>>(), ["-1.0", "2.50"]);
     }
+    check::<Appended>();
+    check::<Changing>();
 }
 
 #[test]

@@ -606,6 +606,18 @@ fn a_follower_whose_log_is_replaced_by_a_shorter_one_says_so() {
 }
 
 #[test]
+fn a_follower_whose_log_lacks_its_end_says_so() {
+    let store = Unruly::default();
+    let (_writer, follower) = follower(&store);
+    store.orders.cut.store(15, Ordering::SeqCst);
+    let view = follower.view::<Has>();
+    soon("it stops", || view.len().is_err());
+    let Err(ReadError::Faulted(fault)) = view.len() else { panic!("faulted") };
+    assert_eq!(fault.position, 11);
+    assert!(fault.reason.contains("the log ends here, and events up to position 15 were in it"), "{fault}");
+}
+
+#[test]
 fn a_fold_that_breaks_down_stops_every_view_and_says_so() {
     let store = Unruly::default();
     let (writer, follower) = follower(&store);
