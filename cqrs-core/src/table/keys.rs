@@ -472,10 +472,11 @@ mod tests {
         Reserve(usize),
     }
 
-    /// Short and long keys, few of them, so that they come again.
+    /// Short and long keys, and such as just stand beside a row; few of them, so that they come again.
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let key = prop_oneof![
             prop::collection::vec(0_u8..3, 0..4),
+            prop::collection::vec(0_u8..2, 2).prop_map(|key| key.repeat(4)),
             (prop::collection::vec(0_u8..2, 3), 7_usize..20).prop_map(|(key, times)| key.repeat(times)),
         ];
         let step = prop_oneof![
