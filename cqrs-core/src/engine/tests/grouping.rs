@@ -57,7 +57,7 @@ fn ids_are_known_as_soon_as_the_group_has_them() {
         .map(|batch| Box::pin(engine.append_all(batch.iter().map(|(id, qty)| event(id, *qty)))))
         .collect();
     in_one_group(&store, &engine, event("a", 1), || {
-        appends.iter_mut().for_each(|append| begin(append.as_mut()))
+        appends.iter_mut().for_each(|append| begin(append.as_mut()));
     });
     let answers: Vec<_> = appends
         .into_iter()
