@@ -43,7 +43,7 @@ macro_rules! comparisons {
     (@ $job:literal $their_job:literal) => { $their_job };
 }
 
-const COMPARISONS: [Comparison; 28] = comparisons! {
+const COMPARISONS: [Comparison; 32] = comparisons! {
     "9" "W in batches of 1,000, the table alone": "our table", DIFFERENTIAL, "batches of 1000", Some(20.0), NO_TABLE;
     "9" "W in batches of 1,000, the table alone": "our table", "dbsp", "batches of 1000", Some(40.0), NO_TABLE;
     "" "W in batches of 1,000, the table alone": "our table", DIFFERENTIAL_TWO, "batches of 1000", None, TWO;
