@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
@@ -16,7 +15,7 @@ use crate::engine::slot::AnyRows;
 use crate::error::ChangesError;
 use crate::projection::{Fault, Projection};
 use crate::sync::{Sleep, block_on, lock};
-use crate::table::{Rows, said};
+use crate::table::{Rows, said, unwinding};
 
 /// One change of a view's rows, as readers see them: a row that `having` begins to hide is `Deleted`, one that it shows again `Inserted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +112,7 @@ impl Feed {
     /// Tells all of them. Showing a row runs the user's code: one in whose turn that panics is at its end.
     pub(crate) fn tell(&self, projection: &'static str, news: &News<'_>, wake: &mut Vec<Waker>) {
         for subscriber in self.subscribers() {
-            let told = catch_unwind(AssertUnwindSafe(|| subscriber.tell(news)));
+            let told = unwinding(&mut || subscriber.tell(news));
             wake.extend(told.unwrap_or_else(|panic| {
                 let reason = format!("showing a row panicked: {}", said(&*panic));
                 let (position, event) = (news.position, String::new());

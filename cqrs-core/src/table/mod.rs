@@ -339,8 +339,8 @@ pub(crate) fn fold_run<E: Event, P: Reads<E>>(
 }
 
 /// Runs the user's code; a panic in it is an error like any other.
-pub(crate) fn caught(run: &mut dyn FnMut() -> Result<(), FoldError>) -> Result<(), FoldError> {
-    unwinding(run).unwrap_or_else(|panic| Err(panicked(&*panic)))
+pub(crate) fn caught(run: &mut dyn FnMut()) -> Result<(), FoldError> {
+    unwinding(run).map_err(|panic| panicked(&*panic))
 }
 
 /// Runs the user's code; what it panics with comes back. It is behind a pointer, so that this is compiled once and not for each projection.

@@ -100,16 +100,10 @@ impl<P: Projection> Turn<P> {
     /// The event is folded: rows that are to go, go.
     pub(crate) fn end(&mut self, rows: &mut Rows<P>, folder: &mut Folder) -> Result<(), FoldError> {
         if Rows::<P>::SCHEDULED && rows.clock != self.clock {
-            caught(&mut || {
-                self.pass_time(rows);
-                Ok(())
-            })?;
+            caught(&mut || self.pass_time(rows))?;
         }
         if self.watched {
-            caught(&mut || {
-                self.tell(rows);
-                Ok(())
-            })?;
+            caught(&mut || self.tell(rows))?;
         }
         for Touched { row, doomed, .. } in &self.touched {
             folder.touch(rows, *row);

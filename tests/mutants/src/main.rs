@@ -52,7 +52,7 @@ fn main() {
     let parts: Vec<String> = std::env::args().skip(1).collect();
     let mutants = mutant::all(&project, PACKAGE);
     let remembered = project.join("tests/mutants/target/fates.json");
-    let fates: Fates = std::fs::read(&remembered)
+    let mut fates: Fates = std::fs::read(&remembered)
         .ok()
         .map(|json| serde_json::from_slice(&json).expect("the fates are as they were written"))
         .unwrap_or_default();
@@ -71,30 +71,25 @@ fn main() {
     let tests = run::survey(&binaries, &scratch, LONGEST);
     eprintln!("{} tests, {:.0?} in all", tests.len(), tests.iter().map(|test| test.takes).sum::<Duration>());
 
+    fates.extend(refused.iter().map(|id| (mutants[id - 1].name.clone(), (Fate::Refused, String::new()))));
+    let meant =
+        |mutant: &mutant::Mutant| parts.is_empty() || parts.iter().any(|part| mutant.file.starts_with(part));
+    let settled = |mutant: &mutant::Mutant| {
+        matches!(fates.get(&mutant.name), Some((Fate::Refused | Fate::Caught | Fate::TimedOut, _)))
+    };
+    let tried: Vec<usize> =
+        (0..mutants.len()).filter(|n| meant(&mutants[*n]) && !settled(&mutants[*n])).collect();
     let fates = Mutex::new(fates);
     let began = Instant::now();
-    run::abreast(mutants.len(), &scratch, |n, folder| {
-        let (id, mutant) = (n + 1, &mutants[n]);
-        let caught = matches!(
-            fates.lock().expect("no panic").get(&mutant.name),
-            Some((Fate::Caught | Fate::TimedOut, _))
-        );
-        let meant = parts.is_empty() || parts.iter().any(|part| mutant.file.starts_with(part));
-        let fate = if refused.contains(&id) {
-            (Fate::Refused, String::new())
-        } else if caught || !meant {
-            return;
-        } else {
-            match run::noticed(id, &tests, folder) {
-                Some((test, End::TimedOut)) => (Fate::TimedOut, test.name.clone()),
-                Some((test, _)) => (Fate::Caught, test.name.clone()),
-                None if tests.iter().any(|test| test.reaches.contains(&id)) => (Fate::Missed, String::new()),
-                None => (Fate::Unreached, String::new()),
-            }
+    run::abreast(tried.len(), &scratch, |at, folder| {
+        let (id, mutant) = (tried[at] + 1, &mutants[tried[at]]);
+        let fate = match run::noticed(id, &tests, folder) {
+            Some((test, End::TimedOut)) => (Fate::TimedOut, test.name.clone()),
+            Some((test, _)) => (Fate::Caught, test.name.clone()),
+            None if tests.iter().any(|test| test.reaches.contains(&id)) => (Fate::Missed, String::new()),
+            None => (Fate::Unreached, String::new()),
         };
-        if fate.0 != Fate::Refused {
-            eprintln!("{:.0?} {:?} {} {}", began.elapsed(), fate.0, mutant.name, fate.1);
-        }
+        eprintln!("{:.0?} {:?} {} {}", began.elapsed(), fate.0, mutant.name, fate.1);
         let mut fates = fates.lock().expect("no panic");
         fates.insert(mutant.name.clone(), fate);
         std::fs::write(&remembered, serde_json::to_vec(&*fates).expect("it is plain data"))

@@ -579,6 +579,14 @@ fn follower(store: &Unruly) -> (Engine, Engine) {
     (writer, follower)
 }
 
+/// The fault at which the view stops, as it is about to.
+fn stops(engine: &Engine) -> Fault {
+    let view = engine.view::<Has>();
+    soon("it stops", || view.len().is_err());
+    let Err(ReadError::Faulted(fault)) = view.len() else { panic!("faulted") };
+    fault
+}
+
 #[test]
 fn a_follower_goes_on_once_the_log_can_be_read_again() {
     let store = Unruly::default();
@@ -597,9 +605,7 @@ fn a_follower_whose_log_is_replaced_by_a_shorter_one_says_so() {
     let store = Unruly::default();
     let (_writer, follower) = follower(&store);
     store.orders.cut.store(5, Ordering::SeqCst);
-    let view = follower.view::<Has>();
-    soon("it stops", || view.len().is_err());
-    let Err(ReadError::Faulted(fault)) = view.len() else { panic!("faulted") };
+    let fault = stops(&follower);
     assert_eq!(fault.position, 11);
     assert!(fault.reason.contains("ended at position 10 and now ends at 5"), "{fault}");
     assert!(fault.reason.contains("events.db was replaced"), "{fault}");
@@ -610,9 +616,7 @@ fn a_follower_whose_log_lacks_its_end_says_so() {
     let store = Unruly::default();
     let (_writer, follower) = follower(&store);
     store.orders.cut.store(15, Ordering::SeqCst);
-    let view = follower.view::<Has>();
-    soon("it stops", || view.len().is_err());
-    let Err(ReadError::Faulted(fault)) = view.len() else { panic!("faulted") };
+    let fault = stops(&follower);
     assert_eq!(fault.position, 11);
     assert!(fault.reason.contains("the log ends here, and events up to position 15 were in it"), "{fault}");
 }
@@ -623,8 +627,7 @@ fn a_fold_that_breaks_down_stops_every_view_and_says_so() {
     let (writer, follower) = follower(&store);
     Unruly::order(&store.orders.panic_on_read, true);
     writer.append(bought("ann", "hats", 1)).wait().unwrap();
-    soon("it stops", || follower.view::<Has>().len().is_err());
-    let Err(ReadError::Faulted(fault)) = follower.view::<Has>().len() else { panic!("faulted") };
+    let fault = stops(&follower);
     assert_eq!(fault.position, 11);
     assert!(fault.reason.contains("the engine's fold panicked"), "{fault}");
     assert!(follower.health().broken.is_some());
