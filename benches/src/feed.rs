@@ -5,24 +5,51 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cqrs_core::prelude::*;
 use cqrs_core::{Builder, stream};
+use tempfile::TempDir;
 
 use crate::append::open;
 use crate::fold::{Good, Key};
 use crate::report::{Report, both};
 use crate::workload::{CustomerPurchases, Purchased};
 
-pub fn run(events: &[Purchased], report: &mut Report) {
-    let parent = tempfile::tempdir().expect("a folder");
-    let file = parent.path().join("purchases.csv");
-    write(&file, events);
-    let groups = expert(&file).len();
+/// W as a file, and how many groups it has.
+pub struct Csv {
+    folder: TempDir,
+    events: usize,
+    groups: usize,
+}
 
-    let in_memory = || fed(Engine::in_memory(), &file, events.len(), groups);
-    let (ours, theirs) = both(3, in_memory, || expert(&file));
+impl Csv {
+    pub fn of(events: &[Purchased]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut csv = Self { folder, events: events.len(), groups: 0 };
+        write(&csv.file(), events);
+        csv.groups = expert(&csv.file()).len();
+        csv
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("purchases.csv")
+    }
+
+    pub fn in_memory(&self) -> Engine {
+        fed(Engine::in_memory(), &self.file(), self.events, self.groups)
+    }
+
+    pub fn durable(&self) -> (Engine, TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let builder = Engine::open(folder.path().join("store")).expect("it opens");
+        (fed(builder, &self.file(), self.events, self.groups), folder)
+    }
+}
+
+pub fn run(events: &[Purchased], report: &mut Report) {
+    let csv = Csv::of(events);
+    let (ours, theirs) = both(3, || csv.in_memory(), || expert(&csv.file()));
     report.speed(
         (
             "11",
@@ -34,12 +61,7 @@ pub fn run(events: &[Purchased], report: &mut Report) {
         theirs,
         0.4,
     );
-    let durable = || {
-        let folder = tempfile::tempdir().expect("a folder");
-        let builder = Engine::open(folder.path().join("store")).expect("it opens");
-        (fed(builder, &file, events.len(), groups), folder)
-    };
-    let (ours, theirs) = both(3, durable, || inserting(&file, 10_000));
+    let (ours, theirs) = both(3, || csv.durable(), || inserting(&csv.file(), 10_000));
     report.speed(
         (
             "11",
@@ -103,7 +125,7 @@ fn expert(file: &Path) -> Good {
     map
 }
 
-fn inserting(file: &Path, batch: i64) -> tempfile::TempDir {
+fn inserting(file: &Path, batch: i64) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let connection = open(&folder.path().join("events.db"));
     let mut insert = connection

@@ -1,9 +1,12 @@
 //! `cargo run --release -p benches [-- FILTER]`: each measurement beside its baseline in the same run, as a table of ratios with the bars that
 //! are to be reached. Without a filter, the table is also written to `BENCHMARKS.md`.
 //!
-//! `profile JOB [TURNS]` does one job over and over and prints nothing, for `perf record` and `valgrind --tool=callgrind`: `fold`, `append`, `singles`, `batches`, `views`, `replay`.
+//! `profile JOB [TURNS [EVENTS]]` does one job over and over, 10 times over 1 M events if not told otherwise, and prints how long each turn took, for `perf record` and
+//! `valgrind --tool=callgrind`: `fold`, `append`, `singles`, `batches`, `views`, `replay`, `csv`, `durable` (from CSV, too).
 //!
 //! Absolute figures move with the machine; the ratios are what to look at. `quick` as the filter's first word runs everything on a tenth of the events.
+
+use std::time::Instant;
 
 use benches::report::Report;
 use benches::{append, decide, feed, fold, language, read, start, subscribe, workload};
@@ -11,17 +14,25 @@ use benches::{append, decide, feed, fold, language, read, start, subscribe, work
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn profile(job: &str, turns: usize) {
-    let events = workload::events(1_000_000);
+fn profile(job: &str, turns: usize, events: usize) {
+    let events = workload::events(events);
+    let csv = (job == "csv" || job == "durable").then(|| feed::Csv::of(&events));
+    let csv = || csv.as_ref().expect("it is written");
     let job: &dyn Fn() = match job {
         "append" => &|| _ = append::with_view(&events, 10_000).time,
         "singles" => &|| _ = append::log_only(&events[..4_000], 1),
         "batches" => &|| _ = append::log_only(&events[..100_000], 100),
         "views" => &|| drop(start::views(&events[..200_000], start::fifty_views)),
         "replay" => &|| start::replays(&events),
+        "csv" => &|| drop(csv().in_memory()),
+        "durable" => &|| drop(csv().durable()),
         _ => &|| drop(fold::ours_over(&events)()),
     };
-    (0..turns).for_each(|_| job());
+    for _ in 0..turns {
+        let begun = Instant::now();
+        job();
+        eprintln!("{:.2} M/s", events.len() as f64 / begun.elapsed().as_secs_f64() / 1e6);
+    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,7 +44,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     if filter.first().is_some_and(|word| word == "profile") {
         let turns = filter.get(2).map_or(Ok(10), |turns| turns.parse())?;
-        profile(filter.get(1).map_or("fold", String::as_str), turns);
+        let events = filter.get(3).map_or(Ok(1_000_000), |events| events.parse())?;
+        profile(filter.get(1).map_or("fold", String::as_str), turns, events);
         return Ok(());
     }
     let events = workload::events(if quick { 100_000 } else { 1_000_000 });
