@@ -1,8 +1,10 @@
 //! A store in memory: the same surface as the durable one, for tests, examples and views that need no disk.
 
+mod segment;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -10,7 +12,7 @@ use super::{
     Advance, AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, Note, SavedRow, SavedView,
     SqlColumn, Store, StoreError, StoreId, StoredType, ViewCheckpoint, Witness,
 };
-use crate::Timestamp;
+use segment::Segment;
 
 /// A log and its checkpoints in memory. Clones share them, so that an engine can be "reopened" over a clone.
 #[derive(Clone, Debug)]
@@ -103,79 +105,15 @@ struct Events {
 /// Events below this number go on into the last segment, so that appends of one event do not cost a segment each.
 const SEGMENT: usize = 1024;
 
-#[derive(Debug, Default)]
-struct Segment {
-    /// The position before its first event.
-    after: u64,
-    entries: Vec<Entry>,
-    text: String,
-    bytes: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    name: Range<usize>,
-    event_id: Option<Range<usize>>,
-    metadata: Range<usize>,
-    payload_end: usize,
-    version: u32,
-    recorded_at: Timestamp,
-    checksum: u64,
-}
-
-impl Segment {
-    fn push(&mut self, event: &LogEvent<'_>) {
-        // Neighbours mostly are of one type: its name is kept once for the run.
-        let name = match self.entries.last() {
-            Some(last) if self.text[last.name.clone()] == *event.name => last.name.clone(),
-            _ => self.add_text(event.name),
-        };
-        let event_id = event.event_id.map(|id| self.add_text(id));
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(event.metadata);
-        let metadata = start..self.bytes.len();
-        self.bytes.extend_from_slice(event.payload);
-        self.entries.push(Entry {
-            name,
-            event_id,
-            metadata,
-            payload_end: self.bytes.len(),
-            version: event.version,
-            recorded_at: event.recorded_at,
-            checksum: event.checksum,
-        });
-    }
-
-    fn add_text(&mut self, text: &str) -> Range<usize> {
-        let start = self.text.len();
-        self.text.push_str(text);
-        start..self.text.len()
-    }
-
-    fn get(&self, index: usize) -> Option<LogEvent<'_>> {
-        let entry = self.entries.get(index)?;
-        Some(LogEvent {
-            position: self.after + index as u64 + 1,
-            name: &self.text[entry.name.clone()],
-            version: entry.version,
-            recorded_at: entry.recorded_at,
-            event_id: entry.event_id.clone().map(|id| &self.text[id]),
-            metadata: &self.bytes[entry.metadata.clone()],
-            payload: &self.bytes[entry.metadata.end..entry.payload_end],
-            checksum: entry.checksum,
-        })
-    }
-}
-
 impl Events {
     /// The segment that holds the event at `position`, and the event's index in it.
     fn at(&self, position: u64) -> Option<(&Arc<Segment>, usize)> {
         if position > self.head.position {
             return None;
         }
-        let segment = self.segments.partition_point(|s| s.after < position).checked_sub(1)?;
+        let segment = self.segments.partition_point(|s| s.after() < position).checked_sub(1)?;
         let segment = &self.segments[segment];
-        Some((segment, usize::try_from(position - segment.after - 1).ok()?))
+        Some((segment, usize::try_from(position - segment.after() - 1).ok()?))
     }
 
     /// Why these may not follow the head, if anything speaks against it.
@@ -207,18 +145,11 @@ impl Events {
     fn extend(&mut self, events: &[LogEvent<'_>]) {
         let Some(end) = events.last() else { return };
         // A segment that a reader holds at this moment is left as it is.
-        let open = self.segments.last_mut().and_then(Arc::get_mut).filter(|s| s.entries.len() < SEGMENT);
+        let open = self.segments.last_mut().and_then(Arc::get_mut).filter(|s| s.len() < SEGMENT);
         match open {
             Some(segment) => events.iter().for_each(|event| segment.push(event)),
             None => {
-                let mut segment = Segment {
-                    after: self.head.position,
-                    entries: Vec::with_capacity(events.len()),
-                    text: String::new(),
-                    bytes: Vec::with_capacity(
-                        events.iter().map(|e| e.metadata.len() + e.payload.len()).sum(),
-                    ),
-                };
+                let mut segment = Segment::for_events(self.head.position, events);
                 events.iter().for_each(|event| segment.push(event));
                 self.segments.push(Arc::new(segment));
             }
@@ -403,7 +334,7 @@ impl LogReader for MemoryReader {
             let next = after.saturating_add(visited as u64).saturating_add(1);
             let place = self.0.log().at(next).map(|(segment, index)| (Arc::clone(segment), index));
             let Some((segment, first)) = place else { break };
-            for index in first..segment.entries.len().min(first.saturating_add(limit - visited)) {
+            for index in first..segment.len().min(first.saturating_add(limit - visited)) {
                 let Some(event) = segment.get(index) else { break };
                 visited += 1;
                 if !visit(event) {
