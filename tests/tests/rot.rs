@@ -50,12 +50,20 @@ enum Deed {
 }
 
 fn deed(n: u64) -> Deed {
-    let customer = format!("c{}", n % 4);
+    // First of few customers, then of as many as there are events, then of some of those again.
+    let customer = match n {
+        ..=8 => format!("c{}", n % 4),
+        9..=MANY => format!("c{n}"),
+        _ => format!("c{}", n - 8),
+    };
     match n {
         7 => Deed::Returns(Refunded { customer: "c3".into(), cents: 30 }),
         _ => Deed::Pays(Paid { customer, cents: n as i64 * 10, note: format!("the note of {n}") }),
     }
 }
+
+/// So many events make rows enough for a later checkpoint to put those that change into a table of their own.
+const MANY: u64 = 16;
 
 fn new_event(n: u64) -> NewEvent {
     let event = match deed(n) {
@@ -219,9 +227,11 @@ fn closed(events: u64) -> (TempDir, PathBuf) {
         );
         connection.execute_batch(&change).unwrap();
     }
-    let engine = open(&folder).unwrap();
-    append(&engine, 1..=events);
-    engine.close().wait().unwrap();
+    for events in [1..=events.min(MANY), MANY + 1..=events] {
+        let engine = open(&folder).unwrap();
+        append(&engine, events);
+        engine.close().wait().unwrap();
+    }
     // A clean close leaves no write-ahead log.
     assert_eq!(Files::of(&folder).0.into_keys().collect::<Vec<_>>(), ["events.db", "lock", "views.db"]);
     (parent, folder)
@@ -398,7 +408,25 @@ fn a_flipped_byte_of_the_log_is_found() {
 
 #[test]
 fn a_flipped_byte_of_the_checkpoints_changes_no_answer() {
-    let (right, files) = Right::of(6);
+    no_flip_of_the_checkpoints_changes_an_answer(6);
+}
+
+/// Rows that changed stand beside the others, and count in their place.
+#[test]
+fn a_flipped_byte_of_rows_in_two_tables_changes_no_answer() {
+    no_flip_of_the_checkpoints_changes_an_answer(MANY + 3);
+}
+
+fn no_flip_of_the_checkpoints_changes_an_answer(events: u64) {
+    let (right, files) = Right::of(events);
+    let folder = place();
+    files.put(folder.path());
+    let views = rusqlite::Connection::open(folder.path().join("views.db")).unwrap();
+    let beside: i64 = match views.query_one("SELECT count(*) FROM newer$spent", [], |row| row.get(0)) {
+        Ok(count) => count,
+        Err(_) => 0,
+    };
+    assert_eq!(beside > 0, events > MANY, "{beside} rows stand beside the others");
     let [same, rebuilt, mended, unsaved] = [const { AtomicUsize::new(0) }; 4];
     let count = |counter: &AtomicUsize| {
         counter.fetch_add(1, Ordering::Relaxed);

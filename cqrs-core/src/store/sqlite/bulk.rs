@@ -14,16 +14,16 @@ fn values(width: usize, rows: usize) -> String {
     vec![row; rows].join(", ")
 }
 
-/// Runs `insert`, which ends in `VALUES`, for every item. `bind` binds one of `width` parameters a column, from the index that it is given on.
+/// Runs `insert`, which ends in `VALUES`, for every one of `count` items. `bind` binds one of `width` parameters a column, from the index that it is given on.
 pub(super) fn insert<T>(
     connection: &Connection,
     insert: &str,
     width: usize,
-    items: impl ExactSizeIterator<Item = T>,
+    count: usize,
+    mut items: impl Iterator<Item = T>,
     mut bind: impl FnMut(&mut Statement<'_>, usize, T) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut left = items.len();
-    let mut items = items;
+    let mut left = count;
     let rows = ROWS.min(PARAMETERS / width).max(1);
     while left > 0 {
         let rows = if left >= rows { rows } else { 1 };
@@ -50,7 +50,7 @@ mod tests {
         connection.execute_batch("CREATE TABLE pairs (a INTEGER, b TEXT)").unwrap();
         for count in [0, 1, ROWS - 1, ROWS, ROWS + 1, 5 * ROWS + 3] {
             connection.execute_batch("DELETE FROM pairs").unwrap();
-            insert(&connection, "INSERT INTO pairs VALUES", 2, 0..count, |statement, at, n| {
+            insert(&connection, "INSERT INTO pairs VALUES", 2, count, 0..count, |statement, at, n| {
                 statement.raw_bind_parameter(at, n as i64)?;
                 statement.raw_bind_parameter(at + 1, n.to_string())
             })

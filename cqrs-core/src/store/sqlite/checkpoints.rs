@@ -5,12 +5,12 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rusqlite::types::{FromSqlError, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+use rusqlite::types::{FromSqlError, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::bulk;
 use super::folder::{Folder, io_failure};
+use super::rows::{Placed, rendered};
 use super::schema;
 use super::wal::WalWatch;
 use crate::sql::SqlValue;
@@ -28,6 +28,8 @@ pub(super) struct SqliteCheckpoints {
     connection: Option<Connection>,
     /// What each saved view was created with.
     declared: BTreeMap<String, Declared>,
+    /// Where rows stand of those that were saved since it was opened.
+    placed: BTreeMap<String, Placed>,
     wal: WalWatch,
 }
 
@@ -88,7 +90,8 @@ impl SqliteCheckpoints {
         if let Some(connection) = &connection {
             connection.set_prepared_statement_cache_capacity(STATEMENTS);
         }
-        Self { folder: Arc::clone(folder), connection, declared, wal: WalWatch::new(&folder.views) }
+        let wal = WalWatch::new(&folder.views);
+        Self { folder: Arc::clone(folder), connection, declared, placed: BTreeMap::new(), wal }
     }
 
     /// Runs `change` in a transaction: all of it or nothing.
@@ -131,12 +134,14 @@ struct Declared {
     columns: String,
     /// The checksum of the SQL that made what shows it.
     schema: u64,
+    /// Whether there is a table beside it, of [rows that changed](Placed).
+    newer: bool,
 }
 
 /// The checksum of what SQLite has on record about a view's table and the SQL view over it.
 fn schema_of(connection: &Connection, view: &str) -> rusqlite::Result<u64> {
     let mut select = connection.prepare_cached(
-        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name IN (?1, ?2) ORDER BY name",
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name IN (?1, ?2, ?3) ORDER BY name",
     )?;
     let mut objects = select.query(schema::made(view))?;
     let mut seal = Seal::default();
@@ -185,32 +190,14 @@ impl Seal {
     }
 }
 
-/// The checksum of what SQL shows of a row; of the values as SQLite gives them back, which knows no NaN and no negative zero.
-fn rendered<'v>(values: impl Iterator<Item = ValueRef<'v>>, scratch: &mut Vec<u8>) -> i64 {
-    scratch.clear();
-    for value in values {
-        let (tag, bytes) = match value {
-            ValueRef::Integer(value) => (1, &value.to_le_bytes()[..]),
-            ValueRef::Real(value) if !value.is_nan() => (2, &(value + 0.0).to_le_bytes()[..]),
-            ValueRef::Null | ValueRef::Real(_) => (0, &[][..]),
-            ValueRef::Text(text) => (3, text),
-            ValueRef::Blob(blob) => (4, blob),
-        };
-        scratch.push(tag);
-        scratch.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        scratch.extend_from_slice(bytes);
-    }
-    // Half of it: a start has to read past every byte that a row has.
-    i64::from((xxh3_64_with_seed(scratch, 0) as u32).cast_signed())
-}
-
 fn declared(folder: &Folder, connection: &Connection) -> Result<BTreeMap<String, Declared>, StoreError> {
     let read = || {
         let mut select = connection.prepare("SELECT name, columns FROM _views")?;
         let views = select.query_map([], |row| {
             let name: String = row.get(0)?;
-            let declared = Declared { columns: row.get(1)?, schema: schema_of(connection, &name)? };
-            Ok((name, declared))
+            let (columns, schema) = (row.get(1)?, schema_of(connection, &name)?);
+            let newer = connection.table_exists(None, schema::newer_table(&name).as_str())?;
+            Ok((name, Declared { columns, schema, newer }))
         })?;
         views.collect::<Result<BTreeMap<String, Declared>, _>>()
     };
@@ -293,12 +280,12 @@ impl Checkpoints for SqliteCheckpoints {
         limit: usize,
         visit: &mut dyn FnMut(Rendering<'_>),
     ) -> Result<(), StoreError> {
-        let Some(connection) = self.connection.as_ref().filter(|_| self.declared.contains_key(view)) else {
+        let (Some(connection), Some(declared)) = (&self.connection, self.declared.get(view)) else {
             return Ok(());
         };
         let (mut columns, mut scratch) = (Vec::new(), Vec::new());
         let mut read = || {
-            let mut select = connection.prepare_cached(&schema::select_all(view))?;
+            let mut select = connection.prepare_cached(&schema::select_all(view, declared.newer))?;
             let width = select.column_count();
             let mut rows = select.query((from, i64::try_from(limit).unwrap_or(i64::MAX)))?;
             while let Some(row) = rows.next()? {
@@ -315,22 +302,21 @@ impl Checkpoints for SqliteCheckpoints {
     }
 
     fn columns(&mut self, view: &str) -> Result<Vec<String>, StoreError> {
-        let Some(connection) = self.connection.as_ref().filter(|_| self.declared.contains_key(view)) else {
+        let (Some(connection), Some(declared)) = (&self.connection, self.declared.get(view)) else {
             return Ok(Vec::new());
         };
-        let select = connection.prepare_cached(&schema::select_all(view));
+        let select = connection.prepare_cached(&schema::select_all(view, declared.newer));
         let columns =
             select.map(|select| select.column_names().skip(schema::OWN_FROM).map(str::to_owned).collect());
         noted(&self.folder, columns.map_err(|error| self.folder.views.fault("reading what SQL shows", error)))
     }
 
     fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError> {
-        let Some(connection) = &self.connection else { return Ok(()) };
-        if !self.declared.contains_key(view) {
+        let (Some(connection), Some(declared)) = (&self.connection, self.declared.get(view)) else {
             return Ok(());
-        }
+        };
         let mut read = || {
-            let mut select = connection.prepare(&schema::select_rows(view))?;
+            let mut select = connection.prepare(&schema::select_rows(view, declared.newer))?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 visit(saved_row(row)?);
@@ -350,17 +336,22 @@ impl Checkpoints for SqliteCheckpoints {
             schema::check_names(saved, self.declared.keys().map(String::as_str).chain(before))?;
         }
         let mut made = Vec::new();
+        // Taken out: if this fails, it is read anew.
+        let mut placed: Vec<_> = views.iter().map(|saved| self.placed.remove(&saved.view.name)).collect();
         self.change(|connection, folder, declared| {
-            for saved in views {
+            for (saved, placed) in views.iter().zip(&mut placed) {
                 let name = &saved.view.name;
-                let of_it = save_one(connection, saved, declared.get(name))
+                let of_it = save_one(connection, saved, declared.get(name), placed.take())
                     .map_err(|error| folder.views.fault(&format!("saving the view {name}"), error))?;
                 made.push((name.clone(), of_it));
             }
             save_witness(connection, &witness)
                 .map_err(|error| folder.views.fault("saving where the log ends", error))
         })?;
-        self.declared.extend(made);
+        for (name, (declared, placed)) in made {
+            self.declared.insert(name.clone(), declared);
+            self.placed.insert(name, placed);
+        }
         Ok(())
     }
 
@@ -376,6 +367,7 @@ impl Checkpoints for SqliteCheckpoints {
             forget().map_err(|error| folder.views.fault(&format!("forgetting the view {view}"), error))
         })?;
         self.declared.remove(view);
+        self.placed.remove(view);
         Ok(())
     }
 }
@@ -398,36 +390,26 @@ fn save_one(
     connection: &Connection,
     saved: &ViewCheckpoint,
     declared: Option<&Declared>,
-) -> rusqlite::Result<Declared> {
+    placed: Option<Placed>,
+) -> rusqlite::Result<(Declared, Placed)> {
     let view = &saved.view;
     let columns = schema::declared(&saved.columns);
-    let declared = match declared {
-        Some(declared) if !saved.reset && declared.columns == columns => declared.clone(),
+    let (mut declared, mut placed) = match declared {
+        Some(declared) if !saved.reset && declared.columns == columns => {
+            let read = || Placed::read(connection, &view.name, declared.newer);
+            (declared.clone(), placed.map_or_else(read, Ok)?)
+        }
         _ => {
             connection.execute_batch(&schema::drop_view(&view.name))?;
             connection.execute_batch(&schema::create_view(&view.name, &saved.columns))?;
-            Declared { columns, schema: schema_of(connection, &view.name)? }
+            let declared = Declared { columns, schema: schema_of(connection, &view.name)?, newer: false };
+            (declared, Placed::new())
         }
     };
-    if !saved.gone.is_empty() {
-        let mut delete = connection.prepare_cached(&schema::delete_row(&view.name))?;
-        for id in &saved.gone {
-            delete.execute([id.cast_signed()])?;
-        }
+    placed.save(connection, saved)?;
+    if placed.has_newer() && !declared.newer {
+        declared = Declared { schema: schema_of(connection, &view.name)?, newer: true, ..declared };
     }
-    let mut scratch = Vec::new();
-    let upsert = schema::upsert_row(&view.name, &saved.columns);
-    let width = schema::OWN_FROM + saved.columns.len();
-    bulk::insert(connection, &upsert, width, saved.changed.iter(), |statement, at, row| {
-        statement.raw_bind_parameter(at, row.id.cast_signed())?;
-        statement.raw_bind_parameter(at + 1, row.shown)?;
-        statement.raw_bind_parameter(at + 2, row.checksum.cast_signed())?;
-        statement.raw_bind_parameter(at + 3, rendered(row.columns.iter().map(value_ref), &mut scratch))?;
-        statement.raw_bind_parameter(at + 4, row.key)?;
-        statement.raw_bind_parameter(at + 5, row.state)?;
-        let columns = row.columns.iter().zip(at + schema::OWN_FROM..);
-        columns.into_iter().try_for_each(|(value, at)| statement.raw_bind_parameter(at, value))
-    })?;
     let mut place = connection
         .prepare_cached("INSERT OR REPLACE INTO _views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
     place.execute((
@@ -442,7 +424,7 @@ fn save_one(
         &declared.columns,
         Seal::of_view(view, &declared).text(),
     ))?;
-    Ok(declared)
+    Ok((declared, placed))
 }
 
 fn saved_view(row: &Row<'_>) -> rusqlite::Result<SavedView> {
@@ -496,22 +478,6 @@ fn saved_row<'row>(row: &'row Row<'_>) -> rusqlite::Result<SavedRow<'row>> {
 
 fn wrong(column: usize, error: FromSqlError) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Null, Box::new(error))
-}
-
-impl ToSql for SqlValue {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(value_ref(self)))
-    }
-}
-
-fn value_ref(value: &SqlValue) -> ValueRef<'_> {
-    match value {
-        SqlValue::Null => ValueRef::Null,
-        SqlValue::Integer(value) => ValueRef::Integer(*value),
-        SqlValue::Real(value) => ValueRef::Real(*value),
-        SqlValue::Text(value) => ValueRef::Text(value.as_bytes()),
-        SqlValue::Blob(value) => ValueRef::Blob(value),
-    }
 }
 
 fn sql_value(value: ValueRef<'_>) -> SqlValue {

@@ -117,6 +117,7 @@ impl SqliteLog {
             &self.connection,
             "INSERT INTO events VALUES",
             8,
+            events.len(),
             events.iter(),
             |statement, at, event| {
                 statement.raw_bind_parameter(at, event.position.cast_signed())?;

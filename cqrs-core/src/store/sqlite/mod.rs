@@ -10,6 +10,7 @@ mod database;
 mod folder;
 mod log;
 mod reader;
+mod rows;
 mod salvage;
 mod schema;
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl Kind {
     pub(super) const fn format(self) -> u32 {
         match self {
             Self::Events => 3,
-            Self::Views => 4,
+            Self::Views => 5,
         }
     }
 
@@ -50,6 +50,7 @@ impl Kind {
         match (self, format) {
             (Self::Events, 1) => SOURCES,
             (Self::Events, 2) => NOTES,
+            // What format 5 brought is there where it is needed.
             _ => "",
         }
     }
@@ -158,8 +159,28 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn table(view: &str) -> String {
-    quoted(&format!("rows${view}"))
+/// Which of a view's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The one that every view has.
+    Settled,
+    /// Where a row counts in place of the settled one of its id. Small views have none.
+    Newer,
+}
+
+fn name_of(view: &str, place: Place) -> String {
+    match place {
+        Place::Settled => format!("rows${view}"),
+        Place::Newer => newer_table(view),
+    }
+}
+
+pub(super) fn newer_table(view: &str) -> String {
+    format!("newer${view}")
+}
+
+fn table(view: &str, place: Place) -> String {
+    quoted(&name_of(view, place))
 }
 
 /// A view's own columns as they stand in its `CREATE TABLE`; kept in `_views`, where a change of them is seen.
@@ -169,31 +190,61 @@ pub(super) fn declared(columns: &[SqlColumn]) -> String {
 }
 
 pub(super) fn drop_view(view: &str) -> String {
-    format!("DROP VIEW IF EXISTS {}; DROP TABLE IF EXISTS {};", quoted(view), table(view))
+    let [settled, newer] = [Place::Settled, Place::Newer].map(|place| table(view, place));
+    format!(
+        "DROP VIEW IF EXISTS {}; DROP TABLE IF EXISTS {settled}; DROP TABLE IF EXISTS {newer};",
+        quoted(view)
+    )
 }
 
 /// The table of a view's rows, and the SQL view through which others read it: real columns of shown rows, no order.
 pub(super) fn create_view(view: &str, columns: &[SqlColumn]) -> String {
-    let mut sql = format!("CREATE TABLE {} ({ROW}", table(view));
-    if columns.is_empty() {
-        sql.push_str(");");
-        return sql;
-    }
-    let names = columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ");
-    let _ = write!(
-        sql,
-        ", {}); CREATE VIEW {} AS SELECT {names} FROM {} WHERE \"$shown\";",
-        declared(columns),
-        quoted(view),
-        table(view)
-    );
-    sql
+    create_table(view, columns, Place::Settled) + &show(view, columns, false)
 }
 
-pub(super) fn upsert_row(view: &str, columns: &[SqlColumn]) -> String {
+/// The table of rows that changed, which count in place of those of the same ids, also in what others read.
+pub(super) fn create_newer(view: &str, columns: &[SqlColumn]) -> String {
+    let drop = format!("DROP VIEW IF EXISTS {};", quoted(view));
+    create_table(view, columns, Place::Newer) + &drop + &show(view, columns, true)
+}
+
+fn create_table(view: &str, columns: &[SqlColumn], place: Place) -> String {
+    let own = if columns.is_empty() { String::new() } else { format!(", {}", declared(columns)) };
+    format!("CREATE TABLE {} ({ROW}{own});", table(view, place))
+}
+
+fn show(view: &str, columns: &[SqlColumn], newer: bool) -> String {
+    if columns.is_empty() {
+        return String::new();
+    }
+    let names = columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ");
+    let rows = select(view, newer, &names, None, Some("\"$shown\""));
+    format!("CREATE VIEW {} AS {rows};", quoted(view))
+}
+
+/// A view's rows, each once: the newer one of two. `range` goes by their ids only, `shown` by what stands in them.
+fn select(view: &str, newer: bool, columns: &str, range: Option<&str>, shown: Option<&str>) -> String {
+    let [settled, beside] = [Place::Settled, Place::Newer].map(|place| table(view, place));
+    let of = |table: &str, shown: Option<&str>| {
+        let conditions: Vec<_> = range.into_iter().chain(shown).collect();
+        let filter = if conditions.is_empty() { "" } else { " WHERE " };
+        format!("SELECT {columns} FROM {table}{filter}{}", conditions.join(" AND "))
+    };
+    if !newer {
+        return of(&settled, shown);
+    }
+    // Of a row that does not count, nothing but the id is read: there may be damage in it, which nothing else would come by.
+    let counts = format!(
+        "CASE WHEN \"$id\" IN (SELECT \"$id\" FROM {beside}) THEN 0 ELSE {} END",
+        shown.unwrap_or("1")
+    );
+    format!("{} UNION ALL {}", of(&beside, shown), of(&settled, Some(&counts)))
+}
+
+pub(super) fn upsert_row(view: &str, columns: &[SqlColumn], place: Place) -> String {
     let mut sql = format!(
         "INSERT OR REPLACE INTO {} (\"$id\", \"$shown\", \"$checksum\", \"$rendered\", \"$key\", \"$state\"",
-        table(view)
+        table(view, place)
     );
     for column in columns {
         let _ = write!(sql, ", {}", quoted(&column.name));
@@ -202,31 +253,48 @@ pub(super) fn upsert_row(view: &str, columns: &[SqlColumn]) -> String {
     sql
 }
 
-pub(super) fn delete_row(view: &str) -> String {
-    format!("DELETE FROM {} WHERE \"$id\" = ?", table(view))
+pub(super) fn delete_row(view: &str, place: Place) -> String {
+    format!("DELETE FROM {} WHERE \"$id\" = ?", table(view, place))
 }
 
-pub(super) fn select_rows(view: &str) -> String {
+/// The last id from one on and before another.
+pub(super) fn last_row(view: &str) -> String {
+    format!("SELECT max(\"$id\") FROM {} WHERE \"$id\" >= ? AND \"$id\" < ?", table(view, Place::Settled))
+}
+
+pub(super) fn newer_ids(view: &str) -> String {
+    format!("SELECT \"$id\" FROM {}", table(view, Place::Newer))
+}
+
+/// Takes newer rows with ids from one to another, both included, to where they belong. They are to be [forgotten](forget_newer) then.
+pub(super) fn settle_rows(view: &str) -> String {
+    let [settled, newer] = [Place::Settled, Place::Newer].map(|place| table(view, place));
     format!(
-        "SELECT \"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\" FROM {} ORDER BY \"$id\"",
-        table(view)
+        "INSERT OR REPLACE INTO {settled} SELECT * FROM {newer} WHERE \"$id\" BETWEEN ? AND ? ORDER BY \"$id\""
     )
+}
+
+pub(super) fn forget_newer(view: &str) -> String {
+    format!("DELETE FROM {} WHERE \"$id\" BETWEEN ? AND ?", table(view, Place::Newer))
+}
+
+pub(super) fn select_rows(view: &str, newer: bool) -> String {
+    let columns = "\"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\"";
+    format!("{} ORDER BY \"$id\"", select(view, newer, columns, None, None))
 }
 
 /// How many columns come before a view's own in [`select_all`].
 pub(super) const OWN_FROM: usize = 6;
 
 /// Stretches of whole rows, of those that can be shown.
-pub(super) fn select_all(view: &str) -> String {
-    format!(
-        "SELECT * FROM {} WHERE \"$id\" >= ? AND \"$id\" < 4294967296 ORDER BY \"$id\" LIMIT ?",
-        table(view)
-    )
+pub(super) fn select_all(view: &str, newer: bool) -> String {
+    let range = "\"$id\" >= ?1 AND \"$id\" < 4294967296";
+    format!("{} ORDER BY \"$id\" LIMIT ?2", select(view, newer, "*", Some(range), None))
 }
 
-/// The names of what [`create_view`] makes.
-pub(super) fn made(view: &str) -> [String; 2] {
-    [format!("rows${view}"), view.to_owned()]
+/// The names of what [`create_view`] and [`create_newer`] make.
+pub(super) fn made(view: &str) -> [String; 3] {
+    [name_of(view, Place::Settled), name_of(view, Place::Newer), view.to_owned()]
 }
 
 /// Refuses names that SQL cannot tell apart or that belong to SQLite. `known` are the views saved before.

@@ -333,7 +333,7 @@ fn a_file_that_was_torn_while_its_write_ahead_log_was_folded_is_made_good() {
 fn unreadable_views_are_set_aside() {
     let spoil: [fn(&Path); 7] = [
         |views| fs::write(views, b"garbage").expect("written"),
-        |views| plain(views).execute_batch("PRAGMA user_version = 5").expect("marked"),
+        |views| plain(views).execute_batch("PRAGMA user_version = 6").expect("marked"),
         // Of the version before, whose parts were others.
         |views| plain(views).execute_batch("PRAGMA user_version = 3").expect("marked"),
         |views| plain(views).execute_batch("PRAGMA application_id = 7").expect("marked"),
@@ -366,6 +366,26 @@ fn unreadable_views_are_set_aside() {
         assert_eq!(rows(&mut *store.checkpoints().expect("the keeper"), "v").len(), 1, "{number}");
         store.close().expect("closed");
     }
+}
+
+#[test]
+fn views_of_the_format_before_are_taken_as_they_are() {
+    let (_parent, path) = filled();
+    let views = path.join("views.db");
+    plain(&views).execute_batch("PRAGMA user_version = 4").expect("marked");
+    let reader = SqliteStore::open_read_only(&path).expect("a reader");
+    assert_eq!(rows(&mut *reader.checkpoints().expect("the keeper"), "totals").len(), 3);
+    drop(reader);
+    let store = open(&path);
+    let mut keeper = store.checkpoints().expect("the keeper");
+    assert_eq!(rows(&mut *keeper, "totals").len(), 3);
+    keeper.save(WITNESS, &[checkpoint(&store, "totals", &[(3, "d", 4.0, true)])]).expect("saved");
+    drop(keeper);
+    store.close().expect("closed");
+    let format: i64 = plain(&views).pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
+    assert_eq!(format, 5);
+    assert!(!path.join("views.db.damaged-1").exists());
+    assert_eq!(rows(&mut *store.checkpoints().expect("the keeper"), "totals").len(), 4);
 }
 
 #[test]
