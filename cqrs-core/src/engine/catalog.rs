@@ -22,6 +22,9 @@ pub(crate) type Kind = u32;
 /// A stored type that no view is to see.
 pub(crate) const PASSED_OVER: Kind = u32::MAX;
 
+/// So many kinds are looked through one by one before their names are hashed.
+const FEW: usize = 16;
+
 /// A stored type, as one Rust type claims it.
 pub(crate) struct StoredKind {
     pub(crate) schema: Schema,
@@ -384,6 +387,13 @@ impl Catalog {
 
     /// The kind under which an event of this type is appended.
     pub(crate) fn appended(&self, schema: &Schema) -> Option<Kind> {
+        // It is asked for each event, and hashing the name would take longer than most of what is done with one.
+        let same = |StoredKind { schema: known, .. }: &StoredKind| {
+            std::ptr::eq(known.name, schema.name) && std::ptr::eq(known.rust, schema.rust)
+        };
+        if let Some(at) = self.kinds.iter().take(FEW).position(same) {
+            return Some(at as Kind);
+        }
         let kind = *self.names.get(schema.name)?;
         let known = &self.kinds[kind as usize].schema;
         (known.rust == schema.rust && known.name == schema.name).then_some(kind)
