@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::append::open;
 use crate::fold::{Good, Key};
 use crate::report::{Report, both};
-use crate::workload::{CustomerPurchases, Purchased};
+use crate::workload::{self, CustomerPurchases, Purchased};
 
 /// W as a file, and how many groups it has.
 pub struct Csv {
@@ -48,12 +48,17 @@ impl Csv {
 }
 
 pub fn run(events: &[Purchased], report: &mut Report) {
+    compare(events, 3, "", report);
+    compare(&workload::events(events.len() * 10), 1, ", ten times as many", report);
+}
+
+fn compare(events: &[Purchased], turns: usize, how_many: &str, report: &mut Report) {
     let csv = Csv::of(events);
-    let (ours, theirs) = both(3, || csv.in_memory(), || expert(&csv.file()));
+    let (ours, theirs) = both(turns, || csv.in_memory(), || expert(&csv.file()));
     report.speed(
         (
             "11",
-            "W from CSV, in memory, a live view (Flink: 3.4 M/s is the bar)",
+            &format!("W from CSV, in memory, a live view{how_many} (Flink: 3.4 M/s is the bar)"),
             "loop: `csv`, `entry_ref`; no log, no readers",
         ),
         events.len(),
@@ -61,11 +66,11 @@ pub fn run(events: &[Purchased], report: &mut Report) {
         theirs,
         0.4,
     );
-    let (ours, theirs) = both(3, || csv.durable(), || inserting(&csv.file(), 10_000));
+    let (ours, theirs) = both(turns, || csv.durable(), || inserting(&csv.file(), 10_000));
     report.speed(
         (
             "11",
-            "W from CSV, durable, a live view (Flink: 1.14 M/s is the bar)",
+            &format!("W from CSV, durable, a live view{how_many} (Flink: 1.14 M/s is the bar)"),
             "SQLite: `csv`, batches of 10,000; no view, no checksums",
         ),
         events.len(),
