@@ -80,8 +80,12 @@ fn what_earlier_versions_wrote_is_opened_and_brought_up_to_date() {
             ("events.db", include_str!("../formats/events-2.sql")),
             ("views.db", include_str!("../formats/views-3.sql")),
         ],
+        [
+            ("events.db", include_str!("../formats/events-3.sql")),
+            ("views.db", include_str!("../formats/views-4.sql")),
+        ],
     ];
-    for files in stores {
+    for (number, files) in stores.into_iter().enumerate() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("shop");
         written_by_an_earlier_version(&folder, files);
@@ -95,6 +99,9 @@ fn what_earlier_versions_wrote_is_opened_and_brought_up_to_date() {
         assert_eq!(format(&folder.join("events.db")), before);
 
         let engine = open(&folder);
+        // Checkpoints of the format before are of use, and older ones kept.
+        assert_eq!(engine.health().views[0].checkpoint.is_some(), number == 2);
+        assert_eq!(folder.join("views.db.damaged-1").exists(), number != 2);
         let of = |item: &str, qty| ("jsmith".to_owned(), item.to_owned(), qty);
         assert_eq!(rows(&engine), [of("hats", 2), of("pants", 1), of("sweaters", 1)]);
         // What came with newer formats: sources, and the keys of commands.
@@ -103,7 +110,7 @@ fn what_earlier_versions_wrote_is_opened_and_brought_up_to_date() {
         let receipt = engine.execute(Buy(bought("jsmith", "hats", 5))).key("1").wait().unwrap();
         assert_eq!(engine.execute(Buy(bought("jsmith", "hats", 5))).key("1").wait().unwrap(), receipt);
         engine.close().wait().unwrap();
-        assert!(format(&folder.join("events.db")) > before);
+        assert_eq!([format(&folder.join("events.db")), format(&folder.join("views.db"))], [3, 5]);
 
         let engine = open(&folder);
         assert_eq!(rows(&engine), [of("hats", 10), of("pants", 1), of("sweaters", 1)]);

@@ -52,6 +52,8 @@ pub(crate) struct Saver {
     witnessed: Option<u64>,
     busy: bool,
     failing: bool,
+    /// Whether the last checkpoint found the store's rows to be damaged, so that all are to be saved anew.
+    damaged: bool,
     /// Whether what SQL shows is still being looked through.
     looking: bool,
     /// When the last checkpoint began, and at which position.
@@ -132,6 +134,7 @@ pub(crate) fn saver(
         witnessed,
         busy: false,
         failing: false,
+        damaged: false,
         looking: !unseen.is_empty(),
         last: Instant::now(),
         last_position: position,
@@ -294,12 +297,7 @@ impl Saver {
     fn hear(&mut self, news: News, slots: &mut [Slot]) {
         match news {
             News::Outcome(outcome) => self.settle(outcome, slots),
-            News::Illegible(number) => {
-                if let Some(view) = &mut slots[number].view {
-                    view.save_all();
-                    self.rebuilt(number);
-                }
-            }
+            News::Illegible(number) => self.save_whole(number, &mut slots[number]),
             News::Looked => self.looking = false,
             News::Faded(number, rows) => {
                 if let Some(view) = &mut slots[number].view {
@@ -308,6 +306,14 @@ impl Saver {
                 }
             }
         }
+    }
+
+    /// What the store has of a view is of no use.
+    fn save_whole(&mut self, number: usize, slot: &mut Slot) {
+        if let Some(view) = &mut slot.view {
+            view.save_all();
+        }
+        self.rebuilt(number);
     }
 
     /// The checkpoint thread is gone: nothing more is saved.
@@ -319,24 +325,22 @@ impl Saver {
 
     fn settle(&mut self, outcome: Outcome, slots: &mut [Slot]) {
         self.busy = false;
-        self.failing = outcome.result.is_err();
-        if !self.failing {
-            self.saved_position = self.last_position;
-        }
+        let damaged = matches!(&outcome.result, Err(error) if matches!(**error, StoreError::Corrupt { .. }));
+        // Damage is made good at once. Where that does not help, it is tried again as after any other failure.
+        let mending = damaged && !self.damaged;
+        self.damaged = damaged;
+        self.failing = outcome.result.is_err() && !mending;
         match outcome.result {
-            Ok(())
-                if !self.looking
-                    && self
-                        .views
-                        .iter()
-                        .zip(&*slots)
-                        .all(|(saved, slot)| saved.complete || slot.view.is_none()) =>
-            {
+            Ok(()) => {
+                self.saved_position = self.last_position;
+                let complete = |(saved, slot): (&Saved, &Slot)| saved.complete || slot.view.is_none();
+                if self.looking || !self.views.iter().zip(&*slots).all(complete) {
+                    self.waiting.append(&mut self.in_flight);
+                }
                 for reply in self.in_flight.drain(..) {
                     reply.send(Ok(()));
                 }
             }
-            Ok(()) => self.waiting.append(&mut self.in_flight),
             Err(error) => {
                 self.last = Instant::now();
                 self.witnessed = None;
@@ -348,6 +352,12 @@ impl Saver {
                     if let Some(view) = &mut slots[number].view {
                         view.unsaved(&ids);
                     }
+                }
+                if damaged {
+                    slots.iter_mut().enumerate().for_each(|(number, slot)| self.save_whole(number, slot));
+                }
+                if mending {
+                    self.waiting.append(&mut self.in_flight);
                 }
                 for reply in self.in_flight.drain(..) {
                     reply.send(Err(StoreFailure::Store(error.clone())));

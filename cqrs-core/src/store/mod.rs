@@ -590,6 +590,8 @@ pub trait Checkpoints: Send {
     fn witness(&mut self) -> Result<Option<Witness>, StoreError>;
 
     /// Saves the witness and all views, or nothing. Need not be durable when it returns, but never half. There may be no view to save.
+    ///
+    /// After [`StoreError::Corrupt`] it is given every row of every view: whatever it had may be forgotten.
     fn save(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError>;
 
     /// Forgets a view and drops what SQL showed of it.

@@ -40,6 +40,8 @@ pub(super) struct Orders {
     /// Of how many looks for a note the last is refused.
     refuse_note: AtomicUsize,
     refuse_save: AtomicBool,
+    /// So many times, a checkpoint finds that what was saved before is damaged, and it is gone.
+    damaged_saves: AtomicUsize,
     slow_save: AtomicBool,
     panic_on_save: AtomicBool,
     panic_on_close: AtomicBool,
@@ -187,6 +189,14 @@ impl Checkpoints for UnrulyCheckpoints {
         assert!(!self.1.panic_on_save.load(Ordering::SeqCst), "told to panic");
         if self.1.refuse_save.load(Ordering::SeqCst) {
             return Err(broken());
+        }
+        let fewer = |left: usize| left.checked_sub(1);
+        if self.1.damaged_saves.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
+            for view in self.0.views()? {
+                self.0.forget(&view.name)?;
+            }
+            let (file, what) = ("views.db".into(), "as told".into());
+            return Err(StoreError::Corrupt { file, what, remedy: String::new() });
         }
         self.0.save(witness, views)
     }
@@ -426,6 +436,51 @@ fn a_checkpoint_that_cannot_be_saved_is_tried_again() {
     assert_eq!(has(&engine), before);
 }
 
+/// Nobody has to delete anything, and nobody waits for it.
+#[test]
+fn checkpoints_that_are_found_damaged_are_saved_whole() {
+    for times in [1, 2, 5] {
+        let store = Unruly::default();
+        let start = || {
+            // None but those that are asked for, and what has to be tried again.
+            let rarely = Duration::from_millis(50);
+            store.engine().view::<Has>().view::<Owners>().checkpoint_every(rarely, 1 << 40).start().unwrap()
+        };
+        let engine = start();
+        for n in 0..100 {
+            engine.append(bought(&n.to_string(), "hats", 1)).wait().unwrap();
+        }
+        engine.checkpoint().wait().unwrap();
+        store.orders.damaged_saves.store(times, Ordering::SeqCst);
+        engine.append(bought("7", "hats", 1)).wait().unwrap();
+        let saved = engine.checkpoint().wait();
+        match saved {
+            // Made good before anyone notices.
+            Ok(()) => assert_eq!((times, engine.health().checkpoint_failure), (1, None)),
+            Err(error) => {
+                assert!(times > 1 && error.to_string().contains("views.db"), "{error}");
+                soon("it is saved", || engine.health().checkpoint_failure.is_none());
+            }
+        }
+        let before = has(&engine);
+        engine.close().wait().unwrap();
+        let engine = start();
+        let saved = engine.health().views.iter().all(|view| view.checkpoint.is_some());
+        assert!(saved, "resumed");
+        assert_eq!(has(&engine), before);
+        engine.close().wait().unwrap();
+        let verified = store.engine().view::<Has>().view::<Owners>().verify().unwrap();
+        assert!(verified.is_whole(), "{verified}");
+
+        // Also the last of all.
+        let engine = start();
+        engine.append(bought("8", "hats", 1)).wait().unwrap();
+        store.orders.damaged_saves.store(1, Ordering::SeqCst);
+        engine.close().wait().unwrap();
+        assert!(start().health().views.iter().all(|view| view.checkpoint.is_some()), "resumed");
+    }
+}
+
 #[test]
 fn checkpoints_that_fail_at_random_lose_nothing() {
     let store = Unruly::default();
@@ -435,6 +490,7 @@ fn checkpoints_that_fail_at_random_lose_nothing() {
             store.engine().view::<Has>().view::<Owners>().checkpoint_every(often, 50).start().unwrap();
         for n in 0..100 {
             Unruly::order(&store.orders.refuse_save, (n * 7 + round) % 5 < 2);
+            store.orders.damaged_saves.store(usize::from(n % 11 == 3), Ordering::SeqCst);
             let customer = ((n * round) % 40).to_string();
             engine.append_all([bought(&customer, "hats", 1), bought("all", "hats", 1)]).wait().unwrap();
         }

@@ -14,30 +14,42 @@ fn values(width: usize, rows: usize) -> String {
     vec![row; rows].join(", ")
 }
 
-/// Runs `insert`, which ends in `VALUES`, for every one of `count` items. `bind` binds one of `width` parameters a column, from the index that it is given on.
+/// Runs `insert`, which ends in `VALUES`, for every item. `bind` binds one of `width` parameters a column, from the index that it is given on.
 pub(super) fn insert<T>(
     connection: &Connection,
     insert: &str,
     width: usize,
-    count: usize,
-    mut items: impl Iterator<Item = T>,
+    items: impl IntoIterator<Item = T>,
     mut bind: impl FnMut(&mut Statement<'_>, usize, T) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut left = count;
-    let rows = ROWS.min(PARAMETERS / width).max(1);
-    while left > 0 {
-        let rows = if left >= rows { rows } else { 1 };
-        let mut statement = connection.prepare_cached(&format!("{insert} {}", values(width, rows)))?;
-        // As often as it serves, so that it is looked up once.
-        for _ in 0..left / rows {
-            for (row, item) in items.by_ref().take(rows).enumerate() {
-                bind(&mut statement, row * width + 1, item)?;
-            }
-            statement.raw_execute()?;
+    let mut items = items.into_iter();
+    let at_once = ROWS.min(PARAMETERS / width).max(1);
+    let prepare = |rows| connection.prepare_cached(&format!("{insert} {}", values(width, rows)));
+    let mut some = Vec::with_capacity(at_once);
+    // Looked up once, as often as it serves.
+    let mut many = None;
+    loop {
+        some.extend(items.by_ref().take(at_once));
+        if some.len() < at_once {
+            break;
         }
-        left %= rows;
+        let statement = match &mut many {
+            Some(statement) => statement,
+            None => many.insert(prepare(at_once)?),
+        };
+        for (row, item) in some.drain(..).enumerate() {
+            bind(statement, row * width + 1, item)?;
+        }
+        statement.raw_execute()?;
     }
-    Ok(())
+    if some.is_empty() {
+        return Ok(());
+    }
+    let mut one = prepare(1)?;
+    some.into_iter().try_for_each(|item| {
+        bind(&mut one, 1, item)?;
+        one.raw_execute().map(drop)
+    })
 }
 
 #[cfg(test)]
@@ -50,7 +62,7 @@ mod tests {
         connection.execute_batch("CREATE TABLE pairs (a INTEGER, b TEXT)").unwrap();
         for count in [0, 1, ROWS - 1, ROWS, ROWS + 1, 5 * ROWS + 3] {
             connection.execute_batch("DELETE FROM pairs").unwrap();
-            insert(&connection, "INSERT INTO pairs VALUES", 2, count, 0..count, |statement, at, n| {
+            insert(&connection, "INSERT INTO pairs VALUES", 2, 0..count, |statement, at, n| {
                 statement.raw_bind_parameter(at, n as i64)?;
                 statement.raw_bind_parameter(at + 1, n.to_string())
             })

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rusqlite::types::{FromSqlError, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, Rows};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::folder::{Folder, io_failure};
 use super::rows::{Placed, rendered};
-use super::schema;
+use super::schema::{self, Place};
 use super::wal::WalWatch;
 use crate::sql::SqlValue;
 use crate::store::memory::check_width;
@@ -19,12 +19,13 @@ use crate::store::{
     Checkpoints, Head, Rendering, SavedRow, SavedView, StoreError, StoreId, ViewCheckpoint, Witness,
 };
 
-/// Statements that are kept prepared: one a view, and a handful.
+/// Statements that are kept prepared: a handful, and up to ten a view.
 const STATEMENTS: usize = 1024;
 
 pub(super) struct SqliteCheckpoints {
     folder: Arc<Folder>,
-    /// `None` where a read-only store has no readable checkpoints, which is the same as having none.
+    /// `None` where a read-only store has no readable checkpoints, which is the same as having none; and where one that is written to was found
+    /// damaged, until another takes its place.
     connection: Option<Connection>,
     /// What each saved view was created with.
     declared: BTreeMap<String, Declared>,
@@ -64,8 +65,11 @@ impl SqliteCheckpoints {
             let declared = declared(folder, &connection)?;
             Ok(Self::with(folder, Some(connection), declared))
         };
-        if folder.views_damaged.swap(false, Ordering::AcqRel) {
-            set_aside(folder, &folder.views.corrupt("its rows could not be read"))?;
+        if folder.views_damaged.load(Ordering::Acquire) {
+            if folder.views.path.exists() {
+                set_aside(folder, &folder.views.corrupt("its rows could not be read, or not be replaced"))?;
+            }
+            folder.views_damaged.store(false, Ordering::Release);
             return open();
         }
         match open() {
@@ -92,6 +96,27 @@ impl SqliteCheckpoints {
         }
         let wal = WalWatch::new(&folder.views);
         Self { folder: Arc::clone(folder), connection, declared, placed: BTreeMap::new(), wal }
+    }
+
+    fn save_all(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
+        let mut made = Vec::new();
+        // Taken out: if this fails, it is read anew.
+        let mut placed: Vec<_> = views.iter().map(|saved| self.placed.remove(&saved.view.name)).collect();
+        self.change(|connection, folder, declared| {
+            for (saved, placed) in views.iter().zip(&mut placed) {
+                let name = &saved.view.name;
+                let of_it = save_one(connection, saved, declared.get(name), placed.take())
+                    .map_err(|error| folder.views.fault(&format!("saving the view {name}"), error))?;
+                made.push((name.clone(), of_it));
+            }
+            save_witness(connection, &witness)
+                .map_err(|error| folder.views.fault("saving where the log ends", error))
+        })?;
+        for (name, (declared, placed)) in made {
+            self.declared.insert(name.clone(), declared);
+            self.placed.insert(name, placed);
+        }
+        Ok(())
     }
 
     /// Runs `change` in a transaction: all of it or nothing.
@@ -204,6 +229,9 @@ fn declared(folder: &Folder, connection: &Connection) -> Result<BTreeMap<String,
     read().map_err(|error| folder.views.fault("reading checkpoints", error))
 }
 
+/// So many files that were set aside are kept; then one takes the place of the last.
+const ASIDE: u32 = 8;
+
 /// Moves an unreadable views.db out of the way. Kept and not deleted: it may be somebody's, or tell what happened.
 fn set_aside(folder: &Folder, why: &StoreError) -> Result<(), StoreError> {
     for ending in ["-wal", "-shm", "-journal"] {
@@ -213,7 +241,7 @@ fn set_aside(folder: &Folder, why: &StoreError) -> Result<(), StoreError> {
         }
     }
     let free = |n: &u32| !folder.views.beside(&format!(".damaged-{n}")).exists();
-    let number = (1..).find(free).unwrap_or(u32::MAX);
+    let number = (1..ASIDE).find(free).unwrap_or(ASIDE);
     let aside = folder.views.beside(&format!(".damaged-{number}"));
     fs::rename(&folder.views.path, &aside).map_err(|e| io_failure("renaming", &folder.views.path, e))?;
     tracing::warn!(
@@ -315,44 +343,28 @@ impl Checkpoints for SqliteCheckpoints {
         let (Some(connection), Some(declared)) = (&self.connection, self.declared.get(view)) else {
             return Ok(());
         };
-        let mut read = || {
-            let mut select = connection.prepare(&schema::select_rows(view, declared.newer))?;
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                visit(saved_row(row)?);
-            }
-            Ok(())
-        };
+        let read = visit_rows(connection, view, declared.newer, visit);
         noted(
             &self.folder,
-            read().map_err(|error| self.folder.views.fault("reading a checkpoint's rows", error)),
+            read.map_err(|error| self.folder.views.fault("reading a checkpoint's rows", error)),
         )
     }
 
     fn save(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
+        if self.connection.is_none() && !self.folder.read_only() {
+            *self = Self::open_or_replace(&self.folder)?;
+        }
         for (at, saved) in views.iter().enumerate() {
             check_width(saved)?;
             let before = views[..at].iter().map(|other| other.view.name.as_str());
             schema::check_names(saved, self.declared.keys().map(String::as_str).chain(before))?;
         }
-        let mut made = Vec::new();
-        // Taken out: if this fails, it is read anew.
-        let mut placed: Vec<_> = views.iter().map(|saved| self.placed.remove(&saved.view.name)).collect();
-        self.change(|connection, folder, declared| {
-            for (saved, placed) in views.iter().zip(&mut placed) {
-                let name = &saved.view.name;
-                let of_it = save_one(connection, saved, declared.get(name), placed.take())
-                    .map_err(|error| folder.views.fault(&format!("saving the view {name}"), error))?;
-                made.push((name.clone(), of_it));
-            }
-            save_witness(connection, &witness)
-                .map_err(|error| folder.views.fault("saving where the log ends", error))
-        })?;
-        for (name, (declared, placed)) in made {
-            self.declared.insert(name.clone(), declared);
-            self.placed.insert(name, placed);
+        let saved = self.save_all(witness, views);
+        if matches!(saved, Err(StoreError::Corrupt { .. })) {
+            // No other checkpoint could be saved to it either.
+            self.connection = None;
         }
-        Ok(())
+        saved
     }
 
     fn forget(&mut self, view: &str) -> Result<(), StoreError> {
@@ -407,8 +419,9 @@ fn save_one(
         }
     };
     placed.save(connection, saved)?;
-    if placed.has_newer() && !declared.newer {
-        declared = Declared { schema: schema_of(connection, &view.name)?, newer: true, ..declared };
+    if placed.has_newer() != declared.newer {
+        declared =
+            Declared { schema: schema_of(connection, &view.name)?, newer: placed.has_newer(), ..declared };
     }
     let mut place = connection
         .prepare_cached("INSERT OR REPLACE INTO _views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
@@ -462,6 +475,51 @@ fn hex(row: &Row<'_>, column: usize) -> rusqlite::Result<u128> {
 /// Written from 64 bits, so that more can only be damage.
 fn hex64(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(hex(row, column)?).map_err(|error| wrong(column, FromSqlError::other(error)))
+}
+
+/// Visits the rows of both tables by ascending id, or of the one that there is: of two with one id, that which is newer.
+fn visit_rows(
+    connection: &Connection,
+    view: &str,
+    newer: bool,
+    visit: &mut dyn FnMut(SavedRow<'_>),
+) -> rusqlite::Result<()> {
+    let select = |place| connection.prepare(&schema::select_rows(view, place));
+    let mut settled = select(Place::Settled)?;
+    let mut settled = settled.query([])?;
+    if !newer {
+        while let Some(row) = settled.next()? {
+            visit(saved_row(row)?);
+        }
+        return Ok(());
+    }
+    let mut newer = select(Place::Newer)?;
+    let mut newer = newer.query([])?;
+    let (mut one, mut other) = (next_row(&mut settled)?, next_row(&mut newer)?);
+    loop {
+        match (one, other) {
+            (None, None) => return Ok(()),
+            (Some(row), None) => {
+                visit(row);
+                one = next_row(&mut settled)?;
+            }
+            (Some(row), Some(than)) if row.id < than.id => {
+                visit(row);
+                one = next_row(&mut settled)?;
+            }
+            (old, Some(row)) => {
+                visit(row);
+                if old.is_some_and(|old| old.id == row.id) {
+                    one = next_row(&mut settled)?;
+                }
+                other = next_row(&mut newer)?;
+            }
+        }
+    }
+}
+
+fn next_row<'rows>(rows: &'rows mut Rows<'_>) -> rusqlite::Result<Option<SavedRow<'rows>>> {
+    rows.next()?.map(saved_row).transpose()
 }
 
 fn saved_row<'row>(row: &'row Row<'_>) -> rusqlite::Result<SavedRow<'row>> {

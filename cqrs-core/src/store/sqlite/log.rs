@@ -113,24 +113,17 @@ impl SqliteLog {
     }
 
     fn insert(&self, events: &[LogEvent<'_>]) -> rusqlite::Result<()> {
-        bulk::insert(
-            &self.connection,
-            "INSERT INTO events VALUES",
-            8,
-            events.len(),
-            events.iter(),
-            |statement, at, event| {
-                statement.raw_bind_parameter(at, event.position.cast_signed())?;
-                statement.raw_bind_parameter(at + 1, event.name)?;
-                statement.raw_bind_parameter(at + 2, event.version)?;
-                statement.raw_bind_parameter(at + 3, event.recorded_at.as_micros())?;
-                statement.raw_bind_parameter(at + 4, event.event_id)?;
-                let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
-                statement.raw_bind_parameter(at + 5, metadata)?;
-                statement.raw_bind_parameter(at + 6, event.payload)?;
-                statement.raw_bind_parameter(at + 7, event.checksum.cast_signed())
-            },
-        )
+        bulk::insert(&self.connection, "INSERT INTO events VALUES", 8, events, |statement, at, event| {
+            statement.raw_bind_parameter(at, event.position.cast_signed())?;
+            statement.raw_bind_parameter(at + 1, event.name)?;
+            statement.raw_bind_parameter(at + 2, event.version)?;
+            statement.raw_bind_parameter(at + 3, event.recorded_at.as_micros())?;
+            statement.raw_bind_parameter(at + 4, event.event_id)?;
+            let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
+            statement.raw_bind_parameter(at + 5, metadata)?;
+            statement.raw_bind_parameter(at + 6, event.payload)?;
+            statement.raw_bind_parameter(at + 7, event.checksum.cast_signed())
+        })
     }
 
     /// Stores how far sources are now.

@@ -2,7 +2,8 @@
 //!
 //! The changed rows of a large view are scattered over its table, so that a checkpoint which wrote them there would write nearly every page of it anew. They go
 //! into the small table instead, where each counts in place of the row of its id in the large one; and each checkpoint takes a stretch of them, in the order of
-//! their ids, to where they belong. So what a checkpoint writes grows with the square root of the view's rows, and not with the rows.
+//! their ids, to where they belong. So what a checkpoint writes of rows that change grows with the square root of the view's rows, and not with the rows. (Rows
+//! that go are taken out of both tables at once.) When the last has gone to where it belongs, the small table goes, too.
 
 use std::ops::RangeInclusive;
 
@@ -15,12 +16,13 @@ use super::schema::{self, Place};
 use crate::sql::SqlValue;
 use crate::store::{Part, SavedRow, ViewCheckpoint};
 
-/// From so many rows on a view has a small table. What a checkpoint writes is not worth the trouble before.
-/// In debug, small views have one, too, so that tests come by it.
-const LARGE: u64 = if cfg!(debug_assertions) { 4 } else { 1 << 16 };
+/// From so many rows on a view may have a small table. What a checkpoint writes is not worth the trouble before.
+/// Our own tests come by it with small views, too.
+const LARGE: u64 = if cfg!(any(test, feature = "_small-tables")) { 4 } else { 1 << 16 };
 
-/// About how many rows a page has. Where a checkpoint changes fewer than one in so many, the pages that they are on are no more than the small table's would be.
-const PAGE: u64 = 64;
+/// A view gets a small table when a checkpoint changes more than one row in so many, which is about as many as a page has: from there on it halves what is written.
+/// (It begins to save at one in a thousand or so; but whoever reads the rows has two tables to go through, too.)
+const ONE_IN: u64 = 64;
 
 /// What is known of a view's tables, so that a checkpoint need not ask.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub(super) struct Placed {
     ends: [u64; Part::COUNT],
     /// Which rows are in the small table; `None` if there is none.
     newer: Option<Ids>,
-    /// The stretch that was last taken out of the small table ended here.
+    /// The stretch that was last taken out of the small table ended here. Who opens the file anew begins at the first again.
     swept: u64,
 }
 
@@ -68,57 +70,55 @@ impl Placed {
     /// Brings the tables up to a checkpoint, within a transaction. If that fails, what is known here is not what they hold.
     pub(super) fn save(&mut self, connection: &Connection, saved: &ViewCheckpoint) -> rusqlite::Result<()> {
         let (view, all) = (&*saved.view.name, saved.view.rows);
-        let old = saved.changed.iter().filter(|row| !self.is_new(row.id)).count() as u64;
-        let scattered = all >= LARGE && old * PAGE > all && old * 2 < all;
+        let old = saved.changed.iter().filter(|row| !is_new(&self.ends, row.id)).count() as u64;
+        let scattered = all >= LARGE && old * ONE_IN > all && old * 2 < all;
         if scattered && self.newer.is_none() {
             connection.execute_batch(&schema::create_newer(view, &saved.columns))?;
             self.newer = Some(Ids::default());
         }
-        for id in &saved.gone {
-            self.forget(connection, view, *id)?;
+        self.forget(connection, view, &saved.gone)?;
+        if let Some(newer) = self.newer.as_mut().filter(|_| scattered) {
+            let ends = &self.ends;
+            saved.changed.iter().filter(|row| !is_new(ends, row.id)).for_each(|row| newer.insert(row.id));
         }
-        self.write(connection, saved, scattered)?;
-        if scattered && let Some(newer) = &mut self.newer {
-            let old = |row: &SavedRow<'_>| !is_new(&self.ends, row.id);
-            saved.changed.iter().filter(old).for_each(|row| newer.insert(row.id));
-        }
+        self.write(connection, saved)?;
         for row in saved.changed.iter() {
             if let Some(end) = self.ends.get_mut((row.id >> 32) as usize) {
                 *end = (*end).max(row.id + 1);
             }
         }
-        self.settle(connection, view, old, all)
-    }
-
-    fn is_new(&self, id: u64) -> bool {
-        is_new(&self.ends, id)
-    }
-
-    fn forget(&mut self, connection: &Connection, view: &str, id: u64) -> rusqlite::Result<()> {
-        let delete =
-            |place| connection.prepare_cached(&schema::delete_row(view, place))?.execute([id.cast_signed()]);
-        delete(Place::Settled)?;
-        if self.newer.as_mut().is_some_and(|newer| newer.remove(id)) {
-            delete(Place::Newer)?;
+        self.settle(connection, view, old, all)?;
+        if !scattered && self.newer.as_ref().is_some_and(|newer| newer.len == 0) {
+            connection.execute_batch(&schema::drop_newer(view, &saved.columns))?;
+            self.newer = None;
         }
         Ok(())
     }
 
-    fn write(
-        &self,
-        connection: &Connection,
-        saved: &ViewCheckpoint,
-        scattered: bool,
-    ) -> rusqlite::Result<()> {
+    fn forget(&mut self, connection: &Connection, view: &str, gone: &[u64]) -> rusqlite::Result<()> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let mut delete = connection.prepare_cached(&schema::delete_row(view, Place::Settled))?;
+        for id in gone {
+            delete.execute([id.cast_signed()])?;
+        }
+        let Some(newer) = &mut self.newer else { return Ok(()) };
+        let mut delete = connection.prepare_cached(&schema::delete_row(view, Place::Newer))?;
+        for id in gone.iter().filter(|id| newer.remove(**id)) {
+            delete.execute([id.cast_signed()])?;
+        }
+        Ok(())
+    }
+
+    /// Writes each row to the table that is known to have it.
+    fn write(&self, connection: &Connection, saved: &ViewCheckpoint) -> rusqlite::Result<()> {
         let (width, mut scratch) = (schema::OWN_FROM + saved.columns.len(), Vec::new());
-        let place = |row: &SavedRow<'_>| match &self.newer {
-            Some(newer) if newer.has(row.id) || scattered && !self.is_new(row.id) => Place::Newer,
-            _ => Place::Settled,
-        };
-        for goes_to in [Place::Settled, Place::Newer] {
-            let rows = || saved.changed.iter().filter(|row| place(row) == goes_to);
-            let upsert = schema::upsert_row(&saved.view.name, &saved.columns, goes_to);
-            bulk::insert(connection, &upsert, width, rows().count(), rows(), |statement, at, row| {
+        for place in [Place::Settled, Place::Newer] {
+            let newer = |id| self.newer.as_ref().is_some_and(|newer| newer.has(id));
+            let rows = saved.changed.iter().filter(|row| newer(row.id) == (place == Place::Newer));
+            let upsert = schema::upsert_row(&saved.view.name, &saved.columns, place);
+            bulk::insert(connection, &upsert, width, rows, |statement, at, row| {
                 bind(statement, at, row, &mut scratch)
             })?;
         }
@@ -136,12 +136,23 @@ impl Placed {
         let count = ((newer.len as f64 * part) as u64).max(newer.len / 16 + 1);
         let stretch = newer.stretch(self.swept, count);
         let bounds = (stretch.start().cast_signed(), stretch.end().cast_signed());
-        connection.prepare_cached(&schema::settle_rows(view))?.execute(bounds)?;
-        connection.prepare_cached(&schema::forget_newer(view))?.execute(bounds)?;
-        newer.clear(&stretch);
+        let settled = connection.prepare_cached(&schema::settle_rows(view))?.execute(bounds)?;
+        let forgotten = connection.prepare_cached(&schema::forget_newer(view))?.execute(bounds)?;
+        let known = newer.clear(&stretch);
+        if [settled, forgotten] != [known; 2] {
+            return Err(corrupt(format!(
+                "the table {} had {forgotten} rows to be settled, of which {settled} could be read, where {known} had been written",
+                schema::newer_table(view)
+            )));
+        }
         self.swept = stretch.end() + 1;
         Ok(())
     }
+}
+
+/// As SQLite says it.
+fn corrupt(what: String) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), Some(what))
 }
 
 fn is_new(ends: &[u64; Part::COUNT], id: u64) -> bool {
@@ -267,10 +278,11 @@ impl Ids {
         from..=self.from(from).nth(at).unwrap_or(Self::LAST)
     }
 
-    /// Takes out all that lie in a stretch.
-    fn clear(&mut self, stretch: &RangeInclusive<u64>) {
+    /// Takes out all that lie in a stretch; how many they were.
+    fn clear(&mut self, stretch: &RangeInclusive<u64>) -> usize {
         let gone: Vec<u64> = self.from(*stretch.start()).take_while(|id| stretch.contains(id)).collect();
         gone.iter().for_each(|id| _ = self.remove(*id));
+        gone.len()
     }
 }
 

@@ -191,10 +191,7 @@ pub(super) fn declared(columns: &[SqlColumn]) -> String {
 
 pub(super) fn drop_view(view: &str) -> String {
     let [settled, newer] = [Place::Settled, Place::Newer].map(|place| table(view, place));
-    format!(
-        "DROP VIEW IF EXISTS {}; DROP TABLE IF EXISTS {settled}; DROP TABLE IF EXISTS {newer};",
-        quoted(view)
-    )
+    unshow(view) + &format!("DROP TABLE IF EXISTS {settled}; DROP TABLE IF EXISTS {newer};")
 }
 
 /// The table of a view's rows, and the SQL view through which others read it: real columns of shown rows, no order.
@@ -204,13 +201,22 @@ pub(super) fn create_view(view: &str, columns: &[SqlColumn]) -> String {
 
 /// The table of rows that changed, which count in place of those of the same ids, also in what others read.
 pub(super) fn create_newer(view: &str, columns: &[SqlColumn]) -> String {
-    let drop = format!("DROP VIEW IF EXISTS {};", quoted(view));
-    create_table(view, columns, Place::Newer) + &drop + &show(view, columns, true)
+    create_table(view, columns, Place::Newer) + &unshow(view) + &show(view, columns, true)
+}
+
+/// The way back, where the table of rows that changed is empty.
+pub(super) fn drop_newer(view: &str, columns: &[SqlColumn]) -> String {
+    let drop = format!("DROP TABLE {};", table(view, Place::Newer));
+    unshow(view) + &drop + &show(view, columns, false)
 }
 
 fn create_table(view: &str, columns: &[SqlColumn], place: Place) -> String {
     let own = if columns.is_empty() { String::new() } else { format!(", {}", declared(columns)) };
     format!("CREATE TABLE {} ({ROW}{own});", table(view, place))
+}
+
+fn unshow(view: &str) -> String {
+    format!("DROP VIEW IF EXISTS {};", quoted(view))
 }
 
 fn show(view: &str, columns: &[SqlColumn], newer: bool) -> String {
@@ -233,7 +239,7 @@ fn select(view: &str, newer: bool, columns: &str, range: Option<&str>, shown: Op
     if !newer {
         return of(&settled, shown);
     }
-    // Of a row that does not count, nothing but the id is read: there may be damage in it, which nothing else would come by.
+    // Of a row that does not count, nothing but the id is read: damage in it is none of the readers' business.
     let counts = format!(
         "CASE WHEN \"$id\" IN (SELECT \"$id\" FROM {beside}) THEN 0 ELSE {} END",
         shown.unwrap_or("1")
@@ -278,9 +284,10 @@ pub(super) fn forget_newer(view: &str) -> String {
     format!("DELETE FROM {} WHERE \"$id\" BETWEEN ? AND ?", table(view, Place::Newer))
 }
 
-pub(super) fn select_rows(view: &str, newer: bool) -> String {
+/// What a table has of a view's rows, but for what SQL shows of them.
+pub(super) fn select_rows(view: &str, place: Place) -> String {
     let columns = "\"$id\", \"$shown\", \"$checksum\", \"$key\", \"$state\"";
-    format!("{} ORDER BY \"$id\"", select(view, newer, columns, None, None))
+    format!("SELECT {columns} FROM {} ORDER BY \"$id\"", table(view, place))
 }
 
 /// How many columns come before a view's own in [`select_all`].

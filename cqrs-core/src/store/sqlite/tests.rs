@@ -369,6 +369,19 @@ fn unreadable_views_are_set_aside() {
 }
 
 #[test]
+fn no_more_than_a_few_damaged_files_are_kept() {
+    let (_parent, path) = filled();
+    for _ in 0..12 {
+        fs::write(path.join("views.db"), b"garbage").expect("written");
+        let store = open(&path);
+        drop(store.checkpoints().expect("a fresh keeper"));
+        store.close().expect("closed");
+    }
+    let aside = names_in(&path).expect("names").into_iter().filter(|name| name.contains("damaged")).count();
+    assert_eq!(aside, 8);
+}
+
+#[test]
 fn views_of_the_format_before_are_taken_as_they_are() {
     let (_parent, path) = filled();
     let views = path.join("views.db");
