@@ -32,17 +32,19 @@ impl<T> Chunks<T> {
 
     #[inline]
     pub(crate) fn push(&mut self, item: T) {
-        match self.chunks.last_mut() {
-            Some(last) if last.len() < CHUNK => last.push(item),
-            _ => self.push_chunk(item),
+        if self.chunks.last().is_none_or(|last| last.len() == CHUNK) {
+            self.begin_chunk();
+        }
+        // Room was made without the item in hand, so that it is written where it belongs, field by field: one that is put together elsewhere, and then copied in
+        // larger pieces, is waited for.
+        if let Some(last) = self.chunks.last_mut() {
+            last.push(item);
         }
     }
 
     #[cold]
-    fn push_chunk(&mut self, item: T) {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        chunk.push(item);
-        self.chunks.push(chunk);
+    fn begin_chunk(&mut self) {
+        self.chunks.push(Vec::with_capacity(CHUNK));
     }
 
     /// Bytes in memory.

@@ -303,16 +303,23 @@ impl<V, I: Inline> Keys<V, I> {
     /// What an entry has of a key: its length, and the key or its place.
     #[inline]
     fn own(&mut self, probe: &Probe<'_, I>) -> Option<(u32, I)> {
-        let Probe { bytes, mut beside } = *probe;
+        if probe.fits() {
+            return Some((probe.bytes.len() as u32, probe.beside));
+        }
+        self.own_long(probe.bytes)
+    }
+
+    /// By itself, so that the usual key is copied as the whole that it is: in pieces that other instructions have written, it is waited for.
+    #[cold]
+    #[inline(never)]
+    fn own_long(&mut self, bytes: &[u8]) -> Option<(u32, I)> {
         if bytes.len() >= LENGTH_LIMIT {
             return None;
         }
-        if !probe.fits() {
-            beside = I::ZERO;
-            beside.as_mut()[..8].copy_from_slice(&(self.long.len() as u64).to_le_bytes());
-            self.long.extend_from_slice(bytes);
-        }
-        Some((bytes.len() as u32, beside))
+        let mut place = I::ZERO;
+        place.as_mut()[..8].copy_from_slice(&(self.long.len() as u64).to_le_bytes());
+        self.long.extend_from_slice(bytes);
+        Some((bytes.len() as u32, place))
     }
 
     /// How many rows were ever taken out.
