@@ -247,8 +247,8 @@ fn set_aside(folder: &Folder, why: &StoreError) -> Result<(), StoreError> {
     tracing::warn!(
         %why,
         aside = %aside.display(),
-        "the checkpoints cannot be read and were set aside; views are rebuilt from the log, and the file that was set \
-         aside can be deleted"
+        "the checkpoints are damaged, or cannot be read, and were set aside; views that are in memory are saved anew, others are rebuilt from \
+         the log, and the file that was set aside can be deleted"
     );
     Ok(())
 }
