@@ -52,7 +52,7 @@ pub(crate) struct Saver {
     witnessed: Option<u64>,
     busy: bool,
     failing: bool,
-    /// Whether the last checkpoint found the store's rows to be damaged, so that all are to be saved anew.
+    /// Whether the store's rows were found to be damaged, and have not all been saved anew since.
     damaged: bool,
     /// Whether what SQL shows is still being looked through.
     looking: bool,
@@ -328,13 +328,17 @@ impl Saver {
         let damaged = matches!(&outcome.result, Err(error) if matches!(**error, StoreError::Corrupt { .. }));
         // Damage is made good at once. Where that does not help, it is tried again as after any other failure.
         let mending = damaged && !self.damaged;
-        self.damaged = damaged;
+        self.damaged |= damaged;
         self.failing = outcome.result.is_err() && !mending;
         match outcome.result {
             Ok(()) => {
                 self.saved_position = self.last_position;
-                let complete = |(saved, slot): (&Saved, &Slot)| saved.complete || slot.view.is_none();
-                if self.looking || !self.views.iter().zip(&*slots).all(complete) {
+                let whole = |(saved, slot): (&Saved, &Slot)| {
+                    saved.complete && saved.position != u64::MAX || slot.view.is_none()
+                };
+                let whole = self.views.iter().zip(&*slots).all(whole);
+                self.damaged &= !whole;
+                if self.looking || !whole {
                     self.waiting.append(&mut self.in_flight);
                 }
                 for reply in self.in_flight.drain(..) {
@@ -466,18 +470,26 @@ impl SaverThread {
                 ids.extend(checkpoint.changed.iter().map(|row| row.id));
             } else {
                 self.sums[*number].take(checkpoint);
-                *lock(&self.core.vitals[*number].checkpoint) =
-                    Some((checkpoint.view.position, Instant::now()));
-                meters::saved(self.core.catalog.views[*number].name(), checkpoint.view.position);
+                if checkpoint.view.fingerprint != INCOMPLETE {
+                    *lock(&self.core.vitals[*number].checkpoint) =
+                        Some((checkpoint.view.position, Instant::now()));
+                    meters::saved(self.core.catalog.views[*number].name(), checkpoint.view.position);
+                }
             }
             views.push((*number, checkpoint.reset, ids));
         }
         match &result {
             Ok(()) => {
                 tracing::debug!(views = views.len(), rows, elapsed = ?begun.elapsed(), "checkpoint saved");
-                lock(&self.core.checkpoint_failure).take();
+                if checkpoints.iter().all(|it| it.view.fingerprint != INCOMPLETE) {
+                    lock(&self.core.checkpoint_failure).take();
+                }
             }
             Err(error) => {
+                if matches!(**error, StoreError::Corrupt { .. }) {
+                    // None is of use any more.
+                    self.core.vitals.iter().for_each(|vitals| _ = lock(&vitals.checkpoint).take());
+                }
                 tracing::warn!(%error, "the checkpoint could not be saved; it is tried again");
                 *lock(&self.core.checkpoint_failure) = Some(error.to_string());
             }

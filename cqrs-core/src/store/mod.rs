@@ -591,7 +591,7 @@ pub trait Checkpoints: Send {
 
     /// Saves the witness and all views, or nothing. Need not be durable when it returns, but never half. There may be no view to save.
     ///
-    /// After [`StoreError::Corrupt`] it is given every row of every view: whatever it had may be forgotten.
+    /// After [`StoreError::Corrupt`] it is given all rows of the live views, a stretch at a time: whatever it had may be forgotten.
     fn save(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError>;
 
     /// Forgets a view and drops what SQL showed of it.

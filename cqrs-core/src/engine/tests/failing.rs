@@ -40,7 +40,7 @@ pub(super) struct Orders {
     /// Of how many looks for a note the last is refused.
     refuse_note: AtomicUsize,
     refuse_save: AtomicBool,
-    /// So many times, a checkpoint finds that what was saved before is damaged, and it is gone.
+    /// A bit for each checkpoint to come, the lowest for the next: whether it finds that what was saved before is damaged, and it is gone.
     damaged_saves: AtomicUsize,
     slow_save: AtomicBool,
     panic_on_save: AtomicBool,
@@ -190,8 +190,9 @@ impl Checkpoints for UnrulyCheckpoints {
         if self.1.refuse_save.load(Ordering::SeqCst) {
             return Err(broken());
         }
-        let fewer = |left: usize| left.checked_sub(1);
-        if self.1.damaged_saves.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
+        let damaged = self.1.damaged_saves.load(Ordering::SeqCst);
+        self.1.damaged_saves.store(damaged >> 1, Ordering::SeqCst);
+        if damaged & 1 == 1 {
             for view in self.0.views()? {
                 self.0.forget(&view.name)?;
             }
@@ -439,7 +440,7 @@ fn a_checkpoint_that_cannot_be_saved_is_tried_again() {
 /// Nobody has to delete anything, and nobody waits for it.
 #[test]
 fn checkpoints_that_are_found_damaged_are_saved_whole() {
-    for times in [1, 2, 5] {
+    for damaged in [0b1, 0b11, 0b11111] {
         let store = Unruly::default();
         let start = || {
             // None but those that are asked for, and what has to be tried again.
@@ -451,14 +452,14 @@ fn checkpoints_that_are_found_damaged_are_saved_whole() {
             engine.append(bought(&n.to_string(), "hats", 1)).wait().unwrap();
         }
         engine.checkpoint().wait().unwrap();
-        store.orders.damaged_saves.store(times, Ordering::SeqCst);
+        store.orders.damaged_saves.store(damaged, Ordering::SeqCst);
         engine.append(bought("7", "hats", 1)).wait().unwrap();
         let saved = engine.checkpoint().wait();
         match saved {
             // Made good before anyone notices.
-            Ok(()) => assert_eq!((times, engine.health().checkpoint_failure), (1, None)),
+            Ok(()) => assert_eq!((damaged, engine.health().checkpoint_failure), (1, None)),
             Err(error) => {
-                assert!(times > 1 && error.to_string().contains("views.db"), "{error}");
+                assert!(damaged > 1 && error.to_string().contains("views.db"), "{error}");
                 soon("it is saved", || engine.health().checkpoint_failure.is_none());
             }
         }
@@ -479,6 +480,38 @@ fn checkpoints_that_are_found_damaged_are_saved_whole() {
         engine.close().wait().unwrap();
         assert!(start().health().views.iter().all(|view| view.checkpoint.is_some()), "resumed");
     }
+}
+
+/// Where many rows are saved anew, a stretch at a time, and that fails, too.
+#[test]
+fn checkpoints_that_are_found_damaged_again_and_again_are_tried_at_leisure() {
+    let store = Unruly::default();
+    let start = || {
+        let rarely = Duration::from_millis(50);
+        store.engine().view::<Owners>().checkpoint_every(rarely, 1 << 40).start().unwrap()
+    };
+    let engine = start();
+    engine.append_all((0..70_000).map(|n: u32| bought(&n.to_string(), "hats", 1))).wait().unwrap();
+    engine.checkpoint().wait().unwrap();
+    // The first stretch goes through, the second does not.
+    for damaged in [0b101, 0x5555_5555] {
+        engine.append(bought("7", "hats", 1)).wait().unwrap();
+        store.orders.damaged_saves.store(damaged, Ordering::SeqCst);
+        let error = engine.checkpoint().wait().expect_err("damaged twice");
+        assert!(error.to_string().contains("views.db"), "{error}");
+        assert!(engine.health().views[0].checkpoint.is_none(), "there is none that is whole");
+    }
+    assert!(store.orders.damaged_saves.load(Ordering::SeqCst) > 0xffff, "not one upon the other");
+    // Nor does the end wait for it.
+    engine.close().wait().unwrap();
+    store.orders.damaged_saves.store(0, Ordering::SeqCst);
+    let engine = start();
+    engine.wait_ready().wait().unwrap();
+    assert_eq!(engine.view::<Owners>().len().unwrap(), 70_000);
+    engine.checkpoint().wait().unwrap();
+    assert!(engine.health().views[0].checkpoint.is_some());
+    engine.close().wait().unwrap();
+    assert!(start().health().views[0].checkpoint.is_some(), "resumed");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -229,21 +231,24 @@ fn declared(folder: &Folder, connection: &Connection) -> Result<BTreeMap<String,
     read().map_err(|error| folder.views.fault("reading checkpoints", error))
 }
 
-/// So many files that were set aside are kept; then one takes the place of the last.
-const ASIDE: u32 = 8;
+/// So many files that were set aside are kept, the first and the last: what is damaged often is not to fill the disk.
+const ASIDE: u32 = 2;
 
 /// Moves an unreadable views.db out of the way. Kept and not deleted: it may be somebody's, or tell what happened.
 fn set_aside(folder: &Folder, why: &StoreError) -> Result<(), StoreError> {
-    for ending in ["-wal", "-shm", "-journal"] {
-        let beside = folder.views.beside(ending);
-        if beside.exists() {
-            fs::remove_file(&beside).map_err(|e| io_failure("removing", &beside, e))?;
-        }
-    }
     let free = |n: &u32| !folder.views.beside(&format!(".damaged-{n}")).exists();
     let number = (1..ASIDE).find(free).unwrap_or(ASIDE);
     let aside = folder.views.beside(&format!(".damaged-{number}"));
-    fs::rename(&folder.views.path, &aside).map_err(|e| io_failure("renaming", &folder.views.path, e))?;
+    let aside_wal = folder.views.beside(&format!(".damaged-{number}-wal"));
+    remove(&aside_wal)?;
+    rename(&folder.views.path, &aside)?;
+    // It goes where SQLite will look for it. Were it left here, SQLite would take it for that of no file, and delete it.
+    let wal = folder.views.beside("-wal");
+    if wal.exists() {
+        rename(&wal, &aside_wal)?;
+    }
+    remove(&folder.views.beside("-shm"))?;
+    remove(&folder.views.beside("-journal"))?;
     tracing::warn!(
         %why,
         aside = %aside.display(),
@@ -251,6 +256,18 @@ fn set_aside(folder: &Folder, why: &StoreError) -> Result<(), StoreError> {
          the log, and the file that was set aside can be deleted"
     );
     Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).map_err(|error| io_failure("renaming", from, error))
+}
+
+/// Removes a file, if it is there.
+fn remove(file: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_failure("removing", file, error)),
+        _ => Ok(()),
+    }
 }
 
 impl Checkpoints for SqliteCheckpoints {
@@ -495,31 +512,31 @@ fn visit_rows(
     }
     let mut newer = select(Place::Newer)?;
     let mut newer = newer.query([])?;
-    let (mut one, mut other) = (next_row(&mut settled)?, next_row(&mut newer)?);
+    let (mut old, mut new) = (numbered(&mut settled)?, numbered(&mut newer)?);
     loop {
-        match (one, other) {
-            (None, None) => return Ok(()),
-            (Some(row), None) => {
-                visit(row);
-                one = next_row(&mut settled)?;
+        match old {
+            Some((id, row)) if new.is_none_or(|(newer, _)| id < newer) => {
+                visit(saved_row(row)?);
+                old = numbered(&mut settled)?;
             }
-            (Some(row), Some(than)) if row.id < than.id => {
-                visit(row);
-                one = next_row(&mut settled)?;
-            }
-            (old, Some(row)) => {
-                visit(row);
-                if old.is_some_and(|old| old.id == row.id) {
-                    one = next_row(&mut settled)?;
+            _ => {
+                let Some((id, row)) = new else { return Ok(()) };
+                visit(saved_row(row)?);
+                // Of a row that does not count, nothing but the id is looked at: what is damaged in it does no harm.
+                if old.is_some_and(|(replaced, _)| replaced == id) {
+                    old = numbered(&mut settled)?;
                 }
-                other = next_row(&mut newer)?;
+                new = numbered(&mut newer)?;
             }
         }
     }
 }
 
-fn next_row<'rows>(rows: &'rows mut Rows<'_>) -> rusqlite::Result<Option<SavedRow<'rows>>> {
-    rows.next()?.map(saved_row).transpose()
+/// The next row, and its id.
+fn numbered<'rows, 'stmt>(
+    rows: &'rows mut Rows<'stmt>,
+) -> rusqlite::Result<Option<(u64, &'rows Row<'stmt>)>> {
+    rows.next()?.map(|row| Ok((number(row, 0)?, row))).transpose()
 }
 
 fn saved_row<'row>(row: &'row Row<'_>) -> rusqlite::Result<SavedRow<'row>> {

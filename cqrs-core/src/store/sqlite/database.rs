@@ -290,6 +290,14 @@ impl Database {
                     "it is not an SQLite database, or its beginning was overwritten ({error})"
                 ));
             }
+            // No column is NULL where it must not be, unless it is not what was written.
+            Some(ErrorCode::ConstraintViolation)
+                if self.kind == Kind::Views
+                    && error.sqlite_extended_error_code()
+                        == Some(rusqlite::ffi::SQLITE_CONSTRAINT_NOTNULL) =>
+            {
+                return self.corrupt(format!("{error} (found while {action})"));
+            }
             Some(ErrorCode::DiskFull) => "make room on the disk and try again",
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 "another program holds a lock on the file; end its transaction and try again"

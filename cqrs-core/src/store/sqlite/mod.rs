@@ -189,12 +189,15 @@ impl Store for SqliteStore {
         if self.folder.read_only() {
             return Ok(());
         }
+        let close = |database: &Database| if database.path.exists() { database.close() } else { Ok(()) };
         // The views first: on a disk that is nearly full, that makes room for the log.
-        for database in [&self.folder.views, &self.folder.events] {
-            if database.path.exists() {
-                database.close()?;
+        let views = match close(&self.folder.views) {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::warn!(%error, "the checkpoints are damaged; the next start sets them aside");
+                Ok(())
             }
-        }
-        Ok(())
+            closed => closed,
+        };
+        close(&self.folder.events).and(views)
     }
 }
