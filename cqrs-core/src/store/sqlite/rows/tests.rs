@@ -245,3 +245,21 @@ fn a_view_that_grows_or_is_small_has_one_table() {
     assert!(!save(10 * LARGE, &half), "half of it changes");
     assert!(save(10 * LARGE, &half[1..]), "they are scattered");
 }
+
+/// SQLite gives back NULL for what is no number, and zero without its sign: that is no damage.
+#[test]
+fn what_sqlite_does_not_keep_of_floats_is_not_missed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(folder.path()).expect("a store");
+    let mut keeper = store.checkpoints().expect("the keeper");
+    let values = [f64::NAN, -0.0, 0.0, -1.5, f64::INFINITY];
+    let model: Model = (0..).zip(values.map(|value| (value, true))).collect();
+    keeper.save(WITNESS, &[saving(&store, &model, model.keys().copied())]).expect("saved");
+    let mut seen = Vec::new();
+    let read = keeper.renderings("totals", 0, 9, &mut |row| seen.push((row.columns[1].clone(), row.whole)));
+    read.expect("it reads");
+    let [null, reals @ ..] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!(*null, (SqlValue::Null, true));
+    let expected = [0.0, 0.0, -1.5, f64::INFINITY].map(|value| (SqlValue::Real(value), true));
+    assert_eq!(reals, expected);
+}
