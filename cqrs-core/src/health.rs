@@ -14,7 +14,7 @@ pub struct Health {
     pub read_only: bool,
     /// Whether the engine has been closed.
     pub closed: bool,
-    /// Why the last checkpoint could not be saved, if so. It is tried again; appends and reads go on.
+    /// Why the last checkpoint could not be saved, until every view is saved whole again. It is tried again; appends and reads go on.
     pub checkpoint_failure: Option<String>,
     /// What went wrong in the engine's own threads, if anything did: no append succeeds, or no view goes on, after it.
     pub broken: Option<String>,

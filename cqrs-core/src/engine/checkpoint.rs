@@ -325,7 +325,7 @@ impl Saver {
 
     fn settle(&mut self, outcome: Outcome, slots: &mut [Slot]) {
         self.busy = false;
-        let damaged = matches!(&outcome.result, Err(error) if matches!(**error, StoreError::Corrupt { .. }));
+        let damaged = outcome.result.as_ref().is_err_and(|error| is_damage(error));
         // Damage is made good at once. Where that does not help, it is tried again as after any other failure.
         let mending = damaged && !self.damaged;
         self.damaged |= damaged;
@@ -369,6 +369,11 @@ impl Saver {
             }
         }
     }
+}
+
+/// Whether what the store had is of no use any more.
+fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Corrupt { .. })
 }
 
 impl SaverThread {
@@ -462,6 +467,7 @@ impl SaverThread {
         let rows: usize = checkpoints.iter().map(|it| it.changed.len() + it.gone.len()).sum();
         let result = self.store.save(job.witness, &checkpoints).map_err(Arc::new);
         let failed = result.is_err();
+        let complete = |checkpoint: &ViewCheckpoint| checkpoint.view.fingerprint != INCOMPLETE;
         let mut views = Vec::with_capacity(numbers.len());
         for (number, checkpoint) in numbers.iter().zip(&checkpoints) {
             let mut ids = Vec::new();
@@ -470,7 +476,7 @@ impl SaverThread {
                 ids.extend(checkpoint.changed.iter().map(|row| row.id));
             } else {
                 self.sums[*number].take(checkpoint);
-                if checkpoint.view.fingerprint != INCOMPLETE {
+                if complete(checkpoint) {
                     *lock(&self.core.vitals[*number].checkpoint) =
                         Some((checkpoint.view.position, Instant::now()));
                     meters::saved(self.core.catalog.views[*number].name(), checkpoint.view.position);
@@ -481,13 +487,12 @@ impl SaverThread {
         match &result {
             Ok(()) => {
                 tracing::debug!(views = views.len(), rows, elapsed = ?begun.elapsed(), "checkpoint saved");
-                if checkpoints.iter().all(|it| it.view.fingerprint != INCOMPLETE) {
+                if checkpoints.iter().all(complete) {
                     lock(&self.core.checkpoint_failure).take();
                 }
             }
             Err(error) => {
-                if matches!(**error, StoreError::Corrupt { .. }) {
-                    // None is of use any more.
+                if is_damage(error) {
                     self.core.vitals.iter().for_each(|vitals| _ = lock(&vitals.checkpoint).take());
                 }
                 tracing::warn!(%error, "the checkpoint could not be saved; it is tried again");

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::database::Database;
-use super::folder::{Folder, PARTIAL, io_failure, names_in, sync_folder};
+use super::folder::{Folder, PARTIAL, io_failure, names_in, rename, sync_folder};
 use crate::store::StoreError;
 
 /// How often a file that is locked is tried, 20 ms apart.
@@ -60,7 +60,7 @@ fn copy_both(folder: &Folder, into: &Path) -> Result<(), StoreError> {
     copy(&folder.events, &partial)?;
     // The views' copy must be durable before the log's name makes the folder a store.
     sync_folder(Some(into))?;
-    fs::rename(&partial, into.join("events.db")).map_err(|e| io_failure("renaming", &partial, e))?;
+    rename(&partial, &into.join("events.db"))?;
     sync_folder(Some(into))
 }
 

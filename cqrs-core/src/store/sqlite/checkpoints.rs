@@ -1,9 +1,6 @@
 //! The keeper of checkpoints: views.db.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +8,7 @@ use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, Rows};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::folder::{Folder, io_failure};
+use super::folder::{Folder, remove, rename};
 use super::rows::{Placed, rendered};
 use super::schema::{self, Place};
 use super::wal::WalWatch;
@@ -223,7 +220,7 @@ fn declared(folder: &Folder, connection: &Connection) -> Result<BTreeMap<String,
         let views = select.query_map([], |row| {
             let name: String = row.get(0)?;
             let (columns, schema) = (row.get(1)?, schema_of(connection, &name)?);
-            let newer = connection.table_exists(None, schema::newer_table(&name).as_str())?;
+            let newer = connection.table_exists(None, schema::name_of(&name, Place::Newer).as_str())?;
             Ok((name, Declared { columns, schema, newer }))
         })?;
         views.collect::<Result<BTreeMap<String, Declared>, _>>()
@@ -256,18 +253,6 @@ fn set_aside(folder: &Folder, why: &StoreError) -> Result<(), StoreError> {
          the log, and the file that was set aside can be deleted"
     );
     Ok(())
-}
-
-fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
-    fs::rename(from, to).map_err(|error| io_failure("renaming", from, error))
-}
-
-/// Removes a file, if it is there.
-fn remove(file: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_failure("removing", file, error)),
-        _ => Ok(()),
-    }
 }
 
 impl Checkpoints for SqliteCheckpoints {

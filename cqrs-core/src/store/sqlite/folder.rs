@@ -163,6 +163,18 @@ pub(super) fn sync_folder(path: Option<&Path>) -> Result<(), StoreError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| io_failure("syncing", path, e))
 }
 
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).map_err(|error| io_failure("renaming", from, error))
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(file: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_failure("removing", file, error)),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn io_failure(action: &str, path: &Path, error: io::Error) -> StoreError {
     let advice = match error.kind() {
         io::ErrorKind::PermissionDenied => "; see that this user may write there",

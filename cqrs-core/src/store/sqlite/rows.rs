@@ -36,7 +36,7 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    /// Two empty tables, or rather one.
+    /// An empty table, and none beside it.
     pub(super) fn new() -> Self {
         Self { ends: std::array::from_fn(|part| (part as u64) << 32), newer: None, swept: 0 }
     }
@@ -142,7 +142,7 @@ impl Placed {
         if [settled, forgotten] != [known; 2] {
             return Err(corrupt(format!(
                 "the table {} had {forgotten} rows to be settled, of which {settled} could be read, where {known} had been written",
-                schema::newer_table(view)
+                schema::name_of(view, Place::Newer)
             )));
         }
         self.swept = stretch.end() + 1;

@@ -168,15 +168,11 @@ pub(super) enum Place {
     Newer,
 }
 
-fn name_of(view: &str, place: Place) -> String {
+pub(super) fn name_of(view: &str, place: Place) -> String {
     match place {
         Place::Settled => format!("rows${view}"),
-        Place::Newer => newer_table(view),
+        Place::Newer => format!("newer${view}"),
     }
-}
-
-pub(super) fn newer_table(view: &str) -> String {
-    format!("newer${view}")
 }
 
 fn table(view: &str, place: Place) -> String {
