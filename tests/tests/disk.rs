@@ -14,8 +14,8 @@ use cqrs_core::prelude::*;
 use cqrs_core::store::{Beside, LogEvent, SqliteStore, Store, chain};
 use cqrs_core::{EventsError, ReactionState, Refusal, Timestamp};
 use faulty_vfs::{Disk, Entry, Fault, FileId, Medium, Operation, Random, Survival, codes};
-use integration_tests::bank;
 use integration_tests::follow::{Echoed, Followers, Trail};
+use integration_tests::{bank, soon};
 
 /// What an append appends: one of these, or several.
 #[event]
@@ -544,12 +544,14 @@ fn react(folder: &Path, disk: &Disk, fault: Fault) -> bool {
         // An append whose sync failed is unknown, and the log takes no other until it is opened anew.
         let error = engine.append_all([Echoed { of: 0 }]).wait().unwrap_err();
         says(&error.to_string(), &["reopen"]);
-        let health = engine.health().reactions;
         let told = |state: &ReactionState| match state {
             ReactionState::Stopped { reason } | ReactionState::Retrying { reason, .. } => !reason.is_empty(),
             ReactionState::Running => false,
         };
-        assert!(health.iter().any(|reaction| told(&reaction.state)), "{health:?}");
+        // Each learns of it by its own next append, which may be under way while the others answer.
+        soon("a reaction says what is wrong", || {
+            engine.health().reactions.iter().any(|reaction| told(&reaction.state))
+        });
     }
     goes_on
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use cqrs_core::prelude::*;
 use cqrs_core::{Builder, Fed, FeedError, FeedItem, Refusal, stream};
+use integration_tests::soon;
 use proptest::prelude::*;
 
 #[event]
@@ -120,14 +120,6 @@ impl<T> futures_core::Stream for Channel<T> {
         }
         queue.waker = Some(context.waker().clone());
         Poll::Pending
-    }
-}
-
-fn soon(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = std::time::Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "not within twenty seconds: {what}");
-        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

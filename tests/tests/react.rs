@@ -10,6 +10,7 @@ use cqrs_core::prelude::*;
 use cqrs_core::{
     Builder, FeedError, ReactError, ReactOptions, Reaction, ReactionState, RetryError, WaitError, stream,
 };
+use integration_tests::soon;
 
 #[event]
 #[derive(Debug, Clone, PartialEq)]
@@ -104,15 +105,6 @@ fn reached(reaction: &Reaction, receipt: &Receipt) {
 fn caught_up(engine: &Engine, reaction: &Reaction) {
     let receipt = engine.append_all::<Bought>([]).wait().unwrap();
     reached(reaction, &receipt);
-}
-
-#[track_caller]
-fn soon(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = std::time::Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < LONG, "not within twenty seconds: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// What is done, where it is known when.
