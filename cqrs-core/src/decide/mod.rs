@@ -19,7 +19,8 @@ use tracing::Instrument;
 pub use self::tx::{Tx, TxView};
 use crate::engine::boundary::Boundary;
 use crate::engine::desk::Desk;
-use crate::engine::request::{Consistency, Decision, Encoded, NewEvent, Request, answered, hand_over};
+use crate::engine::encoded::EncodedEvents;
+use crate::engine::request::{Consistency, Decision, NewEvent, Request, answered, encoded, hand_over};
 use crate::engine::shared::Core;
 use crate::error::{AppendError, DecideError, Refusal};
 use crate::event::Metadata;
@@ -296,7 +297,7 @@ pub(crate) enum Verdict<R> {
 
 /// A decision that has been made, to be appended.
 pub(crate) struct Emitted {
-    pub(crate) events: Vec<Encoded>,
+    pub(crate) events: EncodedEvents,
     pub(crate) boundary: Boundary,
 }
 
@@ -385,7 +386,7 @@ impl<R: Send + 'static> Start<R> {
                 }
             });
             let decision = Decision { key: note.clone(), boundary: None, inline: Some(inline) };
-            let answer = ask(&desk, decision, Vec::new(), consistency, blocks).await;
+            let answer = ask(&desk, decision, EncodedEvents::default(), consistency, blocks).await;
             match lock(&failure).take() {
                 Some(Verdict::Failed(error)) => return Err(error),
                 Some(Verdict::Panicked(panic)) => resume_unwind(panic),
@@ -404,7 +405,7 @@ impl<R: Send + 'static> Start<R> {
         if receipt.last > self.core.head() {
             // Another writer has executed it: the log is looked at.
             let decision = Decision { key: Some(note), boundary: None, inline: None };
-            let answer = ask(desk, decision, Vec::new(), self.consistency, self.blocks).await;
+            let answer = ask(desk, decision, EncodedEvents::default(), self.consistency, self.blocks).await;
             return answer.map_err(DecideError::Append);
         }
         match self.consistency {
@@ -434,9 +435,8 @@ impl<R: Send + 'static> Start<R> {
                 Some(ids) => event.known_as(|| format!("{ids}/{at}")),
                 None => event,
             }
-            .encoded(&self.core)
         };
-        match tx.events.into_iter().enumerate().map(finished).collect() {
+        match encoded(&self.core, tx.events.into_iter().enumerate().map(finished)) {
             Ok(events) => Verdict::Emitted(Emitted { events, boundary }),
             Err(refusal) => Verdict::Failed(AppendError::NotAppended(refusal).into()),
         }
@@ -447,7 +447,7 @@ impl<R: Send + 'static> Start<R> {
 async fn ask(
     desk: &Desk,
     decision: Decision,
-    events: Vec<Encoded>,
+    events: EncodedEvents,
     consistency: Consistency,
     blocks: bool,
 ) -> Result<Receipt, AppendError> {

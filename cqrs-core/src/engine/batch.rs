@@ -1,7 +1,7 @@
 //! Events between the log and the fold.
 
 use super::catalog::{Catalog, Kind};
-use super::request::Encoded;
+use super::encoded::EncodedEvents;
 use crate::Timestamp;
 use crate::error::AppendError;
 use crate::receipt::Receipt;
@@ -25,7 +25,7 @@ pub(crate) struct Batch {
     /// The log's head before it.
     pub(crate) after: Head,
     pub(crate) recorded_at: Timestamp,
-    pub(crate) events: Vec<Vec<Encoded>>,
+    pub(crate) events: Vec<EncodedEvents>,
     /// One an event.
     pub(crate) checksums: Vec<u64>,
     /// Who waits for the views to have folded it.
@@ -46,15 +46,15 @@ impl Batch {
     }
 
     pub(crate) fn stored(&self) -> Vec<StoredEvent<'_>> {
-        let events = self.events.iter().flatten().zip(&self.checksums).enumerate();
+        let events = self.events.iter().flat_map(EncodedEvents::iter).zip(&self.checksums).enumerate();
         events
             .map(|(at, (event, checksum))| StoredEvent {
                 position: self.after.position + 1 + at as u64,
-                kind: event.kind,
-                version: event.version,
+                kind: event.kind(),
+                version: event.schema().version,
                 recorded_at: self.recorded_at,
                 checksum: *checksum,
-                payload: &event.payload,
+                payload: event.payload(),
             })
             .collect()
     }

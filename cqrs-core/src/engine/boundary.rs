@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use super::catalog::Catalog;
-use super::request::Encoded;
+use super::encoded::EncodedEvent;
 use crate::event::Meta;
 use crate::table::Touches;
 
@@ -75,14 +75,14 @@ impl Account {
     }
 
     /// Takes an event in that is to be appended.
-    pub(crate) fn take_in(&mut self, catalog: &Catalog, event: &Encoded, meta: &Meta) {
+    pub(crate) fn take_in(&mut self, catalog: &Catalog, event: EncodedEvent<'_>, meta: &Meta) {
         if self.kept > KEPT {
             self.forget(meta.position - 1);
         }
         let Self { views, kept, scratch, .. } = self;
         for (view, touched) in views {
             scratch.clear();
-            catalog.touches(*view, event.kind, &event.payload, meta, scratch);
+            catalog.touches(*view, event.kind(), event.payload(), meta, scratch);
             *kept += touched.take_in(scratch, meta.position);
         }
     }

@@ -387,16 +387,14 @@ impl Catalog {
 
     /// The kind under which an event of this type is appended.
     pub(crate) fn appended(&self, schema: &Schema) -> Option<Kind> {
-        // It is asked for each event, and hashing the name would take longer than most of what is done with one.
-        let same = |StoredKind { schema: known, .. }: &StoredKind| {
-            std::ptr::eq(known.name, schema.name) && std::ptr::eq(known.rust, schema.rust)
-        };
+        // It is asked for each event, and hashing the name would take longer than most of what is done with one. (Where its text lies says nothing: each
+        // piece of code that rustc compiles by itself may have a copy of its own.)
+        let same = |kind: &StoredKind| kind.schema.name == schema.name && kind.schema.rust == schema.rust;
         if let Some(at) = self.kinds.iter().take(FEW).position(same) {
             return Some(at as Kind);
         }
         let kind = *self.names.get(schema.name)?;
-        let known = &self.kinds[kind as usize].schema;
-        (known.rust == schema.rust && known.name == schema.name).then_some(kind)
+        same(&self.kinds[kind as usize]).then_some(kind)
     }
 
     /// Whether a payload, stored as this version, can be read as its kind.

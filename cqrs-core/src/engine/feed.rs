@@ -13,8 +13,9 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use super::desk::Desk;
+use super::encoded::EncodedEvents;
 use super::item::{FeedItem, IntoFeedItem, Of};
-use super::request::{Append, Consistency, Encoded, Request, Step, unanswered};
+use super::request::{Append, Consistency, Request, Step, unanswered};
 use super::shared::Core;
 use crate::error::{AppendError, FeedError, Refusal};
 use crate::receipt::Receipt;
@@ -84,8 +85,7 @@ enum Stage {
 /// What has been gathered.
 #[derive(Default)]
 struct Batch {
-    events: Vec<Encoded>,
-    bytes: usize,
+    events: EncodedEvents,
     items: usize,
     /// The offset of its last item.
     to: u64,
@@ -109,24 +109,20 @@ enum Gathered {
 
 impl Batch {
     fn is_full(&self) -> bool {
-        self.items >= ITEMS || self.bytes >= BYTES
+        self.items >= ITEMS || self.events.bytes() >= BYTES
     }
 
     /// Adds an item whole, or not at all.
     fn push(&mut self, core: &Core, item: FeedItem) -> Result<(), Refusal> {
-        let before = self.events.len();
         match item.events {
-            Of::One(event) => self.events.push(event.encoded(core)?),
+            Of::One(event) => event.add_to(&mut self.events, core)?,
             Of::Many(events) => {
-                let encoded: Vec<Encoded> =
-                    events.into_iter().map(|event| event.encoded(core)).collect::<Result<_, _>>()?;
-                self.events.extend(encoded);
+                let before = self.events.len();
+                let added: Result<(), Refusal> =
+                    events.into_iter().try_for_each(|event| event.add_to(&mut self.events, core));
+                added.inspect_err(|_| self.events.truncate(before))?;
             }
         }
-        self.bytes += self.events[before..]
-            .iter()
-            .map(|event| event.payload.len() + event.metadata.len())
-            .sum::<usize>();
         self.items += 1;
         self.to = item.offset;
         Ok(())
@@ -295,15 +291,19 @@ impl<S: Stream<Item: IntoFeedItem>> Feed<S> {
 
     fn hand_over(&mut self) {
         let Some(desk) = &self.desk else { return };
-        let next =
-            if self.batch.is_full() { Vec::with_capacity(self.batch.events.len()) } else { Vec::new() };
+        let next = if self.batch.is_full() {
+            EncodedEvents::with_room(self.batch.events.len(), self.batch.events.bytes().min(BYTES))
+        } else {
+            EncodedEvents::default()
+        };
         let Batch { events, to, .. } =
             std::mem::replace(&mut self.batch, Batch { events: next, ..Batch::default() });
         let first = std::mem::replace(&mut self.first, false);
-        let step = Some(Step { source: self.source.clone(), first, after: self.after.replace(to), to });
+        let step = Step { source: self.source.clone(), first, after: self.after.replace(to), to };
         let (reply, answer) = reply();
         self.in_flight.push_back(InFlight { reply: answer, events: events.len(), to });
-        let request = Request { step, ..Request::new(events, Consistency::Durable, reply) };
+        let request =
+            Request { step: Some(Box::new(step)), ..Request::new(events, Consistency::Durable, reply) };
         if let Err(request) = desk.try_hand_in(request) {
             let desk = desk.clone();
             self.handing_over = Some(Wait::new(async move { desk.hand_in(request).await }));

@@ -16,6 +16,7 @@ mod catalog;
 mod checkpoint;
 mod cluster;
 pub(crate) mod desk;
+pub(crate) mod encoded;
 mod events;
 mod feed;
 mod fold;

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 
 use super::desk::Desk;
+use super::encoded::EncodedEvents;
 use super::events::Events;
-use super::request::{Consistency, Encoded, NoteToKeep, Request, Step, answered, hand_over};
+use super::request::{Consistency, NoteToKeep, Request, Step, answered, encoded, hand_over};
 use super::shared::Core;
 use crate::decide::{Decide, Tx, is_deciding};
 use crate::error::{AppendError, EventsError, ReactError, Refusal, RetryError, StoreFailure};
@@ -48,7 +49,7 @@ type Handled = Result<(), Box<dyn Error + Send + Sync>>;
 struct Done {
     position: u64,
     event: &'static str,
-    events: Vec<Encoded>,
+    events: EncodedEvents,
     note: Option<NoteToKeep>,
 }
 
@@ -91,8 +92,7 @@ impl Saver {
             self.since = Instant::now();
         }
         self.to = done.position;
-        self.bytes +=
-            done.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum::<usize>();
+        self.bytes += done.events.bytes();
         self.done.push(done);
     }
 
@@ -111,10 +111,11 @@ impl Saver {
 
     /// Stores something, and the position `to`: all of it, or nothing.
     fn put(&self, done: &[Done], to: u64) -> Result<Receipt, AppendError> {
-        let events = done.iter().flat_map(|done| done.events.iter().cloned()).collect();
+        let mut events = EncodedEvents::default();
+        done.iter().for_each(|done| events.append(&done.events));
         let notes = done.iter().filter_map(|done| done.note.clone()).collect();
         // One at a time, so each is a first: where the position stands tells whether another engine has moved it.
-        let step = Some(Step { source: self.source.clone(), first: true, after: self.saved, to });
+        let step = Some(Box::new(Step { source: self.source.clone(), first: true, after: self.saved, to }));
         let (reply, answer) = reply();
         let request = Request { step, notes, ..Request::new(events, Consistency::Durable, reply) };
         block_on(async {
@@ -170,7 +171,7 @@ impl Saver {
             if done.events.is_empty() {
                 return Err(Halt::Failed(refusal.to_string()));
             }
-            done.events.clear();
+            done.events = EncodedEvents::default();
             done.note = Some(self.parked(done.position, done.event, 1, refusal.to_string()));
         } else {
             for done in all.drain(..) {
@@ -377,7 +378,12 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
                 Next::Event(Err(EventsError::Undecodable { position, event, reason })) => {
                     let mut saver = lock(&self.saver);
                     let note = saver.parked(position, &event, 1, format!("it cannot be read: {reason}"));
-                    saver.add(Done { position, event: "", events: Vec::new(), note: Some(note) });
+                    saver.add(Done {
+                        position,
+                        event: "",
+                        events: EncodedEvents::default(),
+                        note: Some(note),
+                    });
                     saver.save()?;
                     self.events = Events::new(&self.core, position + 1);
                 }
@@ -441,7 +447,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
                     saver.save()?;
                     if attempt >= saver.options.attempts {
                         let note = Some(saver.parked(position, event, attempt, reason));
-                        break Done { position, event, events: Vec::new(), note };
+                        break Done { position, event, events: EncodedEvents::default(), note };
                     }
                     saver.retry_later(position, attempt, reason)?;
                 }
@@ -458,7 +464,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
     }
 
     /// Has an event handled once: what it emits, or why it failed.
-    fn handle(&mut self, reacting: &mut Reacting<E>) -> Result<Vec<Encoded>, String> {
+    fn handle(&mut self, reacting: &mut Reacting<E>) -> Result<EncodedEvents, String> {
         let (position, attempt) = (reacting.position(), reacting.attempt);
         let event = name_of(&reacting.recorded.event);
         let reaction = &*self.inner.name;
@@ -474,10 +480,8 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         }
         let (origin, id) = (reacting.origin(), lock(&self.saver).id(reacting.position()));
         let emitted = std::mem::take(&mut reacting.emitted).into_iter().enumerate();
-        let encode = |(at, event): (usize, super::NewEvent)| {
-            event.beside(&origin).known_as(|| format!("{id}/{at}")).encoded(&self.core)
-        };
-        emitted.map(encode).collect::<Result<_, Refusal>>().map_err(|refusal| refusal.to_string())
+        let emitted = emitted.map(|(at, event)| event.beside(&origin).known_as(|| format!("{id}/{at}")));
+        encoded(&self.core, emitted).map_err(|refusal| refusal.to_string())
     }
 
     fn retry(&mut self, retry: Retry) -> Result<(), Halt> {
@@ -540,7 +544,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         };
         meters::failed(&self.inner.name);
         let (_, note) = saver.parked(position, &event, attempts, reason.clone());
-        match saver.put(&[done(Vec::new(), note)], to) {
+        match saver.put(&[done(EncodedEvents::default(), note)], to) {
             Ok(_) => {
                 saver.saved = Some(to);
                 Ok(Err(RetryError::Failed { position, reason }))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::boundary::Boundary;
-use super::catalog::Kind;
 use super::desk::Desk;
+use super::encoded::EncodedEvents;
 use super::shared::Core;
 use crate::codec::{self, EncodeError};
 use crate::decide::{Inline, is_deciding};
@@ -37,8 +37,12 @@ pub struct NewEvent {
     schema: &'static Schema,
     payload: Result<Vec<u8>, EncodeError>,
     id: Option<Box<str>>,
-    metadata: Metadata,
+    /// Few events have any, and each event is moved several times on its way.
+    metadata: Option<Box<Metadata>>,
 }
+
+/// How many bytes most events' payloads fit in.
+const ENCODED: usize = 64;
 
 impl NewEvent {
     /// An event without an id and without metadata. It is encoded here, in the caller's thread.
@@ -48,13 +52,13 @@ impl NewEvent {
 
     /// The same of an event that stays the caller's: `engine.append_all(events.iter().map(NewEvent::of))`.
     pub fn of<E: Appendable>(event: &E) -> Self {
-        let mut payload = Vec::with_capacity(64);
+        let mut payload = Vec::with_capacity(ENCODED);
         let encoded = event.encode(&mut payload);
         Self {
             schema: &E::TYPES[event.type_index()],
             payload: encoded.map(|()| payload),
             id: None,
-            metadata: Metadata::default(),
+            metadata: None,
         }
     }
 
@@ -67,25 +71,32 @@ impl NewEvent {
 
     /// What the event belongs to, e.g. a request.
     pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
-        self.metadata.correlation_id = Some(id.into());
+        self.metadata_mut().correlation_id = Some(id.into());
         self
     }
 
     /// What caused it: the id of a command or of another event.
     pub fn causation_id(mut self, id: impl Into<String>) -> Self {
-        self.metadata.causation_id = Some(id.into());
+        self.metadata_mut().causation_id = Some(id.into());
         self
     }
 
     /// Anything else that is to be kept with it.
     pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.metadata.entries.insert(key.into(), value.into());
+        self.metadata_mut().entries.insert(key.into(), value.into());
         self
+    }
+
+    fn metadata_mut(&mut self) -> &mut Metadata {
+        self.metadata.get_or_insert_default()
     }
 
     /// With this beside it, where it does not say otherwise itself.
     pub(crate) fn beside(mut self, metadata: &Metadata) -> Self {
-        let own = &mut self.metadata;
+        if metadata.is_empty() {
+            return self;
+        }
+        let own = self.metadata_mut();
         own.correlation_id = own.correlation_id.take().or_else(|| metadata.correlation_id.clone());
         own.causation_id = own.causation_id.take().or_else(|| metadata.causation_id.clone());
         for (key, value) in &metadata.entries {
@@ -110,8 +121,9 @@ impl NewEvent {
         self
     }
 
-    pub(crate) fn encoded(self, core: &Core) -> Result<Encoded, Refusal> {
-        let Schema { name, rust, version, retired, .. } = *self.schema;
+    /// Adds it to those that are to be stored; or refuses it, and leaves them as they are.
+    pub(crate) fn add_to(self, encoded: &mut EncodedEvents, core: &Core) -> Result<(), Refusal> {
+        let Schema { name, rust, retired, .. } = *self.schema;
         let kind = core.catalog.appended(self.schema).ok_or(Refusal::Unregistered { name, rust })?;
         if retired {
             return Err(Refusal::Retired { name });
@@ -119,36 +131,42 @@ impl NewEvent {
         let encode = |error| Refusal::Encode(Arc::new(error));
         let payload = self.payload.map_err(encode)?;
         let mut metadata = Vec::new();
-        if !self.metadata.is_empty() {
-            codec::encode("metadata", &self.metadata, &mut metadata).map_err(encode)?;
+        if let Some(what) = self.metadata.filter(|metadata| !metadata.is_empty()) {
+            codec::encode("metadata", &*what, &mut metadata).map_err(encode)?;
         }
-        let id = self.id.as_deref().map_or(0, str::len);
-        let (size, limit) = (payload.len() + metadata.len() + id, core.catalog.payload_limit);
+        let id = self.id.as_deref();
+        let size = payload.len() + metadata.len() + id.map_or(0, str::len);
+        let limit = core.catalog.payload_limit;
         if size > limit {
             return Err(Refusal::TooLarge { name, size, limit });
         }
-        if self.id.as_deref() == Some("") {
+        if id == Some("") {
             return Err(Refusal::EmptyId { name });
         }
-        Ok(Encoded { kind, name, version, id: self.id, metadata, payload })
+        encoded.push(self.schema, kind, id.unwrap_or(""), &metadata, payload);
+        Ok(())
     }
+}
+
+/// For so many events at most is there room before the first of them has come, whoever says how many they will be.
+const ROOM: usize = 16_384;
+
+/// Events as they will be stored: all of them, or the first refusal.
+pub(crate) fn encoded(core: &Core, events: impl Iterator<Item = NewEvent>) -> Result<EncodedEvents, Refusal> {
+    let mut encoded = match events.size_hint().0 {
+        0 | 1 => EncodedEvents::default(),
+        several => EncodedEvents::with_room(several.min(ROOM), several.min(ROOM) * ENCODED),
+    };
+    for event in events {
+        event.add_to(&mut encoded, core)?;
+    }
+    Ok(encoded)
 }
 
 impl<E: Appendable> From<E> for NewEvent {
     fn from(event: E) -> Self {
         Self::new(event)
     }
-}
-
-/// An event as it will be stored, but for its place.
-#[derive(Clone, Debug)]
-pub(crate) struct Encoded {
-    pub(crate) kind: Kind,
-    pub(crate) name: &'static str,
-    pub(crate) version: u32,
-    pub(crate) id: Option<Box<str>>,
-    pub(crate) metadata: Vec<u8>,
-    pub(crate) payload: Vec<u8>,
 }
 
 /// What an append waits for.
@@ -186,12 +204,12 @@ pub(crate) type NoteToKeep = (String, Option<Vec<u8>>);
 
 /// A request to the writer.
 pub(crate) struct Request {
-    pub(crate) events: Vec<Encoded>,
+    pub(crate) events: EncodedEvents,
     /// What a feed stores with its events.
-    pub(crate) step: Option<Step>,
+    pub(crate) step: Option<Box<Step>>,
     pub(crate) decision: Option<Box<Decision>>,
     /// What is stored with its events, if they are.
-    pub(crate) notes: Vec<NoteToKeep>,
+    pub(crate) notes: Box<[NoteToKeep]>,
     pub(crate) consistency: Consistency,
     pub(crate) reply: ReplyTo<Result<Receipt, AppendError>>,
 }
@@ -199,11 +217,11 @@ pub(crate) struct Request {
 impl Request {
     /// Events, and nothing besides.
     pub(crate) fn new(
-        events: Vec<Encoded>,
+        events: EncodedEvents,
         consistency: Consistency,
         reply: ReplyTo<Result<Receipt, AppendError>>,
     ) -> Self {
-        Self { events, step: None, decision: None, notes: Vec::new(), consistency, reply }
+        Self { events, step: None, decision: None, notes: Box::default(), consistency, reply }
     }
 
     /// Whether it has to be the first of its group: it is a decision that is to be made on all that came before.
@@ -213,7 +231,7 @@ impl Request {
 
     /// How many bytes it adds to a group.
     pub(crate) fn bytes(&self) -> usize {
-        self.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum()
+        self.events.bytes()
     }
 
     /// Whether its caller waits until it is folded.
@@ -232,7 +250,7 @@ pub struct Append {
 }
 
 enum State {
-    Ready { desk: Option<Arc<Desk>>, events: Result<Vec<Encoded>, Refusal>, consistency: Consistency },
+    Ready { desk: Option<Arc<Desk>>, events: Result<EncodedEvents, Refusal>, consistency: Consistency },
     Running(Wait<Result<Receipt, AppendError>>),
     Done,
 }
@@ -250,11 +268,7 @@ impl Append {
         events: impl Iterator<Item = NewEvent>,
         consistency: Consistency,
     ) -> Self {
-        let events = if desk.is_none() {
-            Err(Refusal::ReadOnly)
-        } else {
-            events.map(|event| event.encoded(core)).collect()
-        };
+        let events = if desk.is_none() { Err(Refusal::ReadOnly) } else { encoded(core, events) };
         Self { state: State::Ready { desk, events, consistency } }
     }
 

@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 
 use super::batch::{Acknowledge, Batch};
 use super::boundary::Account;
+use super::encoded::{EncodedEvent, EncodedEvents};
 use super::pipeline::Control;
-use super::request::{Consistency, Decision, Encoded, Request, Step};
+use super::request::{Consistency, Decision, Request, Step};
 use super::shared::{Core, kept_receipt, receipt_bytes};
 use crate::Timestamp;
 use crate::error::{AppendError, Refusal};
@@ -76,13 +77,13 @@ enum Verdict {
 
 impl Verdict {
     /// Those of the request's events that are to be appended.
-    fn appended<'a>(&self, events: &'a [Encoded]) -> impl Iterator<Item = &'a Encoded> {
-        let (events, repeats) = match self {
-            Self::Append(_, repeats) => (events, &**repeats),
-            Self::Known(_) | Self::Refuse(_) => (&[][..], &[][..]),
+    fn appended<'a>(&self, events: &'a EncodedEvents) -> impl Iterator<Item = EncodedEvent<'a>> {
+        let (some, repeats) = match self {
+            Self::Append(_, repeats) => (true, &**repeats),
+            Self::Known(_) | Self::Refuse(_) => (false, &[][..]),
         };
-        let new = move |at: &usize| repeats.is_empty() || repeats.binary_search(at).is_err();
-        events.iter().enumerate().filter(move |(at, _)| new(at)).map(|(_, event)| event)
+        let new = move |event: &EncodedEvent<'a>| some && repeats.binary_search(&event.at()).is_err();
+        events.iter().filter(new)
     }
 }
 
@@ -103,12 +104,12 @@ impl Writer {
                 .map(|event| {
                     let mut event = LogEvent {
                         position: head.position + 1,
-                        name: event.name,
-                        version: event.version,
+                        name: event.schema().name,
+                        version: event.schema().version,
                         recorded_at,
-                        event_id: event.id.as_deref(),
-                        metadata: &event.metadata,
-                        payload: &event.payload,
+                        event_id: event.id(),
+                        metadata: event.metadata(),
+                        payload: event.payload(),
                         checksum: 0,
                     };
                     event.checksum = chain(head.checksum, &event);
@@ -229,13 +230,10 @@ impl Writer {
             let receipt = match verdict {
                 Verdict::Append(receipt, repeats) => {
                     if let Some(step) = &request.step {
-                        self.sources.insert(step.source.as_ref().to_owned(), step.into());
+                        self.sources.insert(step.source.as_ref().to_owned(), Standing::from(&**step));
                     }
                     if !repeats.is_empty() {
-                        let mut at = 0..;
-                        request
-                            .events
-                            .retain(|_| at.next().is_none_or(|at| repeats.binary_search(&at).is_err()));
+                        request.events = request.events.without(&repeats);
                     }
                     events.push(request.events);
                     receipt
@@ -320,7 +318,7 @@ impl Writer {
             if decided {
                 let first = self.head.position + before as u64 + 1;
                 for (event, position) in accepted.events[before..].iter().zip(first..) {
-                    self.account.take_in(&self.core.catalog, event, &Meta { position, recorded_at });
+                    self.account.take_in(&self.core.catalog, *event, &Meta { position, recorded_at });
                 }
             }
             verdicts.push(verdict);
@@ -331,14 +329,14 @@ impl Writer {
         verdicts
     }
 
-    fn judge_plain<'a>(&mut self, accepted: &mut Accepted<'a>, events: &'a [Encoded]) -> Verdict {
+    fn judge_plain<'a>(&mut self, accepted: &mut Accepted<'a>, events: &'a EncodedEvents) -> Verdict {
         let first = self.head.position + accepted.events.len() as u64 + 1;
         match self.known(accepted, events) {
             Err(refusal) => Verdict::Refuse(refusal),
             Ok(Some(first)) => Verdict::Known(self.receipt(first, events.len())),
             Ok(None) => {
-                for event in events {
-                    if let Some(id) = event.id.as_deref() {
+                for event in events.iter() {
+                    if let Some(id) = event.id() {
                         let position = self.head.position + accepted.events.len() as u64 + 1;
                         accepted.ids.insert(id, position);
                     }
@@ -355,7 +353,7 @@ impl Writer {
         &mut self,
         accepted: &mut Accepted<'a>,
         decision: &'a Decision,
-        events: &'a [Encoded],
+        events: &'a EncodedEvents,
     ) -> Verdict {
         if let Some(key) = decision.key.as_deref() {
             if let Some(receipt) = accepted.keys.get(key) {
@@ -395,7 +393,7 @@ impl Writer {
         &mut self,
         accepted: &mut Accepted<'a>,
         step: &'a Step,
-        events: &'a [Encoded],
+        events: &'a EncodedEvents,
     ) -> Verdict {
         let known = self.sources.get(&*step.source).map(|standing| standing.offset);
         if step.first && known != step.after && !accepted.sources.contains_key(&*step.source) {
@@ -413,11 +411,11 @@ impl Writer {
         let before = accepted.events.len();
         let first = self.head.position + before as u64 + 1;
         let mut repeats = Vec::new();
-        for (at, event) in events.iter().enumerate() {
-            if let Some(id) = event.id.as_deref() {
+        for event in events.iter() {
+            if let Some(id) = event.id() {
                 match self.repeats(accepted, id, event) {
                     Ok(true) => {
-                        repeats.push(at);
+                        repeats.push(event.at());
                         continue;
                     }
                     Ok(false) => {}
@@ -436,9 +434,14 @@ impl Writer {
     }
 
     /// Whether the log, or the group before it, has this event; the error is another one under its id.
-    fn repeats(&mut self, accepted: &Accepted<'_>, id: &str, event: &Encoded) -> Result<bool, Refusal> {
+    fn repeats(
+        &mut self,
+        accepted: &Accepted<'_>,
+        id: &str,
+        event: EncodedEvent<'_>,
+    ) -> Result<bool, Refusal> {
         let Some(position) = self.position_of(accepted, id)? else { return Ok(false) };
-        if self.same(accepted, position, std::slice::from_ref(event))? {
+        if self.same(accepted, position, &[event])? {
             return Ok(true);
         }
         let what = format!("the event at position {position} has it, with another name, version or payload");
@@ -450,16 +453,19 @@ impl Writer {
     }
 
     /// The position at which these events are already, if an id of theirs is known.
-    fn known(&mut self, accepted: &Accepted<'_>, events: &[Encoded]) -> Result<Option<u64>, Refusal> {
+    fn known(&mut self, accepted: &Accepted<'_>, events: &EncodedEvents) -> Result<Option<u64>, Refusal> {
+        if !events.has_ids() {
+            return Ok(None);
+        }
         let mut own = HashSet::new();
         let mut first = None;
-        for (at, event) in events.iter().enumerate() {
-            let Some(id) = event.id.as_deref() else { continue };
+        for event in events.iter() {
+            let Some(id) = event.id() else { continue };
             if !own.insert(id) {
                 return Err(conflict(id, "it occurs twice in one batch"));
             }
             if first.is_none() {
-                first = self.position_of(accepted, id)?.map(|position| (position, at, id));
+                first = self.position_of(accepted, id)?.map(|position| (position, event.at(), id));
             }
         }
         let Some((position, at, id)) = first else { return Ok(None) };
@@ -470,7 +476,7 @@ impl Writer {
                 &format!("{what}, and the events before it are not those of this batch"),
             ));
         };
-        if self.same(accepted, start, events)? {
+        if self.same(accepted, start, &Vec::from_iter(events.iter()))? {
             return Ok(Some(start));
         }
         let what = match events.len() {
@@ -491,9 +497,14 @@ impl Writer {
     }
 
     /// Whether these events stand in the log, or are accepted, from position `start` on.
-    fn same(&mut self, accepted: &Accepted<'_>, start: u64, events: &[Encoded]) -> Result<bool, Refusal> {
+    fn same(
+        &mut self,
+        accepted: &Accepted<'_>,
+        start: u64,
+        events: &[EncodedEvent<'_>],
+    ) -> Result<bool, Refusal> {
         // Those that the group has none of are in the log, if need be beyond what this writer has heard of.
-        let mut ids = events.iter().filter_map(|event| event.id.as_deref());
+        let mut ids = events.iter().filter_map(|event| event.id());
         let stored = if ids.any(|id| accepted.ids.contains_key(id)) {
             (self.head.position + 1).saturating_sub(start).min(events.len() as u64) as usize
         } else {
@@ -502,11 +513,11 @@ impl Writer {
         let mut matching = 0;
         if stored > 0 {
             let read = self.reader.read(start - 1, stored, &mut |event| {
-                let ours = &events[matching];
-                let same = event.event_id == ours.id.as_deref()
-                    && event.name == ours.name
-                    && event.version == ours.version
-                    && event.payload == ours.payload;
+                let ours = events[matching];
+                let same = event.event_id == ours.id()
+                    && event.name == ours.schema().name
+                    && event.version == ours.schema().version
+                    && event.payload == ours.payload();
                 matching += usize::from(same);
                 same && matching < stored
             });
@@ -519,18 +530,14 @@ impl Writer {
         let skip = (start + stored as u64 - self.head.position - 1) as usize;
         let rest = &events[stored..];
         let theirs = accepted.events.get(skip..).unwrap_or_default();
-        Ok(theirs.len() >= rest.len()
-            && theirs.iter().zip(rest).all(|(theirs, ours)| {
-                (&theirs.id, theirs.name, theirs.version, &theirs.payload)
-                    == (&ours.id, ours.name, ours.version, &ours.payload)
-            }))
+        Ok(theirs.starts_with(rest))
     }
 }
 
 /// What the group appends, so far.
 #[derive(Default)]
 struct Accepted<'a> {
-    events: Vec<&'a Encoded>,
+    events: Vec<EncodedEvent<'a>>,
     ids: HashMap<&'a str, u64>,
     /// How far it takes sources.
     sources: HashMap<&'a str, Standing>,
@@ -566,7 +573,7 @@ fn kept<'a>(group: &'a [Request], verdicts: &[Verdict]) -> Vec<(&'a str, Option<
 
 /// The answer to a request that was refused. Where it could not be read whether the log has its events, they may be there from an earlier try.
 fn refused(request: &Request, refusal: Refusal) -> AppendError {
-    let by_id = request.events.iter().any(|event| event.id.is_some());
+    let by_id = request.events.has_ids();
     let by_key = request.decision.as_ref().is_some_and(|decision| decision.key.is_some());
     match refusal {
         // A feed's position says whether it is.

@@ -99,6 +99,7 @@ impl SqliteLog {
             }
         }
         self.insert(events).map_err(|error| self.refusal(events, error))?;
+        self.placed(events)?;
         if self.uncounted >= COUNT_EVERY {
             self.count().map_err(fault)?;
         }
@@ -112,18 +113,36 @@ impl SqliteLog {
         Ok((sources, notes))
     }
 
+    /// Adds events. SQLite gives each the position behind the last there is, which costs it less than a look whether one that it is told is free.
     fn insert(&self, events: &[LogEvent<'_>]) -> rusqlite::Result<()> {
-        bulk::insert(&self.connection, "INSERT INTO events VALUES", 8, events, |statement, at, event| {
-            statement.raw_bind_parameter(at, event.position.cast_signed())?;
-            statement.raw_bind_parameter(at + 1, event.name)?;
-            statement.raw_bind_parameter(at + 2, event.version)?;
-            statement.raw_bind_parameter(at + 3, event.recorded_at.as_micros())?;
-            statement.raw_bind_parameter(at + 4, event.event_id)?;
+        let insert =
+            "INSERT INTO events (name, version, recorded_at, event_id, metadata, payload, checksum) VALUES";
+        bulk::insert(&self.connection, insert, 7, events, |statement, at, event| {
+            statement.raw_bind_parameter(at, event.name)?;
+            statement.raw_bind_parameter(at + 1, event.version)?;
+            statement.raw_bind_parameter(at + 2, event.recorded_at.as_micros())?;
+            statement.raw_bind_parameter(at + 3, event.event_id)?;
             let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
-            statement.raw_bind_parameter(at + 5, metadata)?;
-            statement.raw_bind_parameter(at + 6, event.payload)?;
-            statement.raw_bind_parameter(at + 7, event.checksum.cast_signed())
+            statement.raw_bind_parameter(at + 4, metadata)?;
+            statement.raw_bind_parameter(at + 5, event.payload)?;
+            statement.raw_bind_parameter(at + 6, event.checksum.cast_signed())
         })
+    }
+
+    /// Whether events are where they belong: where the last one is, the others are before it.
+    fn placed(&self, events: &[LogEvent<'_>]) -> Result<(), StoreError> {
+        let Some(last) = events.last() else { return Ok(()) };
+        let placed = self.connection.last_insert_rowid();
+        if placed == last.position.cast_signed() {
+            return Ok(());
+        }
+        let why = format!(
+            "the event at position {} would have come to be at {placed}, so another program has written to {}; keep other \
+             programs from writing to it, and reopen the store",
+            last.position,
+            self.folder.events.path.display()
+        );
+        Err(StoreError::Io { action: ACTION.into(), source: why.into() })
     }
 
     /// Stores how far sources are now.
@@ -178,18 +197,11 @@ impl SqliteLog {
 
     /// Why SQLite did not take these events.
     fn refusal(&self, events: &[LogEvent<'_>], error: rusqlite::Error) -> StoreError {
-        let why = match error.sqlite_error().map(|e| e.extended_code) {
-            Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE) => self.taken(events).map(id_taken),
-            Some(rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => Some(format!(
-                "a position from {} on is already taken, so another program has written to {}; keep other programs from \
-                 writing to it, and reopen the store",
-                self.head.position + 1,
-                self.folder.events.path.display()
-            )),
-            _ => None,
-        };
-        match why {
-            Some(why) => StoreError::Io { action: ACTION.into(), source: why.into() },
+        let is_taken = error
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE);
+        match is_taken.then(|| self.taken(events)).flatten() {
+            Some(id) => StoreError::Io { action: ACTION.into(), source: id_taken(id).into() },
             None => self.folder.events.fault(ACTION, error),
         }
     }

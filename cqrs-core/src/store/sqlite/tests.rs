@@ -667,15 +667,26 @@ fn a_failed_commit_is_unknown_and_poisons_the_log() {
 
 #[test]
 fn another_programs_writing_is_found() {
-    let (_parent, path) = filled();
-    let mut log = log(&path);
-    plain(&path.join("events.db"))
-        .execute_batch("INSERT INTO events VALUES (11, 'Theirs', 1, 0, NULL, NULL, x'', 0)")
-        .expect("written");
-    let next = events(log.head().expect("the head"), 1);
-    match append(&mut log, &next) {
-        Err(AppendFailure::NotAppended(why)) => assert!(why.to_string().contains("another program"), "{why}"),
-        other => panic!("{other:?}"),
+    let theirs =
+        |position: i64| format!("INSERT INTO events VALUES ({position}, 'Theirs', 1, 0, NULL, NULL, x'', 0)");
+    let last = "DELETE FROM events WHERE position = 10".to_owned();
+    for sql in [theirs(11), theirs(500), theirs(i64::MAX), last, "DELETE FROM events".to_owned()] {
+        let (_parent, path) = filled();
+        let mut log = log(&path);
+        let other = plain(&path.join("events.db"));
+        other.execute_batch(&sql).expect("written");
+        let count = || other.query_one("SELECT count(*) FROM events", [], |row| row.get::<_, u32>(0));
+        let before = count().expect("counted");
+        for many in [1, 40] {
+            let next = events(log.head().expect("the head"), many);
+            match append(&mut log, &next) {
+                Err(AppendFailure::NotAppended(why)) => {
+                    assert!(why.to_string().contains("another program"), "{sql}: {why}");
+                }
+                other => panic!("{sql}: {other:?}"),
+            }
+            assert_eq!(count().expect("counted"), before, "{sql}");
+        }
     }
 }
 

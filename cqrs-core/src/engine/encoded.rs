@@ -1,0 +1,235 @@
+//! Events as they will be stored, but for their places: the bytes of many in one piece.
+//!
+//! An event's bytes are made by the caller, read by the writer, and read and freed by the fold. Were each a block of its own, each would be memory that another
+//! processor had last, and be freed by a thread that did not allocate it; so the block that an event is encoded into is used again for the next, and its bytes are
+//! copied behind those of the event before.
+
+use super::catalog::Kind;
+use crate::schema::Schema;
+
+/// Events on their way into the log, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EncodedEvents {
+    ends: Vec<Ends>,
+    /// Each event's payload, and behind it its metadata.
+    bytes: Vec<u8>,
+    /// The ids of those that have one.
+    ids: String,
+}
+
+/// An event, and where what it has ends. It begins where that of the event before it ends.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    schema: &'static Schema,
+    kind: Kind,
+    payload: usize,
+    metadata: usize,
+    id: usize,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncodedEvent<'a> {
+    of: &'a EncodedEvents,
+    at: usize,
+}
+
+impl EncodedEvents {
+    /// None yet, with room for this many of this size.
+    pub(crate) fn with_room(events: usize, bytes: usize) -> Self {
+        Self { ends: Vec::with_capacity(events), bytes: Vec::with_capacity(bytes), ids: String::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// How many bytes their payloads and metadata are.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether any of them has an id.
+    pub(crate) fn has_ids(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
+    /// Adds an event. An empty id is none.
+    pub(crate) fn push(
+        &mut self,
+        schema: &'static Schema,
+        kind: Kind,
+        id: &str,
+        metadata: &[u8],
+        payload: Vec<u8>,
+    ) {
+        if self.bytes.capacity() == 0 {
+            // That of a single event need not be copied.
+            self.bytes = payload;
+        } else {
+            self.bytes.extend_from_slice(&payload);
+        }
+        let payload = self.bytes.len();
+        self.bytes.extend_from_slice(metadata);
+        self.ids.push_str(id);
+        self.ends.push(Ends { schema, kind, payload, metadata: self.bytes.len(), id: self.ids.len() });
+    }
+
+    /// Adds another's events.
+    pub(crate) fn append(&mut self, other: &Self) {
+        let (bytes, ids) = (self.bytes.len(), self.ids.len());
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ids.push_str(&other.ids);
+        self.ends.extend(other.ends.iter().map(|ends| Ends {
+            payload: bytes + ends.payload,
+            metadata: bytes + ends.metadata,
+            id: ids + ends.id,
+            ..*ends
+        }));
+    }
+
+    /// Takes all but the first few out.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        let Some(first) = self.iter().nth(len) else { return };
+        let (bytes, ids) = first.begin();
+        self.ends.truncate(len);
+        self.bytes.truncate(bytes);
+        self.ids.truncate(ids);
+    }
+
+    /// Those that are not at these places, which are in order.
+    pub(crate) fn without(&self, places: &[usize]) -> Self {
+        let mut left = Self::with_room(self.len(), self.bytes());
+        for event in self.iter().filter(|event| places.binary_search(&event.at).is_err()) {
+            let (id, metadata) = (event.id().unwrap_or(""), event.metadata());
+            left.push(event.schema(), event.kind(), id, metadata, event.payload().to_vec());
+        }
+        left
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = EncodedEvent<'_>> {
+        (0..self.len()).map(|at| EncodedEvent { of: self, at })
+    }
+}
+
+impl<'a> EncodedEvent<'a> {
+    /// Which of them it is.
+    pub(crate) fn at(self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn schema(self) -> &'static Schema {
+        self.ends().schema
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        self.ends().kind
+    }
+
+    pub(crate) fn payload(self) -> &'a [u8] {
+        &self.of.bytes[self.begin().0..self.ends().payload]
+    }
+
+    /// Encoded; empty if there is none.
+    pub(crate) fn metadata(self) -> &'a [u8] {
+        &self.of.bytes[self.ends().payload..self.ends().metadata]
+    }
+
+    pub(crate) fn id(self) -> Option<&'a str> {
+        Some(&self.of.ids[self.begin().1..self.ends().id]).filter(|id| !id.is_empty())
+    }
+
+    fn ends(self) -> &'a Ends {
+        &self.of.ends[self.at]
+    }
+
+    /// Where its bytes begin, and its id.
+    fn begin(self) -> (usize, usize) {
+        self.at.checked_sub(1).map_or((0, 0), |before| {
+            let before = &self.of.ends[before];
+            (before.metadata, before.id)
+        })
+    }
+}
+
+impl PartialEq for EncodedEvent<'_> {
+    /// Whether they are the same event, under the same id; what accompanies them may differ.
+    fn eq(&self, other: &Self) -> bool {
+        let what = |event: Self| (event.schema().name, event.schema().version, event.payload());
+        self.id() == other.id() && what(*self) == what(*other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    static SCHEMA: Schema = Schema {
+        name: "n",
+        version: 1,
+        upcast: None,
+        retired: false,
+        aliases: &[],
+        fields: &[],
+        variant: "n",
+        rust: "n",
+    };
+
+    /// An event's kind, id, metadata and payload.
+    type Plain = (u32, String, Vec<u8>, Vec<u8>);
+
+    fn plain() -> impl Strategy<Value = Plain> {
+        let bytes = || proptest::collection::vec(any::<u8>(), 0..4);
+        (0..3_u32, "[aö]{0,2}", bytes(), bytes())
+    }
+
+    fn encoded(list: &[Plain]) -> EncodedEvents {
+        let mut events = EncodedEvents::default();
+        for (kind, id, metadata, payload) in list {
+            events.push(&SCHEMA, *kind, id, metadata, payload.clone());
+        }
+        events
+    }
+
+    fn read(events: &EncodedEvents) -> Vec<Plain> {
+        let plain = |event: EncodedEvent<'_>| {
+            let id = event.id().unwrap_or("").to_owned();
+            (event.kind(), id, event.metadata().to_vec(), event.payload().to_vec())
+        };
+        events.iter().map(plain).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn they_are_a_list(
+            list in proptest::collection::vec(plain(), 0..6),
+            more in proptest::collection::vec(plain(), 0..6),
+            len in 0..8_usize,
+            places in proptest::collection::btree_set(0..6_usize, 0..4),
+        ) {
+            let mut events = encoded(&list);
+            prop_assert_eq!(read(&events), list.clone());
+            prop_assert_eq!((events.len(), events.is_empty()), (list.len(), list.is_empty()));
+            let bytes: usize = list.iter().map(|(_, _, metadata, payload)| metadata.len() + payload.len()).sum();
+            prop_assert_eq!(events.bytes(), bytes);
+
+            let places = Vec::from_iter(places);
+            let left = list.iter().enumerate().filter(|(at, _)| !places.contains(at)).map(|(_, event)| event.clone());
+            prop_assert_eq!(read(&events.without(&places)), left.collect::<Vec<_>>());
+
+            let mut expected = list;
+            events.truncate(len);
+            expected.truncate(len);
+            prop_assert_eq!(read(&events), expected.clone());
+            events.append(&encoded(&more));
+            expected.extend(more);
+            prop_assert_eq!(read(&events), expected);
+        }
+    }
+}
