@@ -2,7 +2,7 @@
 //! are to be reached. Without a filter, the table is also written to `BENCHMARKS.md`.
 //!
 //! `profile JOB [TURNS [EVENTS]]` does one job over and over, 10 times over 1 M events if not told otherwise, and prints how long each turn took, for `perf record` and
-//! `valgrind --tool=callgrind`: `fold`, `append`, `singles`, `batches`, `views`, `replay`, `csv`, `durable` (from CSV, too).
+//! `valgrind --tool=callgrind`: `fold`, `append`, `singles`, `batches`, `views`, `replay`, `get`, `csv`, `durable` (from CSV, too).
 //!
 //! Absolute figures move with the machine; the ratios are what to look at. `quick` as the filter's first word runs everything on a tenth of the events.
 
@@ -24,6 +24,7 @@ fn profile(job: &str, turns: usize, events: usize) {
         "singles" => &|| append::log_only(&events[..4_000], 1),
         "batches" => &|| append::log_only(&events[..100_000], 100),
         "views" => &|| timed(|| start::views(&events[..200_000], start::fifty_views)),
+        "get" => &|| read::gets(&events),
         "replay" => &|| timed(|| start::replays(&events)),
         "csv" => &|| timed(|| csv().in_memory()),
         "durable" => &|| timed(|| csv().durable()),

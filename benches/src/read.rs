@@ -1,11 +1,11 @@
 //! Reads: idle, and while batches are written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cqrs_core::prelude::*;
 
-use crate::report::Report;
+use crate::report::{Report, timed};
 use crate::workload::{CustomerPurchases, Purchased, Random};
 
 pub fn run(events: &[Purchased], report: &mut Report) {
@@ -55,6 +55,20 @@ pub fn run(events: &[Purchased], report: &mut Report) {
         5.0,
     );
     report.cost(("13", "the same, 99th percentile", "1 µs"), (busy.1, 1000.0), "ns", 1.0);
+}
+
+/// As many idle `get`s as there are events.
+pub fn gets(events: &[Purchased]) -> Duration {
+    let engine = Engine::in_memory().view::<CustomerPurchases>().start().expect("it starts");
+    engine.append_all(events.iter().map(NewEvent::of)).wait().expect("it appends");
+    let view = engine.view::<CustomerPurchases>();
+    let mut random = Random(7);
+    let keys: Vec<_> = events.iter().map(|_| events[random.draw() as usize % events.len()].clone()).collect();
+    timed(|| {
+        for key in &keys {
+            std::hint::black_box(view.get((&key.customer, &key.item)).expect("it reads"));
+        }
+    })
 }
 
 /// Median and 99th percentile of one read, in nanoseconds: reads are timed by sixteens, since the clock itself costs as much as a read.

@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, Statement};
 
-/// How many rows one statement inserts, where there are so many.
-const ROWS: usize = 16;
+/// About how many parameters a statement has, where there are rows enough. With more, those that are bound leave the processor's nearest memory before they are read.
+const PARAMETERS: usize = 256;
 
-/// SQLite takes no more parameters than this in a statement.
-const PARAMETERS: usize = 32_766;
+fn rows_at_once(width: usize) -> usize {
+    (PARAMETERS / width).max(1)
+}
 
 /// `(?, ?, ..), (?, ?, ..), ..`
 fn values(width: usize, rows: usize) -> String {
@@ -23,7 +24,7 @@ pub(super) fn insert<T>(
     mut bind: impl FnMut(&mut Statement<'_>, usize, T) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
     let mut items = items.into_iter();
-    let at_once = ROWS.min(PARAMETERS / width).max(1);
+    let at_once = rows_at_once(width);
     let prepare = |rows| connection.prepare_cached(&format!("{insert} {}", values(width, rows)));
     let mut some = Vec::with_capacity(at_once);
     // Looked up once, as often as it serves.
@@ -60,7 +61,8 @@ mod tests {
     fn any_number_of_rows_goes_in_as_it_is() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE pairs (a INTEGER, b TEXT)").unwrap();
-        for count in [0, 1, ROWS - 1, ROWS, ROWS + 1, 5 * ROWS + 3] {
+        let rows = rows_at_once(2);
+        for count in [0, 1, rows - 1, rows, rows + 1, 5 * rows + 3] {
             connection.execute_batch("DELETE FROM pairs").unwrap();
             insert(&connection, "INSERT INTO pairs VALUES", 2, 0..count, |statement, at, n| {
                 statement.raw_bind_parameter(at, n as i64)?;

@@ -113,19 +113,28 @@ impl SqliteLog {
         Ok((sources, notes))
     }
 
-    /// Adds events. SQLite gives each the position behind the last there is, which costs it less than a look whether one that it is told is free.
+    /// Adds events. SQLite gives each the position behind the last there is, which costs it less than a look whether one that it is told is free. What few events
+    /// have is named where one of them has it: each column costs something, empty or not.
     fn insert(&self, events: &[LogEvent<'_>]) -> rusqlite::Result<()> {
-        let insert =
-            "INSERT INTO events (name, version, recorded_at, event_id, metadata, payload, checksum) VALUES";
-        bulk::insert(&self.connection, insert, 7, events, |statement, at, event| {
+        let accompanied = events.iter().any(|event| event.event_id.is_some() || !event.metadata.is_empty());
+        let (insert, width) = if accompanied {
+            let all = "INSERT INTO events (name, version, recorded_at, payload, checksum, event_id, metadata) VALUES";
+            (all, 7)
+        } else {
+            ("INSERT INTO events (name, version, recorded_at, payload, checksum) VALUES", 5)
+        };
+        bulk::insert(&self.connection, insert, width, events, |statement, at, event| {
             statement.raw_bind_parameter(at, event.name)?;
             statement.raw_bind_parameter(at + 1, event.version)?;
             statement.raw_bind_parameter(at + 2, event.recorded_at.as_micros())?;
-            statement.raw_bind_parameter(at + 3, event.event_id)?;
-            let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
-            statement.raw_bind_parameter(at + 4, metadata)?;
-            statement.raw_bind_parameter(at + 5, event.payload)?;
-            statement.raw_bind_parameter(at + 6, event.checksum.cast_signed())
+            statement.raw_bind_parameter(at + 3, event.payload)?;
+            statement.raw_bind_parameter(at + 4, event.checksum.cast_signed())?;
+            if accompanied {
+                let metadata = (!event.metadata.is_empty()).then_some(event.metadata);
+                statement.raw_bind_parameter(at + 5, event.event_id)?;
+                statement.raw_bind_parameter(at + 6, metadata)?;
+            }
+            Ok(())
         })
     }
 
