@@ -20,7 +20,7 @@ pub use self::tx::{Tx, TxView};
 use crate::engine::boundary::Boundary;
 use crate::engine::desk::Desk;
 use crate::engine::encoded::EncodedEvents;
-use crate::engine::request::{Consistency, Decision, NewEvent, Request, answered, encoded, hand_over};
+use crate::engine::request::{Consistency, Decision, NewEvent, Request, answered, encode, hand_over};
 use crate::engine::shared::Core;
 use crate::error::{AppendError, DecideError, Refusal};
 use crate::event::Metadata;
@@ -436,7 +436,7 @@ impl<R: Send + 'static> Start<R> {
                 None => event,
             }
         };
-        match encoded(&self.core, tx.events.into_iter().enumerate().map(finished)) {
+        match encode(&self.core, tx.events.into_iter().enumerate().map(finished)) {
             Ok(events) => Verdict::Emitted(Emitted { events, boundary }),
             Err(refusal) => Verdict::Failed(AppendError::NotAppended(refusal).into()),
         }

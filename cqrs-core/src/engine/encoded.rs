@@ -73,6 +73,11 @@ impl EncodedEvents {
         } else {
             self.bytes.extend_from_slice(&payload);
         }
+        self.end(schema, kind, id, metadata);
+    }
+
+    /// Adds what belongs to the event whose payload was added.
+    fn end(&mut self, schema: &'static Schema, kind: Kind, id: &str, metadata: &[u8]) {
         let payload = self.bytes.len();
         self.bytes.extend_from_slice(metadata);
         self.ids.push_str(id);
@@ -103,10 +108,10 @@ impl EncodedEvents {
 
     /// Those that are not at these places, which are in order.
     pub(crate) fn without(&self, places: &[usize]) -> Self {
-        let mut left = Self::with_room(self.len(), self.bytes());
+        let mut left = Self::with_room(self.len().saturating_sub(places.len()), 0);
         for event in self.iter().filter(|event| places.binary_search(&event.at).is_err()) {
-            let (id, metadata) = (event.id().unwrap_or(""), event.metadata());
-            left.push(event.schema(), event.kind(), id, metadata, event.payload().to_vec());
+            left.bytes.extend_from_slice(event.payload());
+            left.end(event.schema(), event.kind(), event.id().unwrap_or(""), event.metadata());
         }
         left
     }
@@ -180,9 +185,14 @@ mod tests {
         variant: "n",
         rust: "n",
     };
+    static NEWER: Schema = Schema { version: 2, ..SCHEMA };
 
     /// An event's kind, id, metadata and payload.
     type Plain = (u32, String, Vec<u8>, Vec<u8>);
+
+    fn schema(kind: u32) -> &'static Schema {
+        if kind == 1 { &NEWER } else { &SCHEMA }
+    }
 
     fn plain() -> impl Strategy<Value = Plain> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..4);
@@ -192,17 +202,36 @@ mod tests {
     fn encoded(list: &[Plain]) -> EncodedEvents {
         let mut events = EncodedEvents::default();
         for (kind, id, metadata, payload) in list {
-            events.push(&SCHEMA, *kind, id, metadata, payload.clone());
+            events.push(schema(*kind), *kind, id, metadata, payload.clone());
         }
         events
     }
 
     fn read(events: &EncodedEvents) -> Vec<Plain> {
         let plain = |event: EncodedEvent<'_>| {
+            assert_eq!(event.schema(), schema(event.kind()));
             let id = event.id().unwrap_or("").to_owned();
             (event.kind(), id, event.metadata().to_vec(), event.payload().to_vec())
         };
         events.iter().map(plain).collect()
+    }
+
+    #[test]
+    fn events_are_the_same_whatever_accompanies_them() {
+        let event = |kind, id: &str, metadata: &[u8], payload: &[u8]| {
+            encoded(&[(kind, id.to_owned(), metadata.to_vec(), payload.to_vec())])
+        };
+        let [one, accompanied] = [event(0, "a", b"", b"p"), event(0, "a", b"m", b"p")];
+        let others = [
+            event(0, "b", b"", b"p"),
+            event(0, "", b"", b"p"),
+            event(1, "a", b"", b"p"),
+            event(0, "a", b"", b"q"),
+        ];
+        let first =
+            |events: &EncodedEvents, other: &EncodedEvents| events.iter().next() == other.iter().next();
+        assert!(first(&one, &accompanied));
+        assert!(others.iter().all(|other| !first(&one, other)));
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use futures_core::Stream;
 use super::desk::Desk;
 use super::encoded::EncodedEvents;
 use super::events::Events;
-use super::request::{Consistency, NoteToKeep, Request, Step, answered, encoded, hand_over};
+use super::request::{Consistency, NoteToKeep, Request, Step, answered, encode, hand_over};
 use super::shared::Core;
 use crate::decide::{Decide, Tx, is_deciding};
 use crate::error::{AppendError, EventsError, ReactError, Refusal, RetryError, StoreFailure};
@@ -481,7 +481,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         let (origin, id) = (reacting.origin(), lock(&self.saver).id(reacting.position()));
         let emitted = std::mem::take(&mut reacting.emitted).into_iter().enumerate();
         let emitted = emitted.map(|(at, event)| event.beside(&origin).known_as(|| format!("{id}/{at}")));
-        encoded(&self.core, emitted).map_err(|refusal| refusal.to_string())
+        encode(&self.core, emitted).map_err(|refusal| refusal.to_string())
     }
 
     fn retry(&mut self, retry: Retry) -> Result<(), Halt> {

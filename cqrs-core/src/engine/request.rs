@@ -152,7 +152,7 @@ impl NewEvent {
 const ROOM: usize = 16_384;
 
 /// Events as they will be stored: all of them, or the first refusal.
-pub(crate) fn encoded(core: &Core, events: impl Iterator<Item = NewEvent>) -> Result<EncodedEvents, Refusal> {
+pub(crate) fn encode(core: &Core, events: impl Iterator<Item = NewEvent>) -> Result<EncodedEvents, Refusal> {
     let mut encoded = match events.size_hint().0 {
         0 | 1 => EncodedEvents::default(),
         several => EncodedEvents::with_room(several.min(ROOM), several.min(ROOM) * ENCODED),
@@ -268,7 +268,7 @@ impl Append {
         events: impl Iterator<Item = NewEvent>,
         consistency: Consistency,
     ) -> Self {
-        let events = if desk.is_none() { Err(Refusal::ReadOnly) } else { encoded(core, events) };
+        let events = if desk.is_none() { Err(Refusal::ReadOnly) } else { encode(core, events) };
         Self { state: State::Ready { desk, events, consistency } }
     }
 

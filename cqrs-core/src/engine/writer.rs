@@ -78,11 +78,11 @@ enum Verdict {
 impl Verdict {
     /// Those of the request's events that are to be appended.
     fn appended<'a>(&self, events: &'a EncodedEvents) -> impl Iterator<Item = EncodedEvent<'a>> {
-        let (some, repeats) = match self {
+        let (any, repeats) = match self {
             Self::Append(_, repeats) => (true, &**repeats),
             Self::Known(_) | Self::Refuse(_) => (false, &[][..]),
         };
-        let new = move |event: &EncodedEvent<'a>| some && repeats.binary_search(&event.at()).is_err();
+        let new = move |event: &EncodedEvent<'a>| any && repeats.binary_search(&event.at()).is_err();
         events.iter().filter(new)
     }
 }

@@ -2,11 +2,17 @@
 
 use rusqlite::{Connection, Statement};
 
-/// About how many parameters a statement has, where there are rows enough. With more, those that are bound leave the processor's nearest memory before they are read.
+/// How many parameters a statement has at most, unless one row has more. With many more, those that are bound leave the processor's nearest memory before they are
+/// read.
 const PARAMETERS: usize = 256;
 
-fn rows_at_once(width: usize) -> usize {
-    (PARAMETERS / width).max(1)
+/// How many rows go at once where there are fewer than a whole statement takes.
+const FEW: usize = 8;
+
+/// By how many rows a statement may insert, the most first.
+fn pieces(width: usize) -> [usize; 3] {
+    let most = (PARAMETERS / width).max(1);
+    [most, FEW.min(most), 1]
 }
 
 /// `(?, ?, ..), (?, ?, ..), ..`
@@ -23,34 +29,29 @@ pub(super) fn insert<T>(
     items: impl IntoIterator<Item = T>,
     mut bind: impl FnMut(&mut Statement<'_>, usize, T) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut items = items.into_iter();
-    let at_once = rows_at_once(width);
+    let mut items = items.into_iter().peekable();
     let prepare = |rows| connection.prepare_cached(&format!("{insert} {}", values(width, rows)));
-    let mut some = Vec::with_capacity(at_once);
+    let pieces = pieces(width);
+    let mut some = Vec::with_capacity(pieces[0]);
     // Looked up once, as often as it serves.
-    let mut many = None;
-    loop {
-        some.extend(items.by_ref().take(at_once));
-        if some.len() < at_once {
-            break;
+    let mut statements = pieces.map(|_| None);
+    while items.peek().is_some() {
+        some.extend(items.by_ref().take(pieces[0]));
+        let mut rest = some.drain(..);
+        for (rows, statement) in pieces.into_iter().zip(&mut statements) {
+            while rest.len() >= rows {
+                let statement = match statement {
+                    Some(statement) => statement,
+                    None => statement.insert(prepare(rows)?),
+                };
+                for (row, item) in rest.by_ref().take(rows).enumerate() {
+                    bind(statement, row * width + 1, item)?;
+                }
+                statement.raw_execute()?;
+            }
         }
-        let statement = match &mut many {
-            Some(statement) => statement,
-            None => many.insert(prepare(at_once)?),
-        };
-        for (row, item) in some.drain(..).enumerate() {
-            bind(statement, row * width + 1, item)?;
-        }
-        statement.raw_execute()?;
     }
-    if some.is_empty() {
-        return Ok(());
-    }
-    let mut one = prepare(1)?;
-    some.into_iter().try_for_each(|item| {
-        bind(&mut one, 1, item)?;
-        one.raw_execute().map(drop)
-    })
+    Ok(())
 }
 
 #[cfg(test)]
@@ -61,8 +62,8 @@ mod tests {
     fn any_number_of_rows_goes_in_as_it_is() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE pairs (a INTEGER, b TEXT)").unwrap();
-        let rows = rows_at_once(2);
-        for count in [0, 1, rows - 1, rows, rows + 1, 5 * rows + 3] {
+        let [rows, few, _] = pieces(2);
+        for count in [0, 1, few - 1, few, few + 1, rows - 1, rows, rows + 1, 5 * rows + 2 * few + 3] {
             connection.execute_batch("DELETE FROM pairs").unwrap();
             insert(&connection, "INSERT INTO pairs VALUES", 2, 0..count, |statement, at, n| {
                 statement.raw_bind_parameter(at, n as i64)?;

@@ -18,7 +18,7 @@ use crate::store::{
     Checkpoints, Head, Rendering, SavedRow, SavedView, StoreError, StoreId, ViewCheckpoint, Witness,
 };
 
-/// Statements that are kept prepared: a handful, and up to ten a view.
+/// Statements that are kept prepared: a handful, and up to twelve a view.
 const STATEMENTS: usize = 1024;
 
 pub(super) struct SqliteCheckpoints {

@@ -25,6 +25,9 @@ const COUNT_EVERY: u64 = 10_000;
 /// What an event takes besides its payload and metadata, or a note besides its key and value, about.
 const EVENT_BYTES: usize = 48;
 
+/// Statements that are kept prepared: more than there are.
+const STATEMENTS: usize = 32;
+
 const ACTION: &str = "appending to the log";
 
 pub(super) struct SqliteLog {
@@ -57,6 +60,7 @@ impl SqliteLog {
 
     fn open(folder: &Arc<Folder>) -> Result<Self, StoreError> {
         let connection = folder.events.open()?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let head = reader::head(&folder.events, &connection)?;
         fold_leftovers(&folder.events, &connection)?;
         let fault = |error| folder.events.fault("counting the log's types", error);
@@ -99,7 +103,7 @@ impl SqliteLog {
             }
         }
         self.insert(events).map_err(|error| self.refusal(events, error))?;
-        self.placed(events)?;
+        self.ends_with(events)?;
         if self.uncounted >= COUNT_EVERY {
             self.count().map_err(fault)?;
         }
@@ -138,20 +142,30 @@ impl SqliteLog {
         })
     }
 
-    /// Whether events are where they belong: where the last one is, the others are before it.
-    fn placed(&self, events: &[LogEvent<'_>]) -> Result<(), StoreError> {
+    /// Whether the log ends with the last of these events: so the others are before it.
+    fn ends_with(&self, events: &[LogEvent<'_>]) -> Result<(), StoreError> {
         let Some(last) = events.last() else { return Ok(()) };
-        let placed = self.connection.last_insert_rowid();
-        if placed == last.position.cast_signed() {
+        let fault = |error| self.folder.events.fault(ACTION, error);
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT position, checksum FROM events ORDER BY position DESC LIMIT 1")
+            .map_err(fault)?;
+        let end: Option<(i64, i64)> =
+            select.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional().map_err(fault)?;
+        if end == Some((last.position.cast_signed(), last.checksum.cast_signed())) {
             return Ok(());
         }
+        let first = self.head.position + 1;
+        Err(self.foreign(&format!("position {first} did not come next")))
+    }
+
+    /// That somebody else has written to the log, as is seen by this.
+    fn foreign(&self, seen: &str) -> StoreError {
         let why = format!(
-            "the event at position {} would have come to be at {placed}, so another program has written to {}; keep other \
-             programs from writing to it, and reopen the store",
-            last.position,
+            "{seen}, so another program has written to {}; keep other programs from writing to it, and reopen the store",
             self.folder.events.path.display()
         );
-        Err(StoreError::Io { action: ACTION.into(), source: why.into() })
+        StoreError::Io { action: ACTION.into(), source: why.into() }
     }
 
     /// Stores how far sources are now.
@@ -206,12 +220,15 @@ impl SqliteLog {
 
     /// Why SQLite did not take these events.
     fn refusal(&self, events: &[LogEvent<'_>], error: rusqlite::Error) -> StoreError {
-        let is_taken = error
-            .sqlite_error()
-            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE);
-        match is_taken.then(|| self.taken(events)).flatten() {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        if code != Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE) {
+            return self.folder.events.fault(ACTION, error);
+        }
+        match self.taken(events) {
             Some(id) => StoreError::Io { action: ACTION.into(), source: id_taken(id).into() },
-            None => self.folder.events.fault(ACTION, error),
+            None => {
+                self.foreign("there is an event with the id of one of these, and it was not there before")
+            }
         }
     }
 

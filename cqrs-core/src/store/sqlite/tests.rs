@@ -667,18 +667,33 @@ fn a_failed_commit_is_unknown_and_poisons_the_log() {
 
 #[test]
 fn another_programs_writing_is_found() {
-    let theirs =
-        |position: i64| format!("INSERT INTO events VALUES ({position}, 'Theirs', 1, 0, NULL, NULL, x'', 0)");
-    let last = "DELETE FROM events WHERE position = 10".to_owned();
-    for sql in [theirs(11), theirs(500), theirs(i64::MAX), last, "DELETE FROM events".to_owned()] {
+    let theirs = |position: i64, id: &str| {
+        format!("INSERT INTO events VALUES ({position}, 'Theirs', 1, 0, {id}, NULL, x'', 0)")
+    };
+    let rebuilt =
+        "CREATE TABLE others AS SELECT * FROM events; DROP TABLE events; ALTER TABLE others RENAME TO events";
+    let all = [
+        theirs(11, "NULL"),
+        theirs(500, "NULL"),
+        theirs(i64::MAX, "NULL"),
+        theirs(11, "'ours'"),
+        "DELETE FROM events WHERE position = 10".to_owned(),
+        "DELETE FROM events".to_owned(),
+        rebuilt.to_owned(),
+    ];
+    for sql in all {
         let (_parent, path) = filled();
         let mut log = log(&path);
         let other = plain(&path.join("events.db"));
         other.execute_batch(&sql).expect("written");
         let count = || other.query_one("SELECT count(*) FROM events", [], |row| row.get::<_, u32>(0));
         let before = count().expect("counted");
-        for many in [1, 40] {
-            let next = events(log.head().expect("the head"), many);
+        for (many, id) in [(1, None), (70, None), (1, Some("ours")), (70, Some("ours"))] {
+            if sql.contains("ours") && id.is_none() {
+                continue;
+            }
+            let mut next = events(log.head().expect("the head"), many);
+            next[0].event_id = id.map(str::to_owned);
             match append(&mut log, &next) {
                 Err(AppendFailure::NotAppended(why)) => {
                     assert!(why.to_string().contains("another program"), "{sql}: {why}");
