@@ -64,6 +64,23 @@ fn payloads_have_a_limit() {
 }
 
 #[test]
+fn what_just_fits_is_appended_with_its_id_and_metadata() {
+    let just = |event: NewEvent| {
+        let sizes = (0..200).filter(|limit| {
+            let engine = Engine::in_memory().view::<Has>().payload_limit(*limit).start().unwrap();
+            engine.append(event.clone()).wait().is_ok()
+        });
+        sizes.min().unwrap()
+    };
+    let mut payload = Vec::new();
+    bought("ann", "hats", 1).encode(&mut payload).unwrap();
+    let event = || NewEvent::new(bought("ann", "hats", 1));
+    assert_eq!(just(event()), payload.len());
+    assert_eq!(just(event().id("1234")), payload.len() + 4);
+    assert!(just(event().meta("channel", "web")) > payload.len() + "channelweb".len());
+}
+
+#[test]
 fn an_event_id_appends_once() {
     everywhere(|place| {
         let engine = place.engine().view::<Has>().start().unwrap();

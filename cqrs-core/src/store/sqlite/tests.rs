@@ -697,6 +697,7 @@ fn another_programs_writing_is_found() {
             match append(&mut log, &next) {
                 Err(AppendFailure::NotAppended(why)) => {
                     assert!(why.to_string().contains("another program"), "{sql}: {why}");
+                    assert!(id.is_some() || why.to_string().contains("position 11 "), "{sql}: {why}");
                 }
                 other => panic!("{sql}: {other:?}"),
             }
