@@ -18,8 +18,7 @@ pub fn run(events: &[Purchased], report: &mut Report) {
         }
     }
     let view = engine.view::<CustomerPurchases>();
-    let mut random = Random(7);
-    let keys: Vec<_> = (0..200_000).map(|_| events[random.draw() as usize % events.len()].clone()).collect();
+    let keys = drawn(events, 200_000);
     let owned: Vec<_> = keys.iter().map(|key| (key.customer.clone(), key.item.clone())).collect();
 
     let private = median(&owned, |key| *map.get(key).expect("it is there"));
@@ -62,13 +61,18 @@ pub fn gets(events: &[Purchased]) -> Duration {
     let engine = Engine::in_memory().view::<CustomerPurchases>().start().expect("it starts");
     engine.append_all(events.iter().map(NewEvent::of)).wait().expect("it appends");
     let view = engine.view::<CustomerPurchases>();
-    let mut random = Random(7);
-    let keys: Vec<_> = events.iter().map(|_| events[random.draw() as usize % events.len()].clone()).collect();
+    let keys = drawn(events, events.len());
     timed(|| {
         for key in &keys {
             std::hint::black_box(view.get((&key.customer, &key.item)).expect("it reads"));
         }
     })
+}
+
+/// So many of the events, at random.
+fn drawn(events: &[Purchased], many: usize) -> Vec<Purchased> {
+    let mut random = Random(7);
+    (0..many).map(|_| events[random.draw() as usize % events.len()].clone()).collect()
 }
 
 /// Median and 99th percentile of one read, in nanoseconds: reads are timed by sixteens, since the clock itself costs as much as a read.

@@ -8,7 +8,7 @@ use super::catalog::Kind;
 use crate::schema::Schema;
 
 /// Events on their way into the log, in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct EncodedEvents {
     ends: Vec<Ends>,
     /// Each event's payload, and behind it its metadata.
@@ -95,15 +95,6 @@ impl EncodedEvents {
             id: ids + ends.id,
             ..*ends
         }));
-    }
-
-    /// Takes all but the first few out.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        let Some(first) = self.iter().nth(len) else { return };
-        let (bytes, ids) = first.begin();
-        self.ends.truncate(len);
-        self.bytes.truncate(bytes);
-        self.ids.truncate(ids);
     }
 
     /// Those that are not at these places, which are in order.
@@ -239,7 +230,6 @@ mod tests {
         fn they_are_a_list(
             list in proptest::collection::vec(plain(), 0..6),
             more in proptest::collection::vec(plain(), 0..6),
-            len in 0..8_usize,
             places in proptest::collection::btree_set(0..6_usize, 0..4),
         ) {
             let mut events = encoded(&list);
@@ -253,9 +243,6 @@ mod tests {
             prop_assert_eq!(read(&events.without(&places)), left.collect::<Vec<_>>());
 
             let mut expected = list;
-            events.truncate(len);
-            expected.truncate(len);
-            prop_assert_eq!(read(&events), expected.clone());
             events.append(&encoded(&more));
             expected.extend(more);
             prop_assert_eq!(read(&events), expected);

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use super::desk::Desk;
 use super::encoded::EncodedEvents;
 use super::item::{FeedItem, IntoFeedItem, Of};
-use super::request::{Append, Consistency, Request, Step, unanswered};
+use super::request::{Append, Consistency, Request, Step, encode, unanswered};
 use super::shared::Core;
 use crate::error::{AppendError, FeedError, Refusal};
 use crate::receipt::Receipt;
@@ -116,12 +116,7 @@ impl Batch {
     fn push(&mut self, core: &Core, item: FeedItem) -> Result<(), Refusal> {
         match item.events {
             Of::One(event) => event.add_to(&mut self.events, core)?,
-            Of::Many(events) => {
-                let before = self.events.len();
-                let added: Result<(), Refusal> =
-                    events.into_iter().try_for_each(|event| event.add_to(&mut self.events, core));
-                added.inspect_err(|_| self.events.truncate(before))?;
-            }
+            Of::Many(events) => self.events.append(&encode(core, events.into_iter())?),
         }
         self.items += 1;
         self.to = item.offset;

@@ -128,11 +128,11 @@ impl NewEvent {
         if retired {
             return Err(Refusal::Retired { name });
         }
-        let encode = |error| Refusal::Encode(Arc::new(error));
-        let payload = self.payload.map_err(encode)?;
+        let refuse = |error| Refusal::Encode(Arc::new(error));
+        let payload = self.payload.map_err(refuse)?;
         let mut metadata = Vec::new();
         if let Some(what) = self.metadata.filter(|metadata| !metadata.is_empty()) {
-            codec::encode("metadata", &*what, &mut metadata).map_err(encode)?;
+            codec::encode("metadata", &*what, &mut metadata).map_err(refuse)?;
         }
         let id = self.id.as_deref();
         let size = payload.len() + metadata.len() + id.map_or(0, str::len);

@@ -29,14 +29,17 @@ pub(super) fn insert<T>(
     items: impl IntoIterator<Item = T>,
     mut bind: impl FnMut(&mut Statement<'_>, usize, T) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut items = items.into_iter().peekable();
+    let mut items = items.into_iter();
     let prepare = |rows| connection.prepare_cached(&format!("{insert} {}", values(width, rows)));
     let pieces = pieces(width);
     let mut some = Vec::with_capacity(pieces[0]);
     // Looked up once, as often as it serves.
     let mut statements = pieces.map(|_| None);
-    while items.peek().is_some() {
+    loop {
         some.extend(items.by_ref().take(pieces[0]));
+        if some.is_empty() {
+            return Ok(());
+        }
         let mut rest = some.drain(..);
         for (rows, statement) in pieces.into_iter().zip(&mut statements) {
             while rest.len() >= rows {
@@ -51,7 +54,6 @@ pub(super) fn insert<T>(
             }
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
