@@ -283,13 +283,42 @@ impl<V, I: Inline> Keys<V, I> {
         self.reserve(1);
         let Err(place) = self.seek(hash, probe) else { return false };
         let Some((length, key)) = self.own(probe) else { return false };
-        let mut entry = Entry { round: 0, length, key, value };
-        self.slots[place.at] = slot(hash, row);
+        self.enter(row, place, Entry { round: 0, length, key, value });
+        true
+    }
+
+    /// Adds a row that another copy has, where neither its number nor its key has one here.
+    pub(crate) fn adopt(&mut self, row: u32, other: &Self)
+    where
+        V: Clone + Default,
+    {
+        self.reserve(1);
+        let Entry { length, key, value, .. } = &other.entries[row as usize];
+        let (hash, own) = if *length as usize <= I::BYTES {
+            // As the whole that it is, and not by its bytes.
+            (self.hash(&key.as_ref()[..*length as usize]), Some((*length, *key)))
+        } else {
+            let bytes = other.key(row);
+            (self.hash(bytes), self.own_long(bytes))
+        };
+        // There was room in the other.
+        let Some((length, key)) = own else { return };
+        let at = free(&self.slots, hash);
+        self.enter(row, Place { at, hash }, Entry { round: 0, length, key, value: value.clone() });
+    }
+
+    /// Puts an entry under a number that no row has.
+    #[inline]
+    fn enter(&mut self, row: u32, place: Place, mut entry: Entry<V, I>)
+    where
+        V: Default,
+    {
+        self.slots[place.at] = slot(place.hash, row);
         if let Some(vacated) = self.entries.get(row as usize) {
             entry.round = vacated.round;
             self.gone -= 1;
             self.entries[row as usize] = entry;
-            return true;
+            return;
         }
         for vacant in self.end()..row {
             self.gone += 1;
@@ -297,7 +326,6 @@ impl<V, I: Inline> Keys<V, I> {
             self.entries.push(Entry { round: 0, length: VACANT, key: I::ZERO, value: V::default() });
         }
         self.entries.push(entry);
-        true
     }
 
     /// What an entry has of a key: its length, and the key or its place.
@@ -429,15 +457,22 @@ fn unindex(slots: &mut [u64], hash: u32, row: u32) {
 #[cold]
 fn resized(slots: &[u64], size: usize) -> Vec<u64> {
     let mut resized = vec![0; size];
-    let mask = size - 1;
     for slot in slots.iter().filter(|slot| **slot != 0) {
-        let mut at = (slot >> 32) as usize & mask;
-        while resized[at] != 0 {
-            at = (at + 1) & mask;
-        }
+        let at = free(&resized, (slot >> 32) as u32);
         resized[at] = *slot;
     }
     resized
+}
+
+/// The first slot that is free for this hash.
+#[inline]
+fn free(slots: &[u64], hash: u32) -> usize {
+    let mask = slots.len() - 1;
+    let mut at = hash as usize & mask;
+    while slots[at] != 0 {
+        at = (at + 1) & mask;
+    }
+    at
 }
 
 /// Where in [`Keys::long`] a key begins.
@@ -536,6 +571,49 @@ mod tests {
             let mut rows: Vec<_> = plain.values().map(|(row, _)| *row).collect();
             rows.sort_unstable();
             prop_assert_eq!(ours.rows(0).collect::<Vec<_>>(), rows);
+        }
+
+        #[test]
+        fn a_copy_adopts_what_it_lacks(before in steps(), after in steps()) {
+            let mut ours = Small::default();
+            let go_on = |ours: &mut Small<usize>, steps: Vec<Step>| {
+                for (value, step) in steps.into_iter().enumerate() {
+                    match step {
+                        Step::Put(key) if find(ours, &key).is_none() => {
+                            let hash = ours.hash(&key);
+                            insert(ours, hash, &key, value);
+                        }
+                        Step::Put(_) => {}
+                        Step::Remove(which) => {
+                            let rows: Vec<_> = ours.rows(0).collect();
+                            if let Some(row) = (!rows.is_empty()).then(|| rows[which.index(rows.len())]) {
+                                ours.remove(row);
+                            }
+                        }
+                        Step::Reserve(rows) => ours.reserve(rows),
+                    }
+                }
+            };
+            go_on(&mut ours, before);
+            let mut copy = ours.clone();
+            go_on(&mut ours, after);
+            for row in copy.rows(0).collect::<Vec<_>>() {
+                if copy.parts_from(&ours, row) || copy.value(row) != ours.value(row) {
+                    copy.remove(row);
+                }
+            }
+            // In any order: numbers between them are vacant meanwhile.
+            let missing: Vec<_> = ours.rows(0).filter(|row| !copy.has(*row)).collect();
+            missing.into_iter().rev().for_each(|row| copy.adopt(row, &ours));
+            prop_assert_eq!(copy.rows(0).collect::<Vec<_>>(), ours.rows(0).collect::<Vec<_>>());
+            for row in ours.rows(0) {
+                prop_assert_eq!(copy.key(row), ours.key(row));
+                prop_assert_eq!(copy.value(row), ours.value(row));
+                prop_assert_eq!(find(&copy, ours.key(row)), Some(row));
+            }
+            let (len, next) = (copy.len(), copy.next());
+            prop_assert_eq!(len, ours.len());
+            prop_assert!(!copy.has(next));
         }
 
         #[test]

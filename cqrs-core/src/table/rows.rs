@@ -228,10 +228,7 @@ impl<P: Projection> Rows<P> {
             if self.keys.has(row) {
                 self.keys.value_mut(row).clone_from(newer.keys.value(row));
             } else if newer.keys.has(row) {
-                let key = newer.keys.key(row);
-                let hash = self.keys.hash(key);
-                // There was room in `newer`.
-                self.keys.insert_at(row, hash, &Probe::new(key), newer.keys.value(row).clone());
+                self.keys.adopt(row, &newer.keys);
                 if let Some(ordered) = self.ordered.get_mut() {
                     ordered.insert(&self.keys, row);
                 }
