@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::database::Database;
-use super::folder::{Folder, PARTIAL, io_failure, names_in, rename, sync_folder};
+use super::folder::{Folder, PARTIAL, create_folder, io_failure, names_in, remove, rename, sync_folder};
 use crate::store::StoreError;
 
 /// How often a file that is locked is tried, 20 ms apart.
@@ -34,8 +34,7 @@ pub(super) fn prepare(into: &Path) -> Result<(), StoreError> {
         Err(StoreError::Io { action: format!("copying into {}", into.display()), source: why.into() })
     };
     if !into.exists() {
-        fs::create_dir_all(into).map_err(|e| io_failure("creating the folder", into, e))?;
-        return sync_folder(into.parent());
+        return create_folder(into);
     }
     if !into.is_dir() {
         return refuse("it is a file; name a folder that does not exist or is empty");
@@ -47,16 +46,16 @@ pub(super) fn prepare(into: &Path) -> Result<(), StoreError> {
 }
 
 fn copy_both(folder: &Folder, into: &Path) -> Result<(), StoreError> {
-    if folder.views.path.exists() {
-        match copy(&folder.views, &into.join("views.db")) {
-            Err(why @ (StoreError::Corrupt { .. } | StoreError::NotAStore { .. })) => {
-                let _ = fs::remove_file(into.join("views.db"));
-                tracing::warn!(%why, "the backup has no checkpoints, since they cannot be read; they can be rebuilt");
-            }
-            other => other?,
-        }
-    }
     let partial = into.join(PARTIAL);
+    // There from the beginning, so that whatever is left of it is known for what it is.
+    File::create(&partial).map_err(|e| io_failure("creating", &partial, e))?;
+    if folder.views.path.exists()
+        && let Err(why) = copy(&folder.views, &into.join("views.db"))
+    {
+        // They are disposable. Were it for the disk that is copied to, the log could not be copied either.
+        remove(&into.join("views.db"))?;
+        tracing::warn!(%why, "the backup has no checkpoints, since they cannot be copied; they can be rebuilt");
+    }
     copy(&folder.events, &partial)?;
     // The views' copy must be durable before the log's name makes the folder a store.
     sync_folder(Some(into))?;

@@ -26,6 +26,8 @@ pub(super) struct SqliteCheckpoints {
     /// `None` where a read-only store has no readable checkpoints, which is the same as having none; and where one that is written to was found
     /// damaged, until another takes its place.
     connection: Option<Connection>,
+    /// Whether it is the one that saves, and not one that only looks.
+    saves: bool,
     /// What each saved view was created with.
     declared: BTreeMap<String, Declared>,
     /// Where rows stand of those that were saved since it was opened.
@@ -61,8 +63,9 @@ impl SqliteCheckpoints {
     fn open_or_replace(folder: &Arc<Folder>) -> Result<Self, StoreError> {
         let open = || {
             let connection = folder.views.open()?;
+            folder.views.upgrade(&connection)?;
             let declared = declared(folder, &connection)?;
-            Ok(Self::with(folder, Some(connection), declared))
+            Ok(Self { saves: true, ..Self::with(folder, Some(connection), declared) })
         };
         if folder.views_damaged.load(Ordering::Acquire) {
             if folder.views.path.exists() {
@@ -94,7 +97,8 @@ impl SqliteCheckpoints {
             connection.set_prepared_statement_cache_capacity(STATEMENTS);
         }
         let wal = WalWatch::new(&folder.views);
-        Self { folder: Arc::clone(folder), connection, declared, placed: BTreeMap::new(), wal }
+        let placed = BTreeMap::new();
+        Self { folder: Arc::clone(folder), connection, saves: false, declared, placed, wal }
     }
 
     fn save_all(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
@@ -123,7 +127,7 @@ impl SqliteCheckpoints {
         &mut self,
         change: impl FnOnce(&Connection, &Folder, &BTreeMap<String, Declared>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let Some(connection) = self.connection.as_ref().filter(|_| !self.folder.read_only()) else {
+        let Some(connection) = self.connection.as_ref().filter(|_| self.saves) else {
             return Err(StoreError::ReadOnly);
         };
         let run = |sql| {
@@ -138,18 +142,20 @@ impl SqliteCheckpoints {
             // What cannot be rolled back is gone with the connection; the next transaction would say so.
             let _ = run("ROLLBACK");
         }
-        noted(&self.folder, changed)?;
+        self.noted(changed)?;
+        // What was damaged is saved anew by now; or is found again by whoever reads it.
+        self.folder.views_damaged.store(false, Ordering::Release);
         self.wal.look(&self.folder.views, connection);
         Ok(())
     }
-}
 
-/// Remembers damage, so that the next opening starts afresh.
-fn noted<T>(folder: &Folder, result: Result<T, StoreError>) -> Result<T, StoreError> {
-    if matches!(result, Err(StoreError::Corrupt { .. })) {
-        folder.views_damaged.store(true, Ordering::Release);
+    /// Remembers damage that stands in the way of saving, so that the next opening starts afresh.
+    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.saves && matches!(result, Err(StoreError::Corrupt { .. })) {
+            self.folder.views_damaged.store(true, Ordering::Release);
+        }
+        result
     }
-    result
 }
 
 /// What a view's table was created with.
@@ -277,7 +283,7 @@ impl Checkpoints for SqliteCheckpoints {
             };
             views.into_iter().map(whole).collect()
         });
-        noted(&self.folder, whole)
+        self.noted(whole)
     }
 
     fn witness(&mut self) -> Result<Option<Witness>, StoreError> {
@@ -300,7 +306,7 @@ impl Checkpoints for SqliteCheckpoints {
             Ok(None) => Ok(None),
             Err(error) => Err(self.folder.views.fault("reading checkpoints", error)),
         };
-        noted(&self.folder, witness)
+        self.noted(witness)
     }
 
     fn renderings(
@@ -328,7 +334,7 @@ impl Checkpoints for SqliteCheckpoints {
             Ok(())
         };
         let read = read().map_err(|error| self.folder.views.fault("reading what SQL shows", error));
-        noted(&self.folder, read)
+        self.noted(read)
     }
 
     fn columns(&mut self, view: &str) -> Result<Vec<String>, StoreError> {
@@ -338,7 +344,7 @@ impl Checkpoints for SqliteCheckpoints {
         let select = connection.prepare_cached(&schema::select_all(view, declared.newer));
         let columns =
             select.map(|select| select.column_names().skip(schema::OWN_FROM).map(str::to_owned).collect());
-        noted(&self.folder, columns.map_err(|error| self.folder.views.fault("reading what SQL shows", error)))
+        self.noted(columns.map_err(|error| self.folder.views.fault("reading what SQL shows", error)))
     }
 
     fn rows(&mut self, view: &str, visit: &mut dyn FnMut(SavedRow<'_>)) -> Result<(), StoreError> {
@@ -346,14 +352,11 @@ impl Checkpoints for SqliteCheckpoints {
             return Ok(());
         };
         let read = visit_rows(connection, view, declared.newer, visit);
-        noted(
-            &self.folder,
-            read.map_err(|error| self.folder.views.fault("reading a checkpoint's rows", error)),
-        )
+        self.noted(read.map_err(|error| self.folder.views.fault("reading a checkpoint's rows", error)))
     }
 
     fn save(&mut self, witness: Witness, views: &[ViewCheckpoint]) -> Result<(), StoreError> {
-        if self.connection.is_none() && !self.folder.read_only() {
+        if self.connection.is_none() && self.saves {
             *self = Self::open_or_replace(&self.folder)?;
         }
         for (at, saved) in views.iter().enumerate() {
@@ -370,7 +373,7 @@ impl Checkpoints for SqliteCheckpoints {
     }
 
     fn forget(&mut self, view: &str) -> Result<(), StoreError> {
-        if !self.declared.contains_key(view) && !self.folder.read_only() {
+        if !self.declared.contains_key(view) && self.saves {
             return Ok(());
         }
         self.change(|connection, folder, _| {

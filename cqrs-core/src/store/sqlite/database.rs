@@ -13,6 +13,9 @@ use crate::store::StoreError;
 /// How long a write waits for a foreign process that holds a lock.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long closing waits for a reader of another process, so that the write-ahead log can be folded: one that stays leaves that to the next who opens it.
+const BRIEFLY: Duration = Duration::from_millis(100);
+
 /// After this many pages of write-ahead log (4 MiB, SQLite's own default) they are folded into the file.
 const FOLD_PAGES: u32 = 1000;
 
@@ -37,7 +40,8 @@ impl Database {
         name.into()
     }
 
-    /// Opens the file for writing, and creates it first where there is none or its creation was cut short.
+    /// Opens the file for writing, and creates it first where there is none or its creation was cut short. One of an older format stays as it is until it is
+    /// [upgraded](Self::upgrade).
     pub(super) fn open(&self) -> Result<Connection, StoreError> {
         let fault = |error| self.fault("opening it", error);
         self.peek()?;
@@ -53,12 +57,11 @@ impl Database {
         if self.is_blank(&connection).map_err(fault)? {
             self.create(&connection).map_err(fault)?;
         }
-        let format = self.check(&connection)?;
+        self.check(&connection)?;
         if connection.is_readonly(rusqlite::MAIN_DB).map_err(fault)? {
             return Err(self.unwritable());
         }
         self.tune(&connection).map_err(fault)?;
-        self.upgrade(&connection, format)?;
         Ok(connection)
     }
 
@@ -151,8 +154,8 @@ impl Database {
     }
 
     /// Brings a file of an older format up to date, in one transaction. Nobody else writes to it: the folder is locked.
-    fn upgrade(&self, connection: &Connection, found: u32) -> Result<(), StoreError> {
-        let format = self.kind.format();
+    pub(super) fn upgrade(&self, connection: &Connection) -> Result<(), StoreError> {
+        let (found, format) = (self.check(connection)?, self.kind.format());
         if found == format {
             return Ok(());
         }
@@ -213,9 +216,9 @@ impl Database {
     /// Folds the write-ahead log into the file and takes it away, as far as readers of other processes permit.
     pub(super) fn close(&self) -> Result<(), StoreError> {
         let connection = self.open()?;
-        // A reader of another process may be in the way; then the next one folds it.
-        let folded = self
-            .fold(&connection)
+        let folded = connection
+            .busy_timeout(BRIEFLY)
+            .and_then(|()| self.fold(&connection))
             .and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false));
         folded.map(drop).map_err(|error| self.fault("folding the write-ahead log", error))
     }
@@ -225,10 +228,10 @@ impl Database {
         connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
     }
 
-    /// What SQLite's own check of the whole file finds, and whether it can be opened as the store was.
-    pub(super) fn integrity(&self, read_only: bool) -> Vec<String> {
+    /// What SQLite's own check of the whole file finds, and whether it can be opened at all. Nothing is changed.
+    pub(super) fn integrity(&self) -> Vec<String> {
         let check = || {
-            let connection = if read_only { self.open_read_only() } else { self.open() }?;
+            let connection = self.open_read_only()?;
             let run = || {
                 let mut check = connection.prepare("PRAGMA integrity_check(100)")?;
                 let found = check.query_map([], |row| row.get(0))?;

@@ -12,6 +12,9 @@ use crate::store::StoreError;
 /// The name under which a backup's log is written until it is whole.
 pub(super) const PARTIAL: &str = "events.db.partial";
 
+/// The folder in which a salvaged store is made until it is whole.
+pub(super) const SALVAGED: &str = "salvage.partial";
+
 /// What every end of an open store shares: the folder stays locked until the last of them is gone.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -29,9 +32,9 @@ pub(super) struct Folder {
 impl Folder {
     /// Locks the folder for writing, and creates it where there is none.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let path = &absolute(path)?;
         if !path.exists() {
-            fs::create_dir_all(path).map_err(|e| io_failure("creating the folder", path, e))?;
-            sync_folder(path.parent())?;
+            create_folder(path)?;
         }
         inspect(path)?;
         let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock"));
@@ -45,6 +48,7 @@ impl Folder {
 
     /// Looks at the folder and takes no lock.
     pub(super) fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let path = &absolute(path)?;
         if !path.exists() {
             return Err(StoreError::NotAStore {
                 path: path.to_owned(),
@@ -124,10 +128,12 @@ fn inspect(path: &Path) -> Result<(), StoreError> {
         }
         return Ok(());
     }
-    if has(PARTIAL) {
-        return not_a_store(format!(
-            "it holds {PARTIAL} and no events.db: a backup into it did not finish. Delete it and make the backup again"
-        ));
+    for (left, making) in [(PARTIAL, "backup"), (SALVAGED, "salvage")] {
+        if has(left) {
+            return not_a_store(format!(
+                "it holds {left} and no events.db: a {making} into it did not finish. Delete the folder and make the {making} again"
+            ));
+        }
     }
     if let Some(left) = names.iter().find(|n| *n == "views.db" || n.starts_with("events.db")) {
         return lost(&format!("it is missing, though {left} is here; it is the only copy of what happened"));
@@ -142,6 +148,18 @@ fn inspect(path: &Path) -> Result<(), StoreError> {
             }
         }),
     }
+}
+
+/// The same folder, wherever the process goes meanwhile.
+fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(path).map_err(|e| io_failure("finding", path, e))
+}
+
+/// Makes a folder, and those above it that are not there, so that they survive a loss of power.
+pub(super) fn create_folder(path: &Path) -> Result<(), StoreError> {
+    let made: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(path).map_err(|e| io_failure("creating the folder", path, e))?;
+    made.into_iter().try_for_each(|folder| sync_folder(folder.parent()))
 }
 
 /// The names in a folder, in order.

@@ -63,6 +63,7 @@ impl SqliteLog {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let head = reader::head(&folder.events, &connection)?;
         fold_leftovers(&folder.events, &connection)?;
+        folder.events.upgrade(&connection)?;
         let fault = |error| folder.events.fault("counting the log's types", error);
         connection.execute(reader::COUNT, []).map_err(fault)?;
         let id = reader::identity(&folder.events, &connection)?;

@@ -27,6 +27,11 @@ impl SqliteReader {
         Ok(Self { database: database.clone(), connection, id: None })
     }
 
+    /// What is read from here on is one state of the log, whoever appends to it meanwhile.
+    pub(super) fn hold(&self) -> Result<(), StoreError> {
+        self.connection.execute_batch("BEGIN").map_err(|error| self.database.fault("reading the log", error))
+    }
+
     /// The last event's position, whatever the counts say; 0 if it cannot be read.
     pub(super) fn last_position(&self) -> u64 {
         let read = self.connection.query_row(
@@ -46,7 +51,7 @@ impl SqliteReader {
         surveyed
     }
 
-    fn id(&mut self) -> Result<StoreId, StoreError> {
+    pub(super) fn id(&mut self) -> Result<StoreId, StoreError> {
         match self.id {
             Some(id) => Ok(id),
             None => Ok(*self.id.insert(identity(&self.database, &self.connection)?)),
@@ -254,7 +259,7 @@ pub(super) fn sources(database: &Database, connection: &Connection) -> Result<So
     let mut sources = Sources::default();
     let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fault)?;
     if format < 2 {
-        // Open for reading only, and from before there were any.
+        // From before there were any, and not upgraded yet.
         return Ok(sources);
     }
     let store = identity(database, connection)?;
@@ -376,7 +381,7 @@ impl Surveyed {
     }
 }
 
-/// Whether the file is open for reading only, and from before there were notes.
+/// Whether the file is from before there were notes, and not upgraded yet.
 fn is_before_notes(connection: &Connection) -> bool {
     let format = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
     format.is_ok_and(|format| format < 3)
@@ -401,11 +406,21 @@ pub(super) fn find(
     found: &mut dyn FnMut(LogEvent<'_>),
 ) -> Result<(), StoreError> {
     let fault = |error| database.fault("looking up an event id", error);
-    let sql = format!("SELECT {COLUMNS} FROM events WHERE event_id = ?");
+    // The row is read by its position: by its id, SQLite would take that out of the index, too.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM events WHERE position = (SELECT position FROM events WHERE event_id = ?)"
+    );
     let mut select = connection.prepare_cached(&sql).map_err(fault)?;
     let mut rows = select.query([event_id]).map_err(fault)?;
     if let Some(row) = rows.next().map_err(fault)? {
-        found(event(database, row)?);
+        let event = event(database, row)?;
+        if event.event_id != Some(event_id) {
+            return Err(database.corrupt(format!(
+                "the index of event ids has {event_id:?} for the event at position {}, which has another",
+                event.position
+            )));
+        }
+        found(event);
     }
     Ok(())
 }

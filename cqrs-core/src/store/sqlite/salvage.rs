@@ -9,12 +9,12 @@ use std::sync::Arc;
 use super::SqliteStore;
 use super::backup::prepare;
 use super::checkpoints::SqliteCheckpoints;
-use super::folder::Folder;
+use super::folder::{Folder, SALVAGED, io_failure, rename, sync_folder};
 use super::reader::SqliteReader;
 use crate::Timestamp;
 use crate::store::{
     Advance, AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, Note, Store, StoreError,
-    StoreId, chain,
+    StoreId, Witness, chain,
 };
 
 /// How much is copied at a time.
@@ -75,19 +75,35 @@ pub(super) fn salvage(from: &Path, to: &Path) -> Result<Salvaged, StoreError> {
     let from = Arc::new(Folder::open_read_only(from)?);
     let mut reader = SqliteReader::new(&from.events)?;
     prepare(to)?;
-    let copied = copy(&from, &mut reader, to);
-    if copied.is_err() {
-        // The folder was empty before: half a copy is not to be taken for a store.
-        for name in ["events.db", "events.db-wal", "events.db-shm", "lock"] {
-            let _ = fs::remove_file(to.join(name));
-        }
-    }
+    // Half a copy is not to be taken for a store, whatever happens to this process.
+    let partial = to.join(SALVAGED);
+    let copied = copy(&from, &mut reader, &partial).and_then(|salvaged| {
+        move_out(&partial, to)?;
+        Ok(salvaged)
+    });
+    let _ = fs::remove_dir_all(&partial);
     copied
+}
+
+/// Gives the log its place: from then on, the folder is a store.
+fn move_out(partial: &Path, to: &Path) -> Result<(), StoreError> {
+    let left = partial.join("events.db-wal");
+    if fs::metadata(&left).is_ok_and(|file| file.len() > 0) {
+        let why = "another program reads it, so it could not be completed; keep others away from the new folder and try again";
+        let action = format!("closing {}", left.display());
+        return Err(StoreError::Io { action, source: why.into() });
+    }
+    rename(&partial.join("events.db"), &to.join("events.db"))?;
+    sync_folder(Some(to))?;
+    fs::remove_dir_all(partial).map_err(|e| io_failure("removing", partial, e))
 }
 
 fn copy(from: &Arc<Folder>, reader: &mut SqliteReader, to: &Path) -> Result<Salvaged, StoreError> {
     let store = SqliteStore::open(to)?;
     let mut log = store.log()?;
+    // The witness first, which is not ahead of the log; and then one state of that, which may be in use.
+    let witnessed = witnessed(from, reader);
+    reader.hold()?;
     let (mut head, mut why) = (Head::default(), None);
     while why.is_none() {
         let (page, stop) = next_page(reader, head);
@@ -97,7 +113,7 @@ fn copy(from: &Arc<Folder>, reader: &mut SqliteReader, to: &Path) -> Result<Salv
         }
         head = append(&mut *log, head, &page, &mut why)?;
     }
-    let lost = known_end(from, reader).saturating_sub(head.position);
+    let lost = witnessed.max(known_end(reader)).saturating_sub(head.position);
     if lost > 0 {
         why.get_or_insert_with(|| "the log ends there, and there are traces of events behind it".into());
     }
@@ -227,13 +243,18 @@ fn taken(events: &[LogEvent<'_>], error: &StoreError) -> bool {
     events.iter().filter_map(|event| event.event_id).any(|id| said == crate::store::memory::id_taken(id))
 }
 
-/// The last position of which there is a trace: an event behind the damage, the count of types, or what the last checkpoint saw.
-fn known_end(from: &Arc<Folder>, reader: &mut SqliteReader) -> u64 {
-    let witnessed = || SqliteCheckpoints::open_to_read(from).ok()?.witness().ok()?;
-    let witnessed = witnessed().map_or(0, |witness| witness.head.position);
+/// Where the last checkpoint saw the log end, if it is one of this log.
+fn witnessed(from: &Arc<Folder>, reader: &mut SqliteReader) -> u64 {
+    let witness = || SqliteCheckpoints::open_to_read(from).ok()?.witness().ok()?;
+    let of_it = |witness: &Witness| reader.id().map_or(true, |id| id == witness.store);
+    witness().filter(of_it).map_or(0, |witness| witness.head.position)
+}
+
+/// The last position of which there is a trace in the log: an event behind the damage, or the count of types.
+fn known_end(reader: &mut SqliteReader) -> u64 {
     let counted =
         reader.types().map_or(0, |types| types.iter().fold(0_u64, |sum, ty| sum.saturating_add(ty.count)));
-    witnessed.max(counted).max(reader.last_position())
+    counted.max(reader.last_position())
 }
 
 /// An event on its way.

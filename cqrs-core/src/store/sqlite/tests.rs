@@ -1,5 +1,7 @@
 //! What only the store in a folder must do: locks, damage, mix-ups, backups, and SQL for others.
 
+mod salvage;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -773,42 +775,6 @@ fn a_log_that_is_folded_in_part_is_not_taken_for_damaged() {
 }
 
 #[test]
-fn a_salvage_copies_the_beginning_that_is_whole() {
-    for (damage, whole, lost, word) in [
-        ("", 10, 0, ""),
-        ("UPDATE events SET payload = x'00' WHERE position = 7", 6, 4, "position 7 is not as it was written"),
-        ("DELETE FROM events WHERE position = 3", 2, 8, "position 3 is missing"),
-        ("DELETE FROM events WHERE position > 8", 8, 2, "traces of events behind it"),
-        (
-            "DELETE FROM events WHERE position > 8; DELETE FROM event_types",
-            8,
-            34,
-            "traces of events behind it",
-        ),
-        ("UPDATE events SET checksum = 0 WHERE position = 1", 0, 10, "position 1 is not as it was written"),
-    ] {
-        let (parent, path) = filled();
-        let written = read_all(&mut *open(&path).reader().expect("a reader"), 0, 100);
-        if !damage.contains("event_types") {
-            fs::remove_file(path.join("views.db")).expect("removed");
-        }
-        plain(&path.join("events.db")).execute_batch(damage).expect("damaged");
-        let to = parent.path().join("mended");
-        let salvaged = SqliteStore::salvage(&path, &to).expect("salvaged");
-        assert_eq!((salvaged.events, salvaged.lost), (whole, lost), "{damage}: {salvaged}");
-        assert_eq!(salvaged.why.is_none(), damage.is_empty());
-        assert!(salvaged.to_string().contains(word), "{salvaged}");
-        assert_eq!(names_in(&to).expect("names"), ["events.db", "lock"]);
-        let mended = open(&to);
-        assert_eq!(mended.id(), salvaged.store);
-        let read = read_all(&mut *mended.reader().expect("a reader"), 0, 100);
-        assert_eq!(read, written[..whole as usize]);
-        assert!(mended.check().expect("checked").log.is_empty());
-        grow(&mut *mended.log().expect("the log"), 3);
-    }
-}
-
-#[test]
 fn a_log_from_before_there_were_sources_is_brought_up_to_date() {
     let (_parent, path) = filled();
     let mark = |format: u32| {
@@ -817,8 +783,11 @@ fn a_log_from_before_there_were_sources_is_brought_up_to_date() {
             .expect("marked");
     };
     mark(1);
-    let why = refused(&path, "marked as format 1");
-    assert!(matches!(why, StoreError::Corrupt { .. }), "{why}");
+    let why = open(&path).log().err().expect("refused");
+    assert!(
+        matches!(why, StoreError::Corrupt { .. }) && why.to_string().contains("marked as format 1"),
+        "{why}"
+    );
     plain(&path.join("events.db")).execute_batch("DROP TABLE sources; DROP TABLE notes").expect("dropped");
 
     let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
@@ -858,33 +827,6 @@ fn an_offset_that_is_not_what_was_stored_is_named() {
     }
 }
 
-#[test]
-fn a_salvage_carries_offsets_over_only_if_nothing_is_lost() {
-    for (damage, carried, word) in [
-        ("", true, "the whole log"),
-        ("UPDATE events SET payload = x'00' WHERE position = 7", false, "\"till\" was at offset 7"),
-        (
-            "UPDATE sources SET offset = 6 WHERE name = 'till'",
-            false,
-            "how far sources had been fed is not known",
-        ),
-    ] {
-        let (parent, path) = filled();
-        let store = open(&path);
-        let advance = Advance { source: "till", after: None, to: 7 };
-        store.log().expect("the log").append(head(&store), &[], &to(&[advance])).expect("moved");
-        drop(store);
-        // It speaks of more events than this log has.
-        fs::remove_file(path.join("views.db")).expect("removed");
-        plain(&path.join("events.db")).execute_batch(damage).expect("damaged");
-        let to = parent.path().join("mended");
-        let salvaged = SqliteStore::salvage(&path, &to).expect("salvaged");
-        assert!(salvaged.to_string().contains(word), "{salvaged}");
-        let sources = open(&to).reader().expect("a reader").sources().expect("sources");
-        assert_eq!(sources.get("till").copied(), carried.then_some(7), "{damage}");
-    }
-}
-
 /// A closed store with ten events and three notes.
 fn noted() -> (TempDir, PathBuf) {
     let (parent, path) = filled();
@@ -902,8 +844,11 @@ fn a_log_from_before_there_were_notes_is_brought_up_to_date() {
     let (_parent, path) = filled();
     let file = path.join("events.db");
     plain(&file).execute_batch("PRAGMA user_version = 2").expect("marked");
-    let why = refused(&path, "marked as format 2");
-    assert!(matches!(why, StoreError::Corrupt { .. }), "{why}");
+    let why = open(&path).log().err().expect("refused");
+    assert!(
+        matches!(why, StoreError::Corrupt { .. }) && why.to_string().contains("marked as format 2"),
+        "{why}"
+    );
     plain(&file).execute_batch("DROP TABLE notes").expect("dropped");
 
     let reading = SqliteStore::open_read_only(&path).expect("a read-only store");
@@ -998,97 +943,6 @@ fn a_backup_has_the_notes() {
 }
 
 #[test]
-fn a_salvage_carries_notes_over_only_if_nothing_is_lost() {
-    const ALL: &[&str] = &["a", "b/1", "b/2"];
-    for (damage, kept, lost, word) in [
-        ("", ALL, 0, "the whole log"),
-        ("UPDATE events SET payload = x'00' WHERE position = 7", &[], 3, "about events that are lost"),
-        ("UPDATE notes SET value = x'39' WHERE key = 'b/1'", &["a", "b/2"], 1, "\"b/1\" is not as it was"),
-        ("DELETE FROM notes WHERE key = 'b/2'", &["a", "b/1"], 1, "one of them is missing"),
-        ("DELETE FROM notes WHERE key = ''", ALL, 0, "one of them is missing"),
-        ("UPDATE notes SET value = x'03' WHERE key = ''", ALL, 0, "one of them is missing"),
-        ("DROP TABLE notes", &[], 0, "no such table: notes"),
-    ] {
-        let (parent, path) = noted();
-        plain(&path.join("events.db")).execute_batch(damage).expect("damaged");
-        let to = parent.path().join("mended");
-        let salvaged = SqliteStore::salvage(&path, &to).expect("salvaged");
-        assert!(salvaged.to_string().contains(word), "{damage}: {salvaged}");
-        assert_eq!((salvaged.notes, salvaged.notes_lost), (kept.len() as u64, lost), "{damage}");
-        assert_eq!(salvaged.notes_why.is_none(), damage.is_empty(), "{salvaged}");
-        let mended = open(&to);
-        let keys: Vec<_> = notes(&mended, "").into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, kept, "{damage}");
-        assert_eq!(mended.check().expect("checked").log, [""; 0]);
-    }
-}
-
-#[test]
-fn a_salvage_copies_notes_by_the_page() {
-    let (parent, path) = filled();
-    fs::remove_file(path.join("views.db")).expect("removed");
-    let store = open(&path);
-    let keys: Vec<_> = (0..9000).map(|n| n.to_string()).collect();
-    let put: Vec<_> = keys.iter().map(|key| note(key, key)).collect();
-    store.log().expect("the log").append(head(&store), &[], &noting(&put)).expect("put");
-    let to = parent.path().join("mended");
-    let salvaged = SqliteStore::salvage(&path, &to).expect("salvaged");
-    assert_eq!((salvaged.notes, salvaged.notes_lost, &salvaged.notes_why), (9000, 0, &None));
-    assert_eq!(notes(&open(&to), ""), notes(&store, ""));
-}
-
-#[test]
-fn a_salvage_stops_before_an_id_that_comes_twice() {
-    let (parent, path) = place();
-    let store = open(&path);
-    let mut log = store.log().expect("the log");
-    let mut batch = events(Head::default(), 4);
-    let mut checksum = 0;
-    for event in &mut batch {
-        event.event_id = (event.position != 3).then(|| event.position.to_string());
-        checksum = crate::store::chain(checksum, &event.borrow());
-        event.checksum = checksum;
-    }
-    append(&mut *log, &batch).expect("appended");
-    drop(log);
-    drop(store);
-    // As a damaged index lets it happen: the chain holds, and the id is there twice.
-    let other = plain(&path.join("events.db"));
-    other.execute_batch("DROP INDEX events_event_id").expect("dropped");
-    let mut twice = batch[3].clone();
-    twice.event_id = Some("2".into());
-    twice.checksum = crate::store::chain(batch[2].checksum, &twice.borrow());
-    other
-        .execute(
-            "UPDATE events SET event_id = '2', checksum = ? WHERE position = 4",
-            [twice.checksum.cast_signed()],
-        )
-        .expect("changed");
-    let salvaged = SqliteStore::salvage(&path, parent.path().join("mended")).expect("salvaged");
-    assert_eq!((salvaged.events, salvaged.lost), (3, 1), "{salvaged}");
-    assert!(salvaged.to_string().contains("the event id \"2\" is already taken"), "{salvaged}");
-}
-
-#[test]
-fn a_salvage_changes_nothing_that_is_there() {
-    let (parent, path) = filled();
-    let to = parent.path().join("taken");
-    fs::create_dir(&to).expect("made");
-    fs::write(to.join("thesis.txt"), b"text").expect("written");
-    let why = SqliteStore::salvage(&path, &to).expect_err("refused").to_string();
-    assert!(why.contains("it is not empty"), "{why}");
-    assert_eq!(names_in(&to).expect("names"), ["thesis.txt"]);
-    let to = parent.path().join("mended");
-    assert!(SqliteStore::salvage(parent.path().join("nowhere"), &to).is_err() && !to.exists());
-    let before = fs::read(path.join("events.db")).expect("read");
-    // It need not be left alone for that.
-    let busy = open(&path);
-    SqliteStore::salvage(&path, &to).expect("salvaged");
-    drop(busy);
-    assert!(before == fs::read(path.join("events.db")).expect("read"));
-}
-
-#[test]
 fn what_was_seen_of_the_log_is_under_a_checksum() {
     for damage in [
         "UPDATE _witness SET position = position + 1",
@@ -1105,4 +959,135 @@ fn what_was_seen_of_the_log_is_under_a_checksum() {
         assert_eq!(store.checkpoints().expect("a fresh keeper").witness().expect("none"), None, "{damage}");
         assert!(path.join("views.db.damaged-1").exists());
     }
+}
+
+#[test]
+fn a_file_is_brought_up_to_date_by_whoever_writes_to_it_and_no_one_else() {
+    let (_parent, path) = filled();
+    let (events, views) = (path.join("events.db"), path.join("views.db"));
+    plain(&events).execute_batch("DROP TABLE notes; PRAGMA user_version = 2").expect("marked");
+    plain(&views).execute_batch("PRAGMA user_version = 4").expect("marked");
+    let format = |file: &Path| {
+        plain(file).pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).expect("a format")
+    };
+    let store = open(&path);
+    assert_eq!(read_all(&mut *store.reader().expect("a reader"), 0, 100).len(), 10);
+    assert_eq!(notes(&store, ""), []);
+    let checked = store.check().expect("checked");
+    assert_eq!((checked.log, checked.checkpoints), (vec![], vec![]));
+    drop(checked.keeper);
+    store.close().expect("closed");
+    assert_eq!((format(&events), format(&views)), (2, 4));
+    drop(store.checkpoints().expect("the keeper"));
+    assert_eq!((format(&events), format(&views)), (2, 5));
+    drop(store.log().expect("the log"));
+    assert_eq!(format(&events), 3);
+}
+
+#[test]
+fn a_backup_does_without_checkpoints_that_it_cannot_copy() {
+    for spoil in ["PRAGMA user_version = 3", "PRAGMA user_version = 9", "PRAGMA application_id = 7"] {
+        let (parent, path) = filled();
+        plain(&path.join("views.db")).execute_batch(spoil).expect("spoiled");
+        let copy = parent.path().join("copy");
+        SqliteStore::open_read_only(&path).expect("a store").backup(&copy).expect("a backup");
+        assert_eq!(names_in(&copy).expect("names"), ["events.db"], "{spoil}");
+        assert_eq!(head(&open(&copy)).position, 10);
+    }
+}
+
+#[test]
+fn checkpoints_that_were_mended_are_not_set_aside() {
+    let (_parent, path) = filled();
+    let store = open(&path);
+    // Those who only look leave it to the one that saves.
+    plain(&path.join("views.db"))
+        .execute_batch("UPDATE _views SET position = position + 1")
+        .expect("damaged");
+    assert!(store.saved().expect("opened").expect("there").views().is_err());
+    plain(&path.join("views.db")).execute_batch("UPDATE _views SET position = position - 1").expect("mended");
+    assert_eq!(store.checkpoints().expect("the keeper").views().expect("views").len(), 1);
+
+    let mut keeper = store.checkpoints().expect("the keeper");
+    plain(&path.join("views.db"))
+        .execute_batch("DROP VIEW totals; DROP TABLE \"rows$totals\"")
+        .expect("damaged");
+    assert!(keeper.renderings("totals", 0, 10, &mut |_| {}).is_err());
+    let mut anew = checkpoint(&store, "totals", &[(0, "a", 1.0, true)]);
+    anew.reset = true;
+    keeper.save(WITNESS, &[anew]).expect("saved");
+    drop(keeper);
+    assert_eq!(store.checkpoints().expect("the keeper").views().expect("views").len(), 1);
+    assert!(!path.join("views.db.damaged-1").exists());
+}
+
+#[test]
+fn closing_does_not_wait_for_a_reader_that_stays() {
+    let (_parent, path) = filled();
+    let store = open(&path);
+    grow(&mut *store.log().expect("the log"), 10);
+    let readers = ["events.db", "views.db"].map(|file| {
+        let reader = plain(&path.join(file));
+        reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").expect("it reads");
+        reader
+    });
+    grow(&mut *store.log().expect("the log"), 10);
+    let view = checkpoint(&store, "more", &[(0, "a", 1.0, true)]);
+    store.checkpoints().expect("the keeper").save(WITNESS, &[view]).expect("saved");
+    let begun = std::time::Instant::now();
+    store.close().expect("closed");
+    // SQLite's own patience would be ten seconds a file.
+    assert!(begun.elapsed() < super::database::PATIENCE, "{:?}", begun.elapsed());
+    drop(readers);
+    drop(store);
+    assert_eq!(head(&open(&path)).position, 30);
+}
+
+#[test]
+fn a_store_stays_where_it_was_opened() {
+    let (_parent, path) = filled();
+    let up = std::env::current_dir().expect("a folder").components().count() - 1;
+    let relative = Path::new(&"../".repeat(up)).join(path.strip_prefix("/").expect("absolute"));
+    let folder = Folder::open(&relative).expect("the folder");
+    // Whatever the process takes for its own folder later.
+    assert!(folder.path.is_absolute() && folder.events.path.is_absolute());
+    drop(folder);
+    assert!(SqliteStore::open_read_only(&relative).expect("a store").folder.views.path.is_absolute());
+}
+
+#[test]
+fn an_index_that_names_another_event_is_damaged() {
+    let (_parent, path) = place();
+    let store = open(&path);
+    let mut batch = events(Head::default(), 3);
+    let mut checksum = 0;
+    for event in &mut batch {
+        event.event_id = Some(format!("order-477{}", event.position));
+        checksum = crate::store::chain(checksum, &event.borrow());
+        event.checksum = checksum;
+    }
+    append(&mut *store.log().expect("the log"), &batch).expect("appended");
+    store.close().expect("closed");
+    drop(store);
+    let file = path.join("events.db");
+    let whole = fs::read(&file).expect("read");
+    let id = b"order-4772";
+    let places: Vec<_> = (0..whole.len() - id.len()).filter(|at| whole[*at..].starts_with(id)).collect();
+    let mut found = 0;
+    for place in places {
+        let mut bytes = whole.clone();
+        bytes[place + id.len() - 1] = b'9';
+        fs::write(&file, bytes).expect("written");
+        let store = open(&path);
+        if read_all(&mut *store.reader().expect("a reader"), 0, 10) != batch {
+            continue;
+        }
+        // It is the index that says so, and not the event.
+        let mut log = store.log().expect("the log");
+        let Err(why) = log.find("order-4779", &mut |_| panic!("another's")) else { continue };
+        let said = "the index of event ids has \"order-4779\" for the event at position 2";
+        assert!(matches!(why, StoreError::Corrupt { .. }) && why.to_string().contains(said), "{why}");
+        found += 1;
+    }
+    assert_eq!(found, 1);
 }
