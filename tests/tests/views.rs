@@ -67,3 +67,116 @@ fn a_key_of_three_columns_has_two_prefixes() {
     assert_eq!(table.rows_of("ann").count(), 3);
     assert_eq!(table.rows_of(("ann", "hats")).count(), 2);
 }
+
+/// `Purchased` under two roofs: views may read it as it is, or out of this enum.
+#[event]
+#[derive(Debug)]
+pub enum Shop {
+    Purchased(Purchased),
+    Left { customer: String },
+}
+
+#[projection(from = Purchased, group_by = customer)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Customers {
+    pub customer: String,
+    #[sum(1000 / (qty as i64))]
+    pub shares: i64,
+    #[count]
+    pub times: u64,
+}
+
+/// How often it was bought by somebody for the first, the second .. time.
+#[projection(
+    from = Shop { Purchased, .. },
+    left_join(of = Customers[customer]),
+    group_by = (nth = of.map_or(0, |of| of.times)),
+)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct ByTurn {
+    pub nth: u64,
+    #[count]
+    pub times: u64,
+}
+
+#[projection(from = Shop { Purchased, Left }, group_by = ())]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Everything {
+    #[count]
+    pub events: u64,
+}
+
+/// All that was bought, beside how many customers have bought anything.
+#[projection(from(Shop { Purchased, .. }, Customers), group_by = ())]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sales {
+    #[count(Purchased)]
+    pub sales: u64,
+    #[count(Customers)]
+    pub customers: u64,
+}
+
+#[test]
+fn an_event_that_comes_by_two_types_has_one_turn_in_whatever_order_they_are_registered() {
+    type Register = fn(cqrs_core::Builder) -> cqrs_core::Builder;
+    let orders: [Register; 4] = [
+        |engine| engine.view::<ByTurn>().view::<Sales>(),
+        |engine| engine.view::<Everything>().view::<ByTurn>().view::<Sales>(),
+        |engine| engine.view::<Sales>().view::<ByTurn>().view::<Everything>(),
+        |engine| engine.event::<Shop>().view::<Customers>().view::<Sales>().view::<ByTurn>(),
+    ];
+    for register in orders {
+        let engine = register(Engine::in_memory()).start().unwrap();
+        for customer in ["ann", "bob", "ann"] {
+            buy(&engine, customer, "hats", 1);
+        }
+        let mut turns: Vec<ByTurn> = engine.view::<ByTurn>().rows().unwrap().collect();
+        turns.sort_by_key(|row| row.nth);
+        assert_eq!(turns, [ByTurn { nth: 1, times: 2 }, ByTurn { nth: 2, times: 1 }]);
+
+        // What one of them cannot take in, no other has taken in.
+        buy(&engine, "cid", "hats", 0);
+        assert!(engine.view::<Sales>().rows().is_err());
+        let of = |view: &str| engine.health().views.iter().find(|it| it.name == view).unwrap().position;
+        assert_eq!([of("customers"), of("sales"), of("by_turn")], [3; 3]);
+        assert_eq!(engine.health().position, 4);
+    }
+}
+
+#[test]
+fn an_event_that_comes_by_two_types_is_folded_once_when_its_fault_is_mended() {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    static LIMIT: AtomicI64 = AtomicI64::new(100);
+    fn accepted(qty: i32) -> i64 {
+        assert!(i64::from(qty) < LIMIT.load(Ordering::SeqCst), "too many");
+        qty.into()
+    }
+
+    #[projection(from = Purchased, group_by = customer)]
+    #[derive(Debug, Clone, PartialEq)]
+    struct Accepted {
+        customer: String,
+        #[sum(accepted(qty))]
+        qty: i64,
+    }
+
+    #[projection(from(Shop { Purchased, .. }, Accepted), group_by = ())]
+    #[derive(Debug, Clone, PartialEq)]
+    struct Both {
+        #[count(Purchased)]
+        sales: u64,
+        #[count(Accepted)]
+        customers: u64,
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Engine::open(folder.path()).unwrap().view::<Everything>().view::<Both>().start().unwrap();
+    let engine = start();
+    buy(&engine, "ann", "hats", 1);
+    buy(&engine, "bob", "hats", 200);
+    assert!(engine.view::<Both>().rows().is_err());
+    engine.close().wait().unwrap();
+    LIMIT.store(1000, Ordering::SeqCst);
+    let engine = start();
+    assert_eq!(engine.view::<Both>().get(()).unwrap(), Some(Both { sales: 2, customers: 2 }));
+}

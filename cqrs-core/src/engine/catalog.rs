@@ -61,7 +61,7 @@ pub(crate) struct Catalog {
     /// For each view, those whose rows it takes in, and those whose rows these take in.
     taken_in: Vec<Vec<usize>>,
     /// For each course, whether two of its routes go to one cluster.
-    singly: Vec<bool>,
+    pub(crate) singly: Vec<bool>,
     allowed: HashSet<String>,
     pub(crate) payload_limit: usize,
 }

@@ -2,6 +2,7 @@
 
 use super::batch::{Flaw, Page, StoredEvent};
 use super::catalog::Catalog;
+use super::route::fold_by_all;
 use super::slot::Slot;
 use crate::projection::FoldError;
 use crate::store::{Head, LogReader, StoreError, StoredType, TypeCounts};
@@ -19,8 +20,12 @@ pub(crate) enum Halt {
 pub(crate) fn fold(catalog: &Catalog, events: &[StoredEvent<'_>], slots: &mut [Slot]) {
     let together = |a: &StoredEvent<'_>, b: &StoredEvent<'_>| catalog.together(a.kind, b.kind);
     for run in events.chunk_by(together) {
-        for route in &catalog.courses[catalog.course(run[0].kind)] {
-            catalog.routes[*route].fold(run, catalog, slots);
+        let course = catalog.course(run[0].kind);
+        let routes = &catalog.courses[course];
+        if catalog.singly[course] {
+            run.iter().for_each(|event| fold_by_all(routes, event, catalog, slots));
+        } else {
+            routes.iter().for_each(|route| catalog.routes[*route].fold(run, catalog, slots));
         }
     }
 }

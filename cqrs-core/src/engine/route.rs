@@ -30,6 +30,10 @@ pub(crate) trait Route: Send + Sync {
     /// Folds a run of events of this route's kinds into every view that wants them and has not stopped.
     fn fold(&self, run: &[StoredEvent<'_>], catalog: &Catalog, slots: &mut [Slot]);
 
+    /// Folds one event of this route's kinds into every view that wants it and is folded by itself. `then` gets it on its way to those that are folded
+    /// together; nothing, where it cannot be read.
+    fn arrive(&self, stored: &StoredEvent<'_>, catalog: &Catalog, slots: &mut [Slot], then: Then<'_>);
+
     /// Is told, once, which views are folded together.
     fn gather(&mut self, cluster_of: &[Option<usize>]);
 
@@ -44,6 +48,9 @@ pub(crate) trait Route: Send + Sync {
 
     fn as_any(&mut self) -> &mut dyn Any;
 }
+
+/// What goes on with an event that has arrived.
+pub(crate) type Then<'t> = &'t mut dyn FnMut(&mut [Slot], Option<&dyn Arriving>);
 
 pub(crate) struct TypedRoute<E: Event> {
     readers: Vec<Reader<E>>,
@@ -164,6 +171,38 @@ impl<E: Event> TypedRoute<E> {
         old.collect()
     }
 
+    /// Reads an event as of today; of one that is stored as an older version, `old` is that.
+    fn read<'a>(
+        stored: &StoredEvent<'a>,
+        type_index: usize,
+        old: Option<&'a Result<E, DecodeError>>,
+        limit: usize,
+    ) -> Result<Recorded<'a, E>, DecodeError> {
+        let event = match old {
+            Some(old) => {
+                old.as_ref().map_err(Clone::clone).and_then(|event| caught(|| Ok(E::borrowed(event))))
+            }
+            None => decode::<E>(type_index, stored.payload, limit),
+        };
+        let meta = Meta { position: stored.position, recorded_at: stored.recorded_at };
+        event.map(|event| Recorded { meta, event })
+    }
+
+    /// An event that cannot be read stops, or is parked by, every view that wants it.
+    fn fail(&self, stored: &StoredEvent<'_>, error: &DecodeError, catalog: &Catalog, slots: &mut [Slot]) {
+        let type_index = self.type_of_kind[stored.kind as usize];
+        for reader in self.readers.iter().filter(|reader| reader.wants[type_index]) {
+            let slot = &mut slots[reader.view];
+            if slot.folds() && slot.at.position < stored.position {
+                let error = FoldError { column: "", reason: error.reason.clone() };
+                slot.fail(stored.position, E::TYPES[type_index].name, error);
+            }
+        }
+        for cluster in &self.clusters {
+            catalog.clusters[*cluster].spread(slots);
+        }
+    }
+
     /// Folds what has been decoded, and forgets it.
     fn flush(&self, decoded: &mut Decoded<'_, E>, catalog: &Catalog, slots: &mut [Slot]) {
         for cluster in &self.clusters {
@@ -171,6 +210,13 @@ impl<E: Event> TypedRoute<E> {
                 catalog.clusters[*cluster].turn(slots, &Arrival { route: self, recorded, ty: *ty });
             }
         }
+        self.fold_alone(decoded, slots);
+        decoded.events.clear();
+        decoded.types.clear();
+    }
+
+    /// Folds what has been decoded into the views that are folded by themselves.
+    fn fold_alone(&self, decoded: &Decoded<'_, E>, slots: &mut [Slot]) {
         for reader in self.readers.iter().filter(|reader| reader.cluster.is_none()) {
             let slot = &mut slots[reader.view];
             // A view that was ahead of the others when the batch was cut has folded its beginning already.
@@ -192,8 +238,6 @@ impl<E: Event> TypedRoute<E> {
                 start = end;
             }
         }
-        decoded.events.clear();
-        decoded.types.clear();
     }
 }
 
@@ -217,6 +261,62 @@ impl<E: Event> Arriving for Arrival<'_, '_, E> {
     fn take(&self, reader: usize, view: &mut dyn Any, find: Find<'_>) -> Result<(), FoldError> {
         (self.route.readers[reader].run)(view, self.recorded, find)
     }
+}
+
+/// One event that views which are folded together read by several routes: one turn for all of them.
+struct Arrived<'a> {
+    this: &'a dyn Arriving,
+    before: Option<&'a Arrived<'a>>,
+}
+
+impl<'a> Arrived<'a> {
+    fn ways(&'a self) -> impl Iterator<Item = &'a dyn Arriving> {
+        std::iter::successors(Some(self), |arrived| arrived.before).map(|arrived| arrived.this)
+    }
+}
+
+impl Arriving for Arrived<'_> {
+    fn position(&self) -> u64 {
+        self.this.position()
+    }
+    fn name(&self) -> &'static str {
+        self.this.name()
+    }
+    fn reader(&self, view: usize) -> Option<usize> {
+        let ways = self.ways().count();
+        // No view has it by two: that is refused at the start.
+        self.ways().enumerate().find_map(|(way, it)| Some(it.reader(view)? * ways + way))
+    }
+    fn take(&self, reader: usize, view: &mut dyn Any, find: Find<'_>) -> Result<(), FoldError> {
+        let ways = self.ways().count();
+        let way = self.ways().nth(reader % ways);
+        way.map_or(Ok(()), |way| way.take(reader / ways, view, find))
+    }
+}
+
+/// Folds one event by several routes, which go to views that are folded together: each of those has one turn, whatever the routes.
+pub(crate) fn fold_by_all(routes: &[usize], stored: &StoredEvent<'_>, catalog: &Catalog, slots: &mut [Slot]) {
+    fn arrive(
+        left: &[usize],
+        before: Option<&Arrived<'_>>,
+        at: (&[usize], &StoredEvent<'_>, &Catalog),
+        slots: &mut [Slot],
+    ) {
+        let (routes, stored, catalog) = at;
+        if let [route, left @ ..] = left {
+            catalog.routes[*route].arrive(stored, catalog, slots, &mut |slots, this| {
+                let arrived = this.map(|this| Arrived { this, before });
+                arrive(left, arrived.as_ref().or(before), at, slots);
+            });
+        } else if let Some(arrived) = before {
+            let mut clusters: Vec<usize> =
+                routes.iter().flat_map(|route| catalog.routes[*route].clusters()).copied().collect();
+            clusters.sort_unstable();
+            clusters.dedup();
+            clusters.iter().for_each(|cluster| catalog.clusters[*cluster].turn(slots, arrived));
+        }
+    }
+    arrive(routes, None, (routes, stored, catalog), slots);
 }
 
 struct Decoded<'a, E: Event> {
@@ -278,16 +378,10 @@ impl<E: Event> Route for TypedRoute<E> {
             if !self.wanted(type_index) {
                 continue;
             }
-            let event = match Self::is_old(stored, type_index).then(|| upcast.next()).flatten() {
-                Some(old) => {
-                    old.as_ref().map_err(Clone::clone).and_then(|event| caught(|| Ok(E::borrowed(event))))
-                }
-                None => decode::<E>(type_index, stored.payload, catalog.payload_limit),
-            };
-            match event {
-                Ok(event) => {
-                    let meta = Meta { position: stored.position, recorded_at: stored.recorded_at };
-                    decoded.events.push(Recorded { meta, event });
+            let old = Self::is_old(stored, type_index).then(|| upcast.next()).flatten();
+            match Self::read(stored, type_index, old, catalog.payload_limit) {
+                Ok(recorded) => {
+                    decoded.events.push(recorded);
                     decoded.types.push(type_index);
                     if decoded.events.len() == RUN {
                         self.flush(&mut decoded, catalog, slots);
@@ -295,20 +389,31 @@ impl<E: Event> Route for TypedRoute<E> {
                 }
                 Err(error) => {
                     self.flush(&mut decoded, catalog, slots);
-                    for reader in self.readers.iter().filter(|reader| reader.wants[type_index]) {
-                        let slot = &mut slots[reader.view];
-                        if slot.folds() && slot.at.position < stored.position {
-                            let error = FoldError { column: "", reason: error.reason.clone() };
-                            slot.fail(stored.position, E::TYPES[type_index].name, error);
-                        }
-                    }
-                    for cluster in &self.clusters {
-                        catalog.clusters[*cluster].spread(slots);
-                    }
+                    self.fail(stored, &error, catalog, slots);
                 }
             }
         }
         self.flush(&mut decoded, catalog, slots);
+    }
+
+    fn arrive(&self, stored: &StoredEvent<'_>, catalog: &Catalog, slots: &mut [Slot], then: Then<'_>) {
+        if !self.readers.iter().any(|reader| slots[reader.view].folds()) {
+            return then(slots, None);
+        }
+        let type_index = self.type_of_kind[stored.kind as usize];
+        let old = self.upcast(std::slice::from_ref(stored), catalog.payload_limit);
+        match Self::read(stored, type_index, old.first(), catalog.payload_limit) {
+            Ok(recorded) => {
+                let decoded = Decoded { events: vec![recorded], types: vec![type_index] };
+                self.fold_alone(&decoded, slots);
+                let recorded = &decoded.events[0];
+                then(slots, Some(&Arrival { route: self, recorded, ty: type_index }));
+            }
+            Err(error) => {
+                self.fail(stored, &error, catalog, slots);
+                then(slots, None);
+            }
+        }
     }
 
     fn as_any(&mut self) -> &mut dyn Any {
