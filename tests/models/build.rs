@@ -56,6 +56,13 @@ const SABOTAGES: &[(&str, &str, &str, &str, &str)] = &[
         "lock(&self.state).halt.get_or_insert(halt);",
     ),
     (
+        "stops_in_silence",
+        "turns",
+        "abreast",
+        "lock(&self.state).folding -= 1;\n            self.moved.notify_all();",
+        "lock(&self.state).folding -= 1;",
+    ),
+    (
         "wakes_nobody",
         "turns",
         "abreast",

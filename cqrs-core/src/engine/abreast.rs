@@ -14,7 +14,7 @@ use super::replay::{Halt, fold, fold_page};
 use super::slot::Slot;
 use crate::store::{Head, LogReader};
 use crate::sync::lock;
-use crate::threads::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::threads::atomic::{AtomicU64, Ordering};
 use crate::threads::{Condvar, Mutex, assist, thread};
 
 /// Slots that are folded into by one thread at a time: as many as there are views, those of other groups absent.
@@ -81,8 +81,6 @@ struct Turns<'a> {
     /// The next stretch that nobody reads yet.
     next: AtomicU64,
     groups: Vec<Mutex<Group>>,
-    /// How many of the groups have a view that still takes events.
-    folding: AtomicUsize,
     state: Mutex<State>,
     moved: Condvar,
 }
@@ -90,20 +88,40 @@ struct Turns<'a> {
 struct State {
     /// For each group the stretch that is to be folded into it next.
     due: Vec<u64>,
+    /// How many of the groups have a view that still takes events.
+    folding: usize,
     /// Why nothing more is to be folded.
     halt: Option<Halt>,
     /// What a thread panicked with.
     panic: Option<Box<dyn Any + Send>>,
 }
 
+/// What came of waiting for a turn.
+#[derive(PartialEq)]
+enum Turn {
+    Due,
+    /// Nothing more is to be folded.
+    Halted,
+    /// Every view has stopped: who would have had the turn before may have gone without passing it on.
+    Over,
+}
+
 impl Turns<'_> {
-    /// Waits until a stretch may be folded into a group; `false` if nothing more is to be folded.
-    fn wait(&self, group: usize, stretch: u64) -> bool {
+    /// Waits until a stretch may be folded into a group.
+    fn wait(&self, group: usize, stretch: u64) -> Turn {
         let mut state = lock(&self.state);
-        while state.due[group] != stretch && state.halt.is_none() {
+        loop {
+            if state.halt.is_some() {
+                return Turn::Halted;
+            }
+            if state.folding == 0 {
+                return Turn::Over;
+            }
+            if state.due[group] == stretch {
+                return Turn::Due;
+            }
             state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.halt.is_none()
     }
 
     fn pass_on(&self, group: usize) {
@@ -123,12 +141,12 @@ impl Turns<'_> {
             let stretch = self.next.fetch_add(1, Ordering::Relaxed);
             let start = self.after + stretch * Page::EVENTS as u64;
             // Once every view has stopped, the rest of the log is read for nobody.
-            if start >= self.to || self.folding.load(Ordering::Relaxed) == 0 {
+            if start >= self.to || lock(&self.state).folding == 0 {
                 return;
             }
             if let Err(halt) = self.stretch(reader, &mut page, stretch, start, on_page) {
                 // What is wrong further on in the log must not hide what comes before it.
-                let due = |group| self.wait(group, stretch);
+                let due = |group| self.wait(group, stretch) == Turn::Due;
                 if matches!(halt, Halt::Stopped) || (0..self.groups.len()).all(due) {
                     self.halt(halt);
                 }
@@ -161,8 +179,10 @@ impl Turns<'_> {
                 return Err(Halt::Flaw(Flaw::ends(after.position, self.to)));
             }
             for group in 0..self.groups.len() {
-                if !self.wait(group, stretch) {
-                    return Err(Halt::Stopped);
+                match self.wait(group, stretch) {
+                    Turn::Due => {}
+                    Turn::Halted => return Err(Halt::Stopped),
+                    Turn::Over => return Ok(()),
                 }
                 self.fold(group, page, after);
                 if reached.position == end && page.flaw.is_none() {
@@ -189,7 +209,8 @@ impl Turns<'_> {
         }
         fold_page(self.catalog, page, after, &mut slots);
         if !slots.iter().any(Slot::folds) {
-            self.folding.fetch_sub(1, Ordering::Relaxed);
+            lock(&self.state).folding -= 1;
+            self.moved.notify_all();
         }
     }
 }
@@ -212,8 +233,12 @@ pub(crate) fn replay_abreast(
         after,
         to,
         next: AtomicU64::new(0),
-        folding: AtomicUsize::new(groups.len()),
-        state: Mutex::new(State { due: vec![0; groups.len()], halt: None, panic: None }),
+        state: Mutex::new(State {
+            due: vec![0; groups.len()],
+            folding: groups.len(),
+            halt: None,
+            panic: None,
+        }),
         groups: groups.into_iter().map(Mutex::new).collect(),
         moved: Condvar::new(),
     };

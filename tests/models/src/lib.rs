@@ -133,6 +133,8 @@ fn stretches_are_folded_in_order_into_every_group() {
 
 #[test]
 fn a_halt_ends_every_thread() {
+    schedules(|| turns::scenario(3, 1, 9, turns::End::Faulted));
+    schedules(|| turns::scenario(3, 2, 9, turns::End::Faulted));
     schedules(|| turns::scenario(3, 2, 9, turns::End::Flaw));
     schedules(|| turns::scenario(3, 2, 9, turns::End::Store));
     schedules(|| turns::scenario(3, 2, 9, turns::End::Stopped));
@@ -190,6 +192,11 @@ fn a_fold_that_waits_for_a_dawdler_for_ever_is_found() {
 #[should_panic]
 fn a_turn_that_is_passed_on_before_the_fold_is_found() {
     sabotaged(|| passes_on_too_early::scenario(3, 3, 7, passes_on_too_early::End::Whole));
+}
+
+#[test]
+fn views_that_stop_without_a_word_are_found() {
+    found(|| stops_in_silence::scenario(3, 1, 9, stops_in_silence::End::Faulted), "deadlock");
 }
 
 #[test]

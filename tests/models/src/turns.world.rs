@@ -45,6 +45,8 @@ pub(crate) mod catalog {
     pub(crate) struct Catalog {
         pub(crate) views: Vec<Box<()>>,
         pub(crate) flaw: Option<u64>,
+        /// The event that stops every view.
+        pub(crate) fault: Option<u64>,
     }
 
     impl Catalog {
@@ -63,10 +65,15 @@ pub(crate) mod replay {
         Flaw(batch::Flaw),
         Stopped,
     }
-    pub(crate) fn fold(_: &catalog::Catalog, events: &[batch::StoredEvent<'_>], slots: &mut [slot::Slot]) {
+    pub(crate) fn fold(catalog: &catalog::Catalog, events: &[batch::StoredEvent<'_>], slots: &mut [slot::Slot]) {
         for event in events {
-            for view in slots.iter_mut().filter_map(|slot| slot.view.as_mut()) {
+            for slot in slots.iter_mut().filter(|slot| slot.folds()) {
                 thread::yield_now();
+                if catalog.fault == Some(event.0) {
+                    slot.stopped = true;
+                    continue;
+                }
+                let Some(view) = &mut slot.view else { continue };
                 assert_eq!(event.0, view.0.len() as u64 + 1, "folded out of its turn");
                 view.0.push(event.0);
             }
@@ -91,17 +98,20 @@ pub(crate) mod slot {
     pub(crate) struct Slot {
         pub(crate) view: Option<View>,
         pub(crate) at: Head,
+        pub(crate) stopped: bool,
     }
     impl Slot {
         pub(crate) fn absent(_: &()) -> Self {
             Self::default()
         }
         pub(crate) fn folds(&self) -> bool {
-            self.view.is_some()
+            self.view.is_some() && !self.stopped
         }
         pub(crate) fn advance(&mut self, end: Head, _: impl Fn(u64) -> Option<u64>) {
-            if self.view.is_some() {
-                self.at = end;
+            match &self.view {
+                Some(view) if self.stopped => self.at.position = view.0.len() as u64,
+                Some(_) => self.at = end,
+                None => {}
             }
         }
     }
@@ -130,13 +140,17 @@ impl crate::store::LogReader for Reader {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum End {
     Whole,
+    /// Every view stops, before the third event.
+    Faulted,
     Flaw,
     Store,
     Stopped,
 }
 
 pub(crate) fn scenario(threads: usize, views: usize, to: u64, end: End) {
-    let catalog = catalog::Catalog { views: vec![Box::new(()); views], flaw: (end == End::Flaw).then_some(4) };
+    let at_four = |is: End| (end == is).then_some(4);
+    let catalog =
+        catalog::Catalog { views: vec![Box::new(()); views], flaw: at_four(End::Flaw), fault: (end == End::Faulted).then_some(3) };
     let mut slots: Vec<_> = (0..views).map(|_| slot::Slot { view: Some(Default::default()), ..Default::default() }).collect();
     let reader = || Box::new(Reader { fails_at: (end == End::Store).then_some(4) }) as Box<dyn crate::store::LogReader>;
     let mut readers: Vec<_> = (0..threads).map(|_| reader()).collect();
@@ -148,6 +162,7 @@ pub(crate) fn scenario(threads: usize, views: usize, to: u64, end: End) {
     }
     use replay::Halt;
     match (end, outcome) {
+        (End::Faulted, Ok(())) => assert!(reached.iter().all(|at| *at == 2)),
         (End::Whole, Ok(())) => assert!(reached.iter().all(|at| *at == to)),
         (End::Flaw, Err(Halt::Flaw(flaw))) => assert!(flaw.0 == 4 && reached.iter().all(|at| *at == 3)),
         (End::Store, Err(Halt::Store(_))) => assert!(reached.iter().all(|at| *at <= 4)),
