@@ -257,7 +257,8 @@ impl Builder {
             })
             .collect();
         let (fold, messages) = sync_channel(self.batches);
-        let published = Published { position: head.position, views: shown.clone(), closed: false };
+        let published =
+            Published { position: head.position, views: shown.clone(), closed: false, broken: false };
         let core = Arc::new(Core::new(Start {
             catalog,
             store: store.clone(),
@@ -302,6 +303,7 @@ impl Builder {
             saver: saver_end,
             follow: read_only.then_some(self.follow),
             broken: false,
+            folded: Vec::new(),
             threads: self.threads,
         });
 

@@ -51,6 +51,8 @@ pub(crate) struct Pipeline {
     pub(crate) follow: Option<Duration>,
     /// Whether it has panicked: what it holds is not to be relied on.
     pub(crate) broken: bool,
+    /// Who waits for what is being folded: answered when it is shown, or when every view says that the fold has broken down.
+    pub(crate) folded: Vec<Acknowledge>,
     /// How many threads may fold at the same time.
     pub(crate) threads: usize,
 }
@@ -62,9 +64,9 @@ impl Pipeline {
             // What is durable is still acknowledged, as the work is dropped; what is asked is dropped, and so refused.
             while self.core.take_control().is_some() {}
         } else if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
-            self.break_down(&said(&*panic));
             self.broken = true;
             self.saver = None;
+            self.break_down(&said(&*panic));
         }
     }
 
@@ -90,21 +92,19 @@ impl Pipeline {
 
     /// Folds a batch, and those that wait behind it, then shows them.
     pub(super) fn take_in(&mut self, batch: Batch, mut more: impl FnMut() -> Option<Batch>) {
-        let mut folded: Vec<Acknowledge> = Vec::new();
         let mut events = 0;
         let mut next = Some(batch);
         while let Some(mut batch) = next.take() {
             // One without events counts too: those who wait for it are to be answered.
             events += batch.len().max(1);
-            // However the fold goes: who waits is answered when `folded` goes.
-            folded.append(&mut batch.folded);
+            self.folded.append(&mut batch.folded);
             self.fold(&batch);
             if events < SHOWN_AFTER {
                 next = more();
             }
         }
         self.publish(&[]);
-        drop(folded);
+        self.folded.clear();
     }
 
     fn fold(&mut self, batch: &Batch) {
@@ -132,20 +132,21 @@ impl Pipeline {
         }
     }
 
-    /// Folds the log up to and with `to`, out of the log.
-    fn catch_up(&mut self, to: Head) {
+    /// Folds the log up to and with `to`, out of the log; whether views stand there now, or have stopped.
+    fn catch_up(&mut self, to: Head) -> bool {
         let outcome =
             replay(&mut *self.reader, &self.core.catalog, &mut self.slots, to.position, &mut |_| true);
         match outcome {
             // What a follower could not read now, it may be able to read when it looks again.
             Err(Halt::Store(error)) if self.follow.is_some() => {
                 tracing::warn!(%error, "the log could not be read");
-                return;
+                return false;
             }
             Err(halt) => stop_all(&mut self.slots, halt),
             Ok(()) => {}
         }
         self.head = to;
+        true
     }
 
     /// Looks for events that another process has written, where that is what it does.
@@ -156,8 +157,10 @@ impl Pipeline {
         match self.reader.head() {
             Ok(head) if head.position > self.head.position => {
                 self.core.move_head(head.position);
-                self.catch_up(head);
-                self.publish(&[]);
+                // What was folded up to a failure may end in the middle of an append.
+                if self.catch_up(head) {
+                    self.publish(&[]);
+                }
             }
             Ok(head) if head.position < self.head.position => {
                 let reason = format!(
@@ -298,9 +301,7 @@ impl Pipeline {
                 stopped.push((number, ChangesError::Faulted((**fault).clone())));
             }
         }
-        let position = self.head.position;
-        let published = Published { position, views: self.shown.clone(), closed: false };
-        self.core.published.store(Arc::new(published));
+        self.put_up(self.shown.clone(), false);
         for (number, slot) in self.slots.iter_mut().enumerate() {
             let stops = stopped.iter().any(|(stopped, _)| *stopped == number);
             if let Some(view) = slot.view.as_mut().filter(|_| slot.fault.is_none() || stops) {
@@ -314,9 +315,15 @@ impl Pipeline {
             wake.extend(self.core.catalog.views[number].feed().end(&error));
         }
         drop(gate);
-        meters::shown(&self.core, position, &self.shown);
+        meters::shown(&self.core, self.head.position, &self.shown);
         wake.into_iter().for_each(std::task::Waker::wake);
         self.core.folded.notify();
+    }
+
+    /// Has readers see these. Who does so holds the gate, until subscribers are told.
+    fn put_up(&self, views: Vec<Shown>, closed: bool) {
+        let published = Published { position: self.head.position, views, closed, broken: self.broken };
+        self.core.published.store(Arc::new(published));
     }
 
     /// The fold itself has failed: nothing it holds can be relied on.
@@ -326,19 +333,24 @@ impl Pipeline {
             let reason = format!("the engine's fold panicked, restart it: {said}");
             slot.fault(slot.at.position + 1, "", FoldError { column: "", reason });
         }
-        for (number, slot) in self.slots.iter().enumerate() {
+        let gate = lock(&self.core.gate);
+        for (shown, slot) in self.shown.iter_mut().zip(&self.slots) {
             if let Some(fault) = &slot.fault {
-                self.shown[number] = Shown::Faulted(fault.clone());
-                let wakers =
-                    self.core.catalog.views[number].feed().end(&ChangesError::Faulted((**fault).clone()));
-                wakers.into_iter().for_each(std::task::Waker::wake);
+                *shown = Shown::Faulted(fault.clone());
             }
         }
-        let position = self.head.position;
-        let published = Published { position, views: self.shown.clone(), closed: false };
-        self.core.published.store(Arc::new(published));
-        meters::shown(&self.core, position, &self.shown);
+        self.put_up(self.shown.clone(), false);
+        let mut wake = Vec::new();
+        for (slot, view) in self.slots.iter().zip(&self.core.catalog.views) {
+            if let Some(fault) = &slot.fault {
+                wake.extend(view.feed().end(&ChangesError::Faulted((**fault).clone())));
+            }
+        }
+        drop(gate);
+        meters::shown(&self.core, self.head.position, &self.shown);
+        wake.into_iter().for_each(std::task::Waker::wake);
         self.core.folded.notify();
+        self.folded.clear();
     }
 
     /// The last checkpoint, and the end.
@@ -363,7 +375,7 @@ impl Pipeline {
         };
         let views = self.shown.iter().enumerate().map(frozen).collect();
         let gate = lock(&self.core.gate);
-        self.core.published.store(Arc::new(Published { position: self.head.position, views, closed: true }));
+        self.put_up(views, true);
         drop(gate);
         while let Some(control) = self.core.take_control() {
             drop(control);

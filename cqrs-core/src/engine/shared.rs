@@ -30,6 +30,8 @@ pub(crate) struct Published {
     pub(crate) position: u64,
     pub(crate) views: Vec<Shown>,
     pub(crate) closed: bool,
+    /// Whether the fold has broken down: nothing more is published until it is closed.
+    pub(crate) broken: bool,
 }
 
 /// What readers see of a view.
@@ -183,8 +185,8 @@ impl Core {
     pub(crate) async fn shown(&self, position: u64) {
         let look = || {
             let published = self.published.load();
-            let over = published.position >= position || published.closed || lock(&self.broken).is_some();
-            over.then_some(())
+            let over = published.closed || published.broken;
+            (published.position >= position || over).then_some(())
         };
         self.folded.until(look).await;
     }

@@ -32,6 +32,8 @@ pub(super) struct Orders {
     /// How many foreign events go in before the next append.
     intrude: AtomicUsize,
     refuse_read: AtomicBool,
+    /// How many pages can be read before the rest is refused; 0 for no end of them.
+    pages: AtomicUsize,
     panic_on_read: AtomicBool,
     /// Where readers find the log's end, if not where it is.
     cut: AtomicUsize,
@@ -164,7 +166,11 @@ impl LogReader for UnrulyReader {
         visit: &mut dyn FnMut(LogEvent<'_>) -> bool,
     ) -> Result<usize, StoreError> {
         assert!(!self.1.panic_on_read.load(Ordering::SeqCst), "told to panic");
-        if self.1.refuse_read.load(Ordering::SeqCst) {
+        let less = self.1.pages.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| match n {
+            0 => None,
+            n => Some(n.max(2) - 1),
+        });
+        if self.1.refuse_read.load(Ordering::SeqCst) || less == Ok(1) {
             Err(broken())
         } else {
             self.0.read(after, limit, visit)
@@ -711,6 +717,81 @@ fn a_follower_whose_log_lacks_its_end_says_so() {
 }
 
 #[test]
+fn a_follower_shows_no_part_of_what_it_could_not_read_whole() {
+    let store = Unruly::default();
+    let (writer, follower) = follower(&store);
+    store.orders.pages.store(2, Ordering::SeqCst);
+    writer.append_all((0..10_000).map(|n| bought(&format!("new {n}"), "hats", 1))).wait().unwrap();
+    soon("it has failed", || store.orders.pages.load(Ordering::SeqCst) == 1);
+    for _ in 0..50 {
+        follower.snapshot(|s| {
+            let seen = (s.position(), s.rows::<Has>().unwrap().count());
+            assert!(seen == (10, 10), "{seen:?}");
+        });
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    store.orders.pages.store(0, Ordering::SeqCst);
+    soon("it follows", || follower.view::<Has>().position() == Ok(10_010));
+    assert_eq!(has(&follower), has(&writer));
+}
+
+/// Its copy panics when it is told to.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Fragile(u64);
+
+static BREAKS: AtomicBool = AtomicBool::new(false);
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        assert!(!BREAKS.load(Ordering::SeqCst), "told to panic");
+        Self(self.0)
+    }
+}
+
+impl crate::aggregate::Aggregate for Fragile {
+    type Input = i32;
+    type Output = u64;
+    fn insert(&mut self, _: &i32) -> Result<(), String> {
+        self.0 += 1;
+        Ok(())
+    }
+    fn output(&self) -> u64 {
+        self.0
+    }
+}
+
+#[projection(from = Bought, group_by = customer)]
+struct Breaking {
+    customer: String,
+    #[fold(Fragile, qty)]
+    times: u64,
+}
+
+#[test]
+fn nobody_is_answered_before_views_say_that_the_fold_broke_down() {
+    let engine = Engine::in_memory().view::<Breaking>().start().unwrap();
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    let row = engine.view::<Breaking>().get("ann").unwrap().unwrap();
+    assert_eq!((&*row.customer, row.times), ("ann", 1));
+    // As while somebody takes a place among the subscribers.
+    let gate = crate::sync::lock(&engine.handle.core.gate);
+    BREAKS.store(true, Ordering::SeqCst);
+    let (engine, view) = (&engine, engine.view::<Breaking>());
+    std::thread::scope(|scope| {
+        let appends = [(); 3].map(|()| scope.spawn(|| engine.append(bought("bob", "hats", 1)).wait()));
+        soon("it breaks down", || engine.health().broken.is_some());
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(view.len(), Ok(1));
+        assert!(!appends.iter().any(|append| append.is_finished()));
+        drop(gate);
+        for append in appends {
+            append.join().unwrap().unwrap();
+            assert!(matches!(view.len(), Err(ReadError::Faulted(_))));
+        }
+    });
+}
+
+#[test]
 fn a_fold_that_breaks_down_stops_every_view_and_says_so() {
     let store = Unruly::default();
     let (writer, follower) = follower(&store);
@@ -794,6 +875,34 @@ fn a_panic_while_a_checkpoint_is_saved_is_told_and_leaves_nobody_waiting() {
     assert_eq!(has(&engine).len(), 1);
     answer(engine.checkpoint()).unwrap_err();
     answer(engine.close()).unwrap();
+}
+
+/// What is so slow that whoever does not wait for it does not see it.
+#[projection(from = Bought, group_by = customer)]
+struct Slow {
+    customer: String,
+    #[sum(slowly(qty))]
+    qty: i64,
+}
+
+fn slowly(qty: i32) -> i64 {
+    std::thread::sleep(Duration::from_millis(100));
+    qty.into()
+}
+
+#[test]
+fn decisions_wait_for_views_also_where_no_checkpoints_are_saved_any_more() {
+    let store = Unruly::default();
+    let pace = Duration::from_secs(3600);
+    let engine = store.engine().view::<Slow>().checkpoint_every(pace, 1 << 40).start().unwrap();
+    Unruly::order(&store.orders.panic_on_save, true);
+    answer(engine.checkpoint()).unwrap_err();
+    assert!(engine.health().broken.is_some());
+    engine.append(bought("ann", "hats", 1)).durable().wait().unwrap();
+    let known = |tx: &mut Tx| tx.get::<Slow>("ann").map(drop).ok_or("stale");
+    engine.decide(known).wait().unwrap();
+    let row = engine.view::<Slow>().get("ann").unwrap().unwrap();
+    assert_eq!((&*row.customer, row.qty), ("ann", 1));
 }
 
 #[test]
