@@ -384,11 +384,14 @@ impl Opened {
             opened.add(catalog, number, resumed, head);
         }
         opened.keep_together(catalog);
-        // What is rebuilt is folded along with what it reads, also where that is there already.
+        // What is rebuilt is folded along with what it reads, also where that is there already; and where one sets events aside, with all that it is folded with:
+        // should it set others aside this time, they all take their places together.
         for number in (0..catalog.views.len()).rev() {
             if opened.rebuilt[number].view.is_some() {
-                for up in catalog.upstream(number) {
-                    opened.rebuilt[up].view.get_or_insert_with(|| catalog.views[up].rows());
+                let members = catalog.members(number);
+                let parks = members.iter().any(|member| catalog.views[*member].parks());
+                for along in if parks { members } else { catalog.upstream(number) } {
+                    opened.rebuilt[along].view.get_or_insert_with(|| catalog.views[along].rows());
                 }
             }
         }

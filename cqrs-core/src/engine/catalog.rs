@@ -372,6 +372,11 @@ impl Catalog {
         self.cluster_of[view].map_or(view, |cluster| self.clusters[cluster].members[0].view)
     }
 
+    /// The views that a view is folded with, itself among them.
+    pub(crate) fn members(&self, view: usize) -> Vec<usize> {
+        (0..self.views.len()).filter(|other| self.unit(*other) == self.unit(view)).collect()
+    }
+
     /// The kind of a stored event, or why nobody claims it.
     pub(crate) fn kind(&self, name: &str, version: u32) -> Result<Kind, String> {
         match self.names.get(name) {

@@ -19,7 +19,7 @@ use crate::meters;
 use crate::projection::FoldError;
 use crate::store::{Head, LogReader};
 use crate::sync::{ReplyTo, lock};
-use crate::table::said;
+use crate::table::{Parked, said};
 
 /// What others ask, between two batches.
 pub(crate) enum Control {
@@ -213,32 +213,48 @@ impl Pipeline {
         if let Err(halt) = replay(&mut *self.reader, &self.core.catalog, &mut rebuilt, to, &mut |_| true) {
             stop_all(&mut rebuilt, halt);
         }
+        let parks_otherwise = |(number, slot): (usize, &Slot)| {
+            let (Some(anew), Some(live)) = (&slot.view, &self.slots[number].view) else { return None };
+            let positions = |parked: &[Parked]| parked.iter().map(|it| it.position).collect::<Vec<_>>();
+            let other = positions(anew.parked()) != positions(live.parked());
+            other.then(|| self.core.catalog.unit(number))
+        };
+        let exchanged: Vec<usize> = rebuilt.iter().enumerate().filter_map(parks_otherwise).collect();
         let mut joined = Vec::new();
-        for (number, mut slot) in rebuilt.into_iter().enumerate() {
+        for (number, slot) in rebuilt.into_iter().enumerate() {
             // One that is live was folded along for those that read it.
-            if self.slots[number].view.is_some() {
+            let live = self.slots[number].view.is_some();
+            if slot.view.is_none() || live && !exchanged.contains(&self.core.catalog.unit(number)) {
                 continue;
             }
-            let Some(view) = &mut slot.view else { continue };
-            view.go_live();
             tracing::info!(
                 view = self.core.catalog.views[number].name(),
                 position = to,
                 "the view is rebuilt"
             );
-            self.seat(number, slot);
-            joined.push(number);
+            self.take_place(number, slot);
+            if !live {
+                joined.push(number);
+            }
         }
         // What they read may have stopped meanwhile.
         for cluster in &self.core.catalog.clusters {
             cluster.spread(&mut self.slots);
         }
         self.publish(&joined);
+        if !exchanged.is_empty() {
+            // Not before: whoever has seen this is to see the new rows, too.
+            self.core.exchanged.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
-    /// Gives a view that was folded anew its place: everything of it is to be saved.
-    fn seat(&mut self, number: usize, mut slot: Slot) {
+    /// Gives a view that was folded anew its place, also if another is there: everything of it is to be saved.
+    fn take_place(&mut self, number: usize, mut slot: Slot) {
         let Some(view) = &mut slot.view else { return };
+        view.go_live();
+        if let Some(live) = &self.slots[number].view {
+            view.succeed(live.shown());
+        }
         view.save_all();
         self.shown[number] = Shown::Live(view.shown());
         if let Some(saver) = &mut self.saver {
@@ -257,19 +273,17 @@ impl Pipeline {
             return Err(RefoldError::Faulted((**fault).clone()));
         }
         let mut retried = Retried::default();
-        for (number, mut slot) in retry.slots.into_iter().enumerate() {
+        for (number, slot) in retry.slots.into_iter().enumerate() {
             // One that has stopped meanwhile stays as it is.
             let live = self.slots[number].view.as_ref().filter(|_| self.slots[number].folds());
-            let (Some(view), Some(live)) = (&mut slot.view, live) else { continue };
-            view.go_live();
-            view.succeed(live.shown());
+            let (Some(view), Some(live)) = (&slot.view, live) else { continue };
             if number == retry.view {
                 let now = view.parked();
                 let is_parked = |position: u64| now.binary_search_by_key(&position, |it| it.position).is_ok();
                 retried.folded = live.parked().iter().filter(|it| !is_parked(it.position)).count();
                 retried.still_parked = now.len();
             }
-            self.seat(number, slot);
+            self.take_place(number, slot);
         }
         tracing::info!(
             view = self.core.catalog.views[retry.view].name(),

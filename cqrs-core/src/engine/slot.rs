@@ -28,6 +28,8 @@ pub(crate) trait ViewType: Send + Sync {
     fn columns(&self) -> Vec<SqlColumn>;
     /// What it is, without what it reads.
     fn describe(&self) -> DescribedView;
+    /// Whether it sets events aside.
+    fn parks(&self) -> bool;
     /// Others read its rows.
     fn watch(&self);
     /// Empty rows.
@@ -71,6 +73,9 @@ impl<P: Projection> ViewType for TypedView<P> {
     }
     fn rows(&self) -> Box<dyn AnyView> {
         Box::new(ViewRows::<P>::new(self.feed.clone(), self.watched.load(Ordering::Relaxed)))
+    }
+    fn parks(&self) -> bool {
+        P::PARKS
     }
     fn watch(&self) {
         self.watched.store(true, Ordering::Relaxed);
