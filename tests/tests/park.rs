@@ -877,3 +877,52 @@ fn damage_to_the_log_stops_a_view_that_parks() {
     assert_eq!(fault.position, 3);
     assert!(fault.reason.contains("the log is damaged here"), "{fault}");
 }
+
+#[event]
+#[derive(Debug, Clone)]
+pub struct Tallied {
+    item: String,
+    qty: i64,
+    hour: i64,
+}
+
+/// What its windows show when they close may be what panics.
+#[projection(
+    from = Tallied, group_by = item, window = tumbling(hour * 3600, "1h"), unit = "s", emit = "final",
+    having = 10 / total > 0, on_fault = park,
+)]
+#[derive(Debug, Clone, PartialEq)]
+struct Closing {
+    item: String,
+    window_start: i64,
+    #[sum(qty)]
+    total: i64,
+}
+
+#[projection(from = Closing, group_by = ())]
+#[derive(Debug, Clone, PartialEq)]
+struct Closed {
+    #[count]
+    windows: u64,
+}
+
+#[test]
+fn a_window_that_cannot_be_shown_parks_the_same_events_however_they_are_batched() {
+    let tallied = |item: &str, qty, hour| Tallied { item: item.into(), qty, hour };
+    let all = [("a", 0, 0), ("b", 1, 2), ("c", 1, 3), ("d", 1, 4), ("e", 1, 5)];
+    let all = all.map(|(item, qty, hour)| tallied(item, qty, hour));
+    for batch in 1..=all.len() {
+        let parent = tempfile::tempdir().unwrap();
+        let start = || Engine::open(parent.path().join("store")).unwrap().view::<Closed>();
+        let engine = start().start().unwrap();
+        for events in all.chunks(batch) {
+            engine.append_all(events.to_vec()).wait().unwrap();
+        }
+        let parked = positions(&engine.view::<Closing>().parked().unwrap());
+        assert_eq!(parked, [2, 3, 4, 5], "batches of {batch}");
+        assert_eq!(engine.view::<Closed>().len(), Ok(0));
+        engine.close().wait().unwrap();
+        let verified = start().verify().unwrap();
+        assert!(verified.is_whole(), "{verified}");
+    }
+}

@@ -180,3 +180,23 @@ fn an_event_that_comes_by_two_types_is_folded_once_when_its_fault_is_mended() {
     let engine = start();
     assert_eq!(engine.view::<Both>().get(()).unwrap(), Some(Both { sales: 2, customers: 2 }));
 }
+
+#[test]
+fn a_view_is_verified_with_what_it_reads_also_where_that_was_not_saved() {
+    use cqrs_core::store::{SqliteStore, Store};
+    let folder = tempfile::tempdir().unwrap();
+    let builder = || Engine::open(folder.path()).unwrap().view::<Spread>().view::<ByTurn>();
+    let engine = builder().start().unwrap();
+    for customer in ["ann", "bob", "ann"] {
+        buy(&engine, customer, "hats", 1);
+    }
+    engine.close().wait().unwrap();
+    let mut saved = SqliteStore::open(folder.path()).unwrap().checkpoints().unwrap();
+    saved.forget("bought").unwrap();
+    saved.forget("customers").unwrap();
+    drop(saved);
+    let verified = builder().verify().unwrap();
+    assert!(verified.is_whole(), "{verified}");
+    let views: Vec<_> = verified.views.iter().map(|view| (view.name.as_str(), view.folded)).collect();
+    assert_eq!(views, [("by_turn", true), ("spread", true)]);
+}

@@ -272,15 +272,18 @@ impl CheckViews<'_> {
             .zip(of_this_log)
             .map(|(saved, of_this_log)| number(saved).filter(|_| *of_this_log))
             .collect();
+        let reads: Vec<Vec<usize>> = self.reads();
         let mut slots: Vec<Slot> = self.catalog.views.iter().map(|ty| Slot::absent(&**ty)).collect();
-        for number in numbers.iter().flatten() {
-            slots[*number].view = Some(self.catalog.views[*number].rows());
+        // Each with those it reads: their checkpoints may be lost, or not be complete.
+        for number in numbers.iter().flatten().flat_map(|number| &reads[*number]) {
+            slots[*number].view.get_or_insert_with(|| self.catalog.views[*number].rows());
         }
         let mut order: Vec<usize> = (0..saved.len()).collect();
         order.sort_by_key(|view| saved[*view].position);
+        let order = &order[..];
         let mut folded = vec![false; saved.len()];
         let mut halted: Option<String> = None;
-        for view in order {
+        for (at, &view) in order.iter().enumerate() {
             let (saved, Some(number)) = (&saved[view], numbers[view]) else {
                 self.hold(&saved[view], None);
                 continue;
@@ -289,12 +292,12 @@ impl CheckViews<'_> {
                 halted =
                     replay(reader, self.catalog, &mut slots, saved.position, &mut |_| true).err().map(said);
             }
-            // What is done with goes: the rows of all views are in memory at most once.
-            let slot = std::mem::replace(&mut slots[number], Slot::absent(&*self.catalog.views[number]));
+            let slot = &slots[number];
             // Where the log is whole, it is the program that cannot fold it: with the checkpoint would go what is not made again.
             let of_program = slot.fault.is_some() || self.report.is_log_whole();
             let stopped = slot
                 .fault
+                .as_ref()
                 .map(|fault| fault.to_string())
                 .or_else(|| halted.clone().filter(|_| slot.at.position < saved.position));
             if let Some(why) = stopped {
@@ -314,8 +317,27 @@ impl CheckViews<'_> {
                 self.hold(saved, anew);
                 folded[view] = true;
             }
+            // What is done with goes: the rows of all views are in memory at most once.
+            let later = || order[at + 1..].iter().filter_map(|view| numbers[*view]);
+            for done in reads[number].iter().filter(|done| !later().any(|it| reads[it].contains(done))) {
+                slots[*done] = Slot::absent(&*self.catalog.views[*done]);
+            }
         }
         folded
+    }
+
+    /// For each view, itself and those whose rows it reads, directly or not.
+    fn reads(&self) -> Vec<Vec<usize>> {
+        let mut reads: Vec<Vec<usize>> = Vec::new();
+        // Those it reads come first.
+        for number in 0..self.catalog.views.len() {
+            let ups = self.catalog.upstream(number).into_iter().flat_map(|up| reads[up].clone());
+            let mut all: Vec<usize> = ups.chain([number]).collect();
+            all.sort_unstable();
+            all.dedup();
+            reads.push(all);
+        }
+        reads
     }
 
     /// Holds a checkpoint against its own checksums, and against the rows of a fold from the beginning, if there are such.

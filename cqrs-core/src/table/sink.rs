@@ -29,6 +29,8 @@ pub(crate) struct Turn<P: Projection> {
     pub(crate) changes: Vec<(Option<P>, Option<P>)>,
     /// The view's clock before the event.
     clock: super::Clock,
+    /// Whether what is due by the clock has been taken out of the schedule.
+    passed: bool,
 }
 
 struct Touched<P: Projection> {
@@ -56,6 +58,7 @@ impl<P: Projection> Default for Turn<P> {
             watched: false,
             changes: Vec::new(),
             clock: super::Clock::default(),
+            passed: false,
         }
     }
 }
@@ -71,6 +74,7 @@ impl<P: Projection> Turn<P> {
         self.touched.clear();
         self.changes.clear();
         self.clock = rows.clock;
+        self.passed = false;
         rows.elements.begin();
     }
 
@@ -100,6 +104,7 @@ impl<P: Projection> Turn<P> {
     /// The event is folded: rows that are to go, go.
     pub(crate) fn end(&mut self, rows: &mut Rows<P>, folder: &mut Folder) -> Result<(), FoldError> {
         if Rows::<P>::SCHEDULED && rows.clock != self.clock {
+            self.passed = true;
             caught(&mut || self.pass_time(rows))?;
         }
         if self.watched {
@@ -189,6 +194,10 @@ impl<P: Projection> Turn<P> {
     /// Makes it as if the event had never been.
     pub(crate) fn undo(&mut self, rows: &mut Rows<P>) {
         rows.elements.rollback();
+        if self.passed {
+            // What was due has been taken out. It is made anew when it is next needed.
+            rows.schedule = None;
+        }
         rows.clock = self.clock;
         while let Some(Touched { row, state, .. }) = self.touched.pop() {
             match state {
