@@ -198,6 +198,9 @@ fn finish(core: &Core, threads: Threads, desk: Option<Arc<Desk>>) -> Result<(), 
         }
     }
     core.appended.notify();
+    for backup in std::mem::take(&mut *lock(&core.backups)) {
+        let _ = backup.join();
+    }
     let closed = store.map_or(Ok(()), |store| store.close().map_err(StoreFailure::from));
     tracing::info!(position = core.head(), elapsed = ?begun.elapsed(), "the engine is closed");
     closed
@@ -696,19 +699,27 @@ impl Engine {
     pub fn backup(&self, folder: impl Into<PathBuf>) -> Wait<Result<(), StoreFailure>> {
         let (core, folder) = (self.core().clone(), folder.into());
         Wait::new(async move {
-            let store = lock(&core.store).clone().ok_or(StoreFailure::Closed)?;
             let (to, answer) = reply();
-            let copy = move || to.send(store.backup(&folder).map_err(StoreFailure::from));
-            // Copying takes as long as it takes; whoever polls this is not held up.
-            std::thread::Builder::new().name("cqrs-backup".into()).spawn(copy).map_err(|error| {
-                let action = "starting a thread for the backup".to_owned();
-                StoreFailure::from(crate::store::StoreError::Io { action, source: Box::new(error) })
-            })?;
+            {
+                // Held until it is known of: closing takes the store first, and then waits for it.
+                let store = lock(&core.store);
+                let copied = store.clone().ok_or(StoreFailure::Closed)?;
+                let copy = move || to.send(copied.backup(&folder).map_err(StoreFailure::from));
+                // Copying takes as long as it takes; whoever polls this is not held up.
+                let thread = std::thread::Builder::new().name("cqrs-backup".into());
+                let running = thread.spawn(copy).map_err(|error| {
+                    let action = "starting a thread for the backup".to_owned();
+                    StoreFailure::from(crate::store::StoreError::Io { action, source: Box::new(error) })
+                })?;
+                let mut backups = lock(&core.backups);
+                backups.retain(|backup| !backup.is_finished());
+                backups.push(running);
+            }
             answer.await.unwrap_or(Err(StoreFailure::Closed))
         })
     }
 
-    /// Closes the engine, for all its clones: reactions stop, what was appended before is answered, a last checkpoint is saved if it can be (a failure is logged and loses nothing: the next start folds what it lacks), and the store is released. From then on
+    /// Closes the engine, for all its clones: reactions stop, what was appended before is answered, a last checkpoint is saved if it can be (a failure is logged and loses nothing: the next start folds what it lacks), backups that run are waited for, and the store is released. From then on
     /// appends and reads answer that it is closed. Closing it again answers the same. A decision cannot close: it would be waited for.
     ///
     /// # Errors

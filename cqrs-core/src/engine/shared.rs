@@ -67,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) timer: Timer,
     pub(crate) vitals: Vec<Vitals>,
     pub(crate) lent: Mutex<Vec<Weak<LentReader>>>,
+    /// Threads that copy the store.
+    pub(crate) backups: Mutex<Vec<std::thread::JoinHandle<()>>>,
     /// The units of views whose parked events are being retried.
     pub(crate) retrying: Mutex<Vec<usize>>,
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
@@ -124,6 +126,7 @@ impl Core {
             appended: Signal::default(),
             timer: Timer::default(),
             lent: Mutex::default(),
+            backups: Mutex::default(),
             retrying: Mutex::default(),
             checkpoint_failure: Mutex::default(),
             broken: Mutex::default(),

@@ -47,6 +47,7 @@ pub(super) struct Orders {
     slow_save: AtomicBool,
     panic_on_save: AtomicBool,
     panic_on_close: AtomicBool,
+    hold_backup: AtomicBool,
     hold_look: AtomicBool,
     /// How many rows SQL shows of a view, and how many of them were looked at.
     shows: AtomicUsize,
@@ -78,6 +79,9 @@ impl Store for Unruly {
         self.orders.read_only.load(Ordering::SeqCst)
     }
     fn backup(&self, folder: &Path) -> Result<(), StoreError> {
+        while self.orders.hold_backup.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
         self.inner.backup(folder)
     }
     fn close(&self) -> Result<(), StoreError> {
@@ -903,6 +907,28 @@ fn decisions_wait_for_views_also_where_no_checkpoints_are_saved_any_more() {
     engine.decide(known).wait().unwrap();
     let row = engine.view::<Slow>().get("ann").unwrap().unwrap();
     assert_eq!((&*row.customer, row.qty), ("ann", 1));
+}
+
+#[test]
+fn closing_waits_for_a_backup_that_runs() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    Unruly::order(&store.orders.hold_backup, true);
+    let parent = tempfile::tempdir().unwrap();
+    let backup = engine.backup(parent.path().join("copy"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| backup.wait());
+        soon("it runs", || {
+            Arc::strong_count(&store.orders) > 1 && !crate::sync::lock(&engine.handle.core.backups).is_empty()
+        });
+        let closes = scope.spawn(|| engine.close().wait());
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!closes.is_finished());
+        Unruly::order(&store.orders.hold_backup, false);
+        closes.join().unwrap().unwrap();
+    });
+    // Nobody else has the store now.
+    assert_eq!(Arc::strong_count(&store.orders), 1);
 }
 
 #[test]
