@@ -1,6 +1,6 @@
 //! What ends the program before it is done, and the exit code that tells it.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use cqrs_core::StartError;
@@ -27,7 +27,8 @@ impl Failure {
 
     pub(crate) fn say(&self) {
         if let Self::Damaged(Some(what)) | Self::Unreadable(what) = self {
-            eprintln!("cqrs: {what}");
+            // Where nobody reads that either, the exit code says it.
+            let _ = writeln!(io::stderr(), "cqrs: {what}");
         }
     }
 

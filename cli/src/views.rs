@@ -85,8 +85,12 @@ fn read(folder: &Path, view: &str, limit: usize) -> Result<Shown, Failure> {
     };
     let Some(mut keeper) = store.saved()? else { return Err(none(&[])) };
     let views = keeper.views()?;
-    if !views.iter().any(|saved| saved.name == view) {
-        return Err(none(&views));
+    let Some(saved) = views.iter().find(|saved| saved.name == view) else { return Err(none(&views)) };
+    if saved.store != store.id() {
+        return Err(Failure::damaged(format!(
+            "the view `{view}` in views.db is of another log than events.db: the program folds it anew when that file is deleted, with views.db-wal \
+             and views.db-shm, while no program has the folder open"
+        )));
     }
     let mut shown = Shown { columns: keeper.columns(view)?, rows: Vec::new(), wrong: 0 };
     let mut from = Some(0);

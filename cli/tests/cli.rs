@@ -393,6 +393,10 @@ fn views_of_another_log_are_told_from_its_own() {
     engine.close().wait().unwrap();
     fs::copy(scene.path("shop").join("views.db"), scene.path("other").join("views.db")).unwrap();
     says(&scene.shows(&["views", "other"]), &["customer         7    -       3  of another log"]);
+    says(
+        &scene.fails(1, &["rows", "other", "customer"]),
+        &["the view `customer` in views.db is of another log"],
+    );
 }
 
 #[test]
@@ -447,7 +451,7 @@ fn what_is_no_store_is_said_to_be_none() {
     fs::write(scene.path("file"), "text").unwrap();
     for command in ["types", "events", "views", "sources", "reactions", "verify"] {
         let says_of = |folder: &str, words: &[&str]| says(&scene.fails(3, &[command, folder]), words);
-        says_of("absent", &["cqrs: absent is not a store of this library", "it does not exist"]);
+        says_of("absent", &["absent is not a store of this library", "it does not exist"]);
         says_of("empty", &["it has no events.db"]);
         says_of("file", &["it is a file, and a store is a folder"]);
     }
@@ -487,6 +491,14 @@ fn a_reader_that_goes_ends_it_quietly() {
         assert_eq!(stderr.lines().count(), 0);
         assert_eq!(child.0.wait().unwrap().code(), Some(0), "{args:?}");
     }
+}
+
+#[test]
+fn the_exit_code_says_it_also_where_nobody_reads_why() {
+    let scene = Scene::new();
+    let mut child = scene.command(&["types", "absent"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(3));
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub use crate::projection::{Fold, by_hand, looks_up, parks, removes_rows, window
 pub use crate::projection::{
     FoldError, JoinSet, Joined, Pass, Projection, Reads, RowSource, SignOf, Source, SourceVisitor, Way,
 };
-pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape};
+pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape, whole_shape};
 pub use crate::sql::{SqlType, SqlValue};
 pub use crate::table::{Sink, WindowShape, WindowSpec, starts};
 pub use crate::time::{EventTime, IntegerTime, WindowBound};

@@ -52,6 +52,8 @@ pub struct Field {
     pub required: bool,
     /// Other payload names it is read from.
     pub aliases: &'static [&'static str],
+    /// What serde's attributes say about how it is read, besides its names: `default = ".."`, `with`, `skip`, ..
+    pub read: &'static str,
 }
 
 impl Schema {
@@ -130,15 +132,7 @@ pub const fn field_shape(schemas: &[Schema], variant: &str, field: &str) -> u128
             while f < schema.fields.len() {
                 let candidate = &schema.fields[f];
                 if same(candidate.rust, field) {
-                    let mut hash = mix_str(1, schema.name);
-                    hash = mix_str(hash, candidate.name);
-                    hash = mix_str(hash, candidate.ty);
-                    let mut a = 0;
-                    while a < candidate.aliases.len() {
-                        hash = mix_str(hash, candidate.aliases[a]);
-                        a += 1;
-                    }
-                    return hash;
+                    return of_field(mix_str(1, schema.name), candidate);
                 }
                 f += 1;
             }
@@ -146,6 +140,30 @@ pub const fn field_shape(schemas: &[Schema], variant: &str, field: &str) -> u128
         s += 1;
     }
     0
+}
+
+/// How a field is held and read.
+const fn of_field(hash: u128, field: &Field) -> u128 {
+    let mut hash = mix_str(mix_str(hash, field.name), field.ty);
+    let mut a = 0;
+    while a < field.aliases.len() {
+        hash = mix_str(hash, field.aliases[a]);
+        a += 1;
+    }
+    if field.read.is_empty() { hash } else { mix_str(mix_str(hash, "read"), field.read) }
+}
+
+/// The part of a fingerprint that a source accounts for of which all is used.
+pub const fn whole_shape(schemas: &[Schema], variant: &str) -> u128 {
+    let mut hash = 3;
+    let mut s = 0;
+    while s < schemas.len() {
+        if same(schemas[s].variant, variant) || schemas.len() == 1 {
+            hash = of_fields(hash, &schemas[s]);
+        }
+        s += 1;
+    }
+    hash
 }
 
 /// The part of a fingerprint that a source accounts for: its stored names and versions.
@@ -176,10 +194,13 @@ pub const fn source_shape(schemas: &[Schema], variant: &str) -> u128 {
 
 /// The part of a fingerprint that a type accounts for which an older version is read as. What of it is used is in a function's body, so all of it is.
 const fn lineage(hash: u128, schema: &Schema) -> u128 {
-    let mut hash = mix(mix_str(hash, schema.variant), schema.version as u128);
+    of_fields(mix(mix_str(hash, schema.variant), schema.version as u128), schema)
+}
+
+const fn of_fields(mut hash: u128, schema: &Schema) -> u128 {
     let mut f = 0;
     while f < schema.fields.len() {
-        hash = mix_str(mix_str(hash, schema.fields[f].name), schema.fields[f].ty);
+        hash = of_field(hash, &schema.fields[f]);
         f += 1;
     }
     hash

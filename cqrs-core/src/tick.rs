@@ -50,7 +50,7 @@ impl NamedEvent for Tick {
         upcast: None,
         retired: false,
         aliases: &[],
-        fields: &[Field { rust: "at", name: "at", ty: "i64", required: true, aliases: &[] }],
+        fields: &[Field { rust: "at", name: "at", ty: "i64", required: true, aliases: &[], read: "" }],
         variant: "Tick",
         rust: "cqrs_core::Tick",
     };

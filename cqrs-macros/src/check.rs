@@ -264,7 +264,44 @@ pub(crate) fn indexes(indexes: &[Index], names: &[String], errors: &mut Errors) 
                 &index.word,
                 format!("this index is there twice: keep one `index({})`", columns.join(", ")),
             );
+            continue;
         }
+        // Each beginning of an index has a look-up by it, and one by a range of its last column.
+        for length in 1..=columns.len() {
+            let own = &columns[..length];
+            let by = |columns: &[String]| {
+                [format!("by_{}", columns.join("_")), format!("by_{}_in", columns.join("_"))]
+            };
+            let earlier = indexes[..at].iter().map(words);
+            let others = earlier
+                .flat_map(|all| (1..=all.len()).map(|length| all[..length].to_vec()).collect::<Vec<_>>());
+            let alike = others.filter(|other| other != own).find_map(|other| {
+                let name = by(own).into_iter().find(|name| by(&other).contains(name))?;
+                Some((name, other))
+            });
+            if let Some((name, other)) = alike {
+                errors.at(
+                    &index.columns[length - 1],
+                    format!("a look-up by this would be called `{name}`, as is one by `{}`: give a column another name", other.join("`, `")),
+                );
+                break;
+            }
+        }
+    }
+}
+
+/// As many views as the core looks up at once.
+pub(crate) fn joins_are_few(joins: &[Join], errors: &mut Errors) {
+    if let Some(fifth) = joins.get(4) {
+        errors.at(&fifth.name, "a projection looks up at most 4 views: have one of them look up another");
+    }
+}
+
+/// A column that is folded has a number that fits a byte.
+pub(crate) fn columns_are_few(row: &[RowField<'_>], errors: &mut Errors) {
+    let mut folded = row.iter().filter(|field| matches!(field.column, Column::Aggregate(_)));
+    if let Some(field) = folded.nth(255) {
+        errors.at(field.ident, "a row has at most 255 columns that are folded: make two projections of it");
     }
 }
 

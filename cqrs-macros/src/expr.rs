@@ -65,7 +65,7 @@ impl Resolved {
 pub(crate) fn resolve(expr: &Expr, names: &Names<'_>, errors: &mut Errors) -> Resolved {
     let mut expr = expr.clone();
     let bound = match names {
-        Names::Event(bound) => bound.iter().cloned().collect(),
+        Names::Event(bound) => bound.iter().map(|name| plain(name)).collect(),
         Names::Row(_) => HashSet::new(),
     };
     let (scopes, uses, locals) = (vec![bound], BTreeSet::new(), Vec::new());
@@ -106,14 +106,34 @@ pub(crate) fn canonical(tokens: &impl ToTokens) -> String {
     out
 }
 
-/// Whether it is a literal number, or a negated one: such an expression has the column's type. Any other literal has a type of its own.
+/// Whether it is a literal number without a suffix, or a negated one: such an expression has the column's type. Any other literal has a type of its own.
 pub(crate) fn is_literal(expr: &Expr) -> bool {
     match expr {
-        Expr::Lit(literal) => matches!(literal.lit, syn::Lit::Int(_) | syn::Lit::Float(_)),
+        Expr::Lit(literal) => match &literal.lit {
+            syn::Lit::Int(number) => number.suffix().is_empty(),
+            syn::Lit::Float(number) => number.suffix().is_empty(),
+            _ => false,
+        },
         Expr::Unary(unary) => matches!(unary.op, syn::UnOp::Neg(_)) && is_literal(&unary.expr),
         Expr::Paren(inner) => is_literal(&inner.expr),
         Expr::Group(inner) => is_literal(&inner.expr),
         _ => false,
+    }
+}
+
+/// A name for a type beside an item: another one, if the item speaks of a type of the user's that is called so.
+pub(crate) fn beside(name: Ident, item: &impl ToTokens) -> Ident {
+    fn speaks_of(tokens: TokenStream, name: &Ident) -> bool {
+        tokens.into_iter().any(|token| match token {
+            proc_macro2::TokenTree::Ident(ident) => ident == *name,
+            proc_macro2::TokenTree::Group(group) => speaks_of(group.stream(), name),
+            _ => false,
+        })
+    }
+    if speaks_of(item.to_token_stream(), &name) {
+        Ident::new(&format!("__{name}"), name.span())
+    } else {
+        name
     }
 }
 
@@ -125,10 +145,17 @@ pub(crate) fn bindings(pat: &Pat) -> Vec<Ident> {
             self.0.push(pat.ident.clone());
             syn::visit::visit_pat_ident(self, pat);
         }
+        // What the guard of an arm binds, in its closures, is bound in there only.
+        fn visit_expr(&mut self, _: &'ast Expr) {}
     }
     let mut bindings = Bindings(Vec::new());
     syn::visit::Visit::visit_pat(&mut bindings, pat);
     bindings.0
+}
+
+/// A name as it is, whether it is written raw or not.
+fn plain(name: &str) -> String {
+    name.strip_prefix("r#").unwrap_or(name).to_owned()
 }
 
 struct Resolver<'a> {
@@ -149,7 +176,7 @@ impl Resolver<'_> {
     /// What a pattern binds is the user's own from here on.
     fn bind(&mut self, pat: &Pat) {
         if let Some(scope) = self.scopes.last_mut() {
-            scope.extend(bindings(pat).iter().map(ToString::to_string));
+            scope.extend(bindings(pat).iter().map(|name| plain(&name.to_string())));
         }
     }
 
@@ -176,7 +203,7 @@ impl Resolver<'_> {
     fn name(&mut self, ident: &Ident) -> Option<Expr> {
         let name = syn::ext::IdentExt::unraw(ident).to_string();
         let lower = name.starts_with(|c: char| c.is_lowercase() || c == '_');
-        if !lower || name == "self" || self.is_bound(&ident.to_string()) {
+        if !lower || name == "self" || self.is_bound(&name) {
             return None;
         }
         match self.names {
@@ -258,7 +285,12 @@ impl VisitMut for Resolver<'_> {
             }
             Expr::Call(call) => {
                 // A plain name that is called is a function.
-                let plain = matches!(&*call.func, Expr::Path(path) if path.path.get_ident().is_some());
+                let mut func = &*call.func;
+                // What a `macro_rules` put there stands in a group.
+                while let Expr::Group(group) = func {
+                    func = &group.expr;
+                }
+                let plain = matches!(func, Expr::Path(path) if path.path.get_ident().is_some());
                 if !plain {
                     self.visit_expr_mut(&mut call.func);
                 }
@@ -302,6 +334,8 @@ impl VisitMut for Resolver<'_> {
             }
             Expr::Try(_) => self.refuse(expr, "`?`"),
             Expr::Return(_) => self.refuse(expr, "`return`"),
+            Expr::Continue(_) => self.refuse(expr, "`continue`"),
+            Expr::Break(brk) if brk.label.is_none() => self.refuse(expr, "`break`"),
             Expr::Await(_) => self.refuse(expr, "`.await`"),
             Expr::Async(_) => self.refuse(expr, "`async`"),
             Expr::Unsafe(_) => self.refuse(expr, "`unsafe`"),

@@ -735,7 +735,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A lower-case single name in value position is a field of the event, unless a `let`, a pattern, a closure, `each` or a join binds it; in `having` and `computed` it
 /// is a column of the row. `meta.position` and `meta.recorded_at` are the event's. Called functions, paths with `::`, fields, methods and upper-case constants are
-/// ordinary Rust; a lower-case constant or a function as a value is written `self::parse`. `matches!` is the only macro. `?`, `return`, `.await`, loops,
+/// ordinary Rust; a lower-case constant or a function as a value is written `self::parse`. `matches!` is the only macro. `?`, `return`, `break`, `continue`, `.await`, loops,
 /// assignments and items are refused: call a function. A bare literal has the column's type. A panic in an expression is a fault of the view.
 ///
 /// ```

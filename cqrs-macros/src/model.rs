@@ -1,13 +1,14 @@
 //! A projection, as it was meant: sources, keys and columns, each found and checked.
 
 use proc_macro2::{Ident, Span, TokenStream};
+use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Expr, Fields, LitInt, Pat, Path, Type};
 
 use crate::check;
 use crate::errors::{Errors, did_you_mean, one_of};
-use crate::expr::{bindings, canonical};
+use crate::expr::{beside, bindings, canonical};
 use crate::options::{
     ColumnArgs, EachArg, GroupArg, Index, Join, KeyArg, KeyArgs, ProjectionOptions, SourceArg,
 };
@@ -36,6 +37,9 @@ pub(crate) const COLUMN_ATTRIBUTES: [&str; 16] = [
 /// A projection without mistakes that a macro can see.
 pub(crate) struct Projection<'a> {
     pub(crate) name: &'a Ident,
+    /// What its borrowed twin is called, and the type of its look-ups.
+    pub(crate) twin: Ident,
+    pub(crate) lookups: Ident,
     /// The name it is stored under.
     pub(crate) stored: String,
     pub(crate) version: u32,
@@ -291,6 +295,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
     check::key_has_room(&groups, &names, windowed, errors);
     let each = options.each.map(each);
     check::bound_names(each.as_ref(), &options.joins, errors);
+    check::joins_are_few(&options.joins, errors);
     check::of_a_window(&options.of_windows, windowed, errors);
     if let Some(window) = &options.window {
         check::window_is_in_the_row(&window.word, window.shape, &names, errors);
@@ -313,6 +318,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         }
     }
     check::computed_has_no_cycle(&row, &names, errors);
+    check::columns_are_few(&row, errors);
     if misspelt {
         return None;
     }
@@ -339,8 +345,11 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         emit_final,
         unit,
     });
+    let name = &item.ident;
     Some(Projection {
-        name: &item.ident,
+        name,
+        twin: beside(format_ident!("{name}Ref", span = name.span()), item),
+        lookups: beside(format_ident!("{}Lookups", name.unraw(), span = Span::call_site()), item),
         stored,
         version: options.version,
         sources,

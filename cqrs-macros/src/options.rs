@@ -81,7 +81,8 @@ impl EventOptions {
                         }
                         let content;
                         parenthesized!(content in input);
-                        let aliases: Punctuated<LitStr, Token![,]> = Punctuated::parse_terminated(&content)?;
+                        let aliases: Punctuated<LitStr, Token![,]> =
+                            inside(&content, Punctuated::parse_terminated)?;
                         options.aliases = aliases.iter().map(LitStr::value).collect();
                     }
                 }
@@ -636,7 +637,7 @@ fn groups(input: ParseStream<'_>) -> syn::Result<Vec<GroupArg>> {
     }
     let content;
     parenthesized!(content in input);
-    let groups: Punctuated<GroupArg, Token![,]> = Punctuated::parse_terminated(&content)?;
+    let groups: Punctuated<GroupArg, Token![,]> = inside(&content, Punctuated::parse_terminated)?;
     Ok(groups.into_iter().collect())
 }
 

@@ -103,10 +103,13 @@ fn without_misspelt_attributes(item: TokenStream) -> (TokenStream, TokenStream) 
     ];
     let Ok(mut row) = syn::parse2::<syn::ItemStruct>(item.clone()) else { return (item, TokenStream::new()) };
     let mut errors = Errors::default();
-    for field in &mut row.fields {
+    let own =
+        |attribute: &syn::Attribute| COLUMN_ATTRIBUTES.iter().any(|name| attribute.path().is_ident(name));
+    // A field that says what it is has others from elsewhere.
+    for field in row.fields.iter_mut().filter(|field| !field.attrs.iter().any(own)) {
         field.attrs.retain(|attribute| {
             let Some(name) = attribute.path().get_ident().map(ToString::to_string) else { return true };
-            if KNOWN.contains(&name.as_str()) || COLUMN_ATTRIBUTES.contains(&name.as_str()) {
+            if KNOWN.contains(&name.as_str()) {
                 return true;
             }
             let Some(near) = closest(&name, &COLUMN_ATTRIBUTES) else { return true };

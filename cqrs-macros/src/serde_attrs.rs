@@ -17,6 +17,8 @@ pub(crate) struct FieldSerde {
     pub(crate) flattened: bool,
     /// What is written and what is read may differ, in name or in form.
     pub(crate) unusual: bool,
+    /// What is said about how it is read, besides its names.
+    pub(crate) read: String,
 }
 
 /// Reads `#[serde(..)]` on a field. What serde itself would refuse is left to serde.
@@ -47,6 +49,13 @@ pub(crate) fn field(attributes: &[Attribute]) -> FieldSerde {
                 "alias" => false,
                 _ => true,
             };
+            if matches!(
+                word.as_str(),
+                "with" | "deserialize_with" | "skip" | "skip_deserializing" | "flatten"
+            ) || word == "default" && text.is_some()
+            {
+                found.read.push_str(&format!("{word} {}; ", text.as_deref().unwrap_or_default()));
+            }
             match word.as_str() {
                 "rename" if text.is_some() => found.rename = text,
                 "alias" => found.aliases.extend(text),
@@ -87,8 +96,17 @@ pub(crate) fn container(attributes: &[Attribute], errors: &mut Errors) -> Option
         let outcome = attribute.parse_nested_meta(|meta| {
             let word = meta.path.to_token_stream().to_string();
             let text = if meta.input.peek(Token![=]) { Some(meta.value()?.parse::<LitStr>()?) } else { None };
+            if meta.input.peek(syn::token::Paren) {
+                let content;
+                syn::parenthesized!(content in meta.input);
+                content.parse::<proc_macro2::TokenStream>()?;
+            }
             match (word.as_str(), text) {
                 ("crate" | "deny_unknown_fields", _) => {}
+                ("rename_all", None) => errors.at(
+                    &meta.path,
+                    "an event's fields are written as they are read: `#[serde(rename_all = \"..\")]`",
+                ),
                 ("rename_all", Some(case)) => {
                     rename = case_of(&case.value());
                     if rename.is_none() {

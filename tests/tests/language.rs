@@ -778,6 +778,127 @@ mod fingerprints {
             assert!(!others[..at].contains(other), "change {at} looks like another");
         }
     }
+
+    fn one() -> i32 {
+        1
+    }
+
+    fn two() -> i32 {
+        2
+    }
+
+    mod cents {
+        use cqrs_core::__private::serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        pub(super) fn serialize<S: Serializer>(value: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+            value.serialize(serializer)
+        }
+        pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+            i32::deserialize(deserializer).map(|value| value * 100)
+        }
+    }
+
+    #[test]
+    fn it_sees_how_a_field_is_read() {
+        let all = [
+            fingerprint! {
+                struct Sold { customer: String, #[serde(default)] qty: i32 }
+                #[projection(from = Sold, group_by = customer)]
+                struct Row { customer: String, #[sum(qty)] total: i64 }
+            },
+            fingerprint! {
+                struct Sold { customer: String, #[serde(default = "one")] qty: i32 }
+                #[projection(from = Sold, group_by = customer)]
+                struct Row { customer: String, #[sum(qty)] total: i64 }
+            },
+            fingerprint! {
+                struct Sold { customer: String, #[serde(default = "two")] qty: i32 }
+                #[projection(from = Sold, group_by = customer)]
+                struct Row { customer: String, #[sum(qty)] total: i64 }
+            },
+            fingerprint! {
+                struct Sold { customer: String, #[serde(with = "cents")] qty: i32 }
+                #[projection(from = Sold, group_by = customer)]
+                struct Row { customer: String, #[sum(qty)] total: i64 }
+            },
+            fingerprint! {
+                struct Sold { customer: String, #[serde(skip)] qty: i32 }
+                #[projection(from = Sold, group_by = customer)]
+                struct Row { customer: String, #[sum(qty)] total: i64 }
+            },
+        ];
+        for (at, fingerprint) in all.iter().enumerate() {
+            assert!(!all[..at].contains(fingerprint), "the form {at} looks like another");
+        }
+        // How it is written, or what of a field is read that is not used, changes no row.
+        let plain = fingerprint! {
+            struct Sold { customer: String, qty: i32 }
+            #[projection(from = Sold, group_by = customer)]
+            struct Row { customer: String, #[sum(qty)] total: i64 }
+        };
+        let other = fingerprint! {
+            struct Sold { customer: String, qty: i32, #[serde(default = "one")] other: i32 }
+            #[projection(from = Sold, group_by = customer)]
+            struct Row { customer: String, #[sum(qty)] total: i64 }
+        };
+        assert_eq!((plain, all[0]), (other, plain));
+    }
+
+    macro_rules! by_hand {
+        ($event:item) => {{
+            #[event]
+            $event
+            #[projection(by_hand(Sold), group_by = customer)]
+            struct Row {
+                customer: String,
+                total: i64,
+            }
+            impl Fold<Sold> for Row {
+                fn fold(&mut self, event: &<Sold as Event>::Ref<'_>, _: &Meta) -> Result<(), String> {
+                    self.total += i64::from(event.qty);
+                    Ok(())
+                }
+            }
+            let row = Row { customer: String::new(), total: 0 };
+            let _ = (row.customer, row.total);
+            <Row as Projection>::FINGERPRINT
+        }};
+    }
+
+    #[test]
+    fn it_sees_all_of_an_event_that_is_folded_by_hand() {
+        let all = [
+            by_hand!(
+                struct Sold {
+                    customer: String,
+                    qty: i32,
+                }
+            ),
+            by_hand!(
+                struct Sold {
+                    customer: String,
+                    #[serde(rename = "n")]
+                    qty: i32,
+                }
+            ),
+            by_hand!(
+                struct Sold {
+                    customer: String,
+                    #[serde(alias = "n")]
+                    qty: i32,
+                }
+            ),
+            by_hand!(
+                struct Sold {
+                    customer: String,
+                    qty: i16,
+                }
+            ),
+        ];
+        for (at, fingerprint) in all.iter().enumerate() {
+            assert!(!all[..at].contains(fingerprint), "the form {at} looks like another");
+        }
+    }
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub(super) fn step(
             None => chain.extend(quote!({ ::core::option::Option::Some(#step) })),
             Some(guard) => {
                 let (guard, lets) = expression(guard, bound, uses, errors);
-                chain.extend(quote!(if { #lets #guard } { ::core::option::Option::Some(#step) } else));
+                chain.extend(quote!(if { #lets (#guard) } { ::core::option::Option::Some(#step) } else));
             }
         }
     }
@@ -93,38 +93,54 @@ fn one_step(
     let (ident, ty) = (field.ident, field.ty);
     let name = syn::ext::IdentExt::unraw(ident).to_string();
     // Each value is a local that bears the span of the user's first word: rustc's words about its type stand there.
-    let mut lets = TokenStream::new();
-    let value = input.value.as_ref().map(|value| {
-        let (tokens, needed) = expression(value, bound, uses, errors);
-        let local = Ident::new("__value", value.span());
-        // A bare literal has the column's type.
-        let literal = is_literal(value).then(|| option_of(ty).unwrap_or(ty)).map(|ty| quote!(: &#ty));
-        lets.extend(quote!(#needed let #local #literal = &(#tokens);));
-        quote!(, #local)
-    });
-    let by = input.by.as_ref().map(|by| {
-        let (tokens, needed) = expression(by, bound, uses, errors);
-        let local = Ident::new("__by", by.span());
-        lets.extend(quote!(#needed let #local = &(#tokens);));
-        quote!(, #local)
-    });
+    let local = |name: &str, of: &Expr| Ident::new(name, of.span());
+    let value = input.value.as_ref().map(|of| (local("__value", of), expression(of, bound, uses, errors)));
+    let by = input.by.as_ref().map(|of| (local("__by", of), expression(of, bound, uses, errors)));
     let at = input.value.as_ref().map_or(aggregate.span, Expr::span);
     let (method, more) = match (aggregate.kind, &aggregate.limit, &aggregate.n) {
-        (Kind::Collect, Some(limit), _) => ("step_limited", quote!(, (#limit) as usize)),
+        (Kind::Collect, Some(limit), _) => {
+            ("step_limited", quote!(, { const __LIMIT: ::core::primitive::usize = #limit; __LIMIT }))
+        }
         (Kind::Top, _, Some(n)) => ("step", quote!(, #n as usize)),
         (Kind::TopBy, _, Some(n)) => ("step_by", quote!(, #n as usize)),
         _ => ("step", TokenStream::new()),
     };
     let step = Ident::new(method, at);
+    let given = |local: &Option<(Ident, _)>| local.as_ref().map(|(local, _)| quote!(, #local));
+    let (value_given, by_given) = (given(&value), given(&by));
     let call = if aggregate.kind == Kind::Fold {
         // What is wrong with a user's aggregate is said of its name.
         let at = proc_macro2::Span::call_site()
             .located_at(aggregate.custom.as_ref().map_or(aggregate.span, |custom| custom.path.span()));
-        quote_spanned!(at=> __state.#ident.#step(__sign #value #by #more))
+        quote_spanned!(at=> __state.#ident.#step(__sign #value_given #by_given #more))
     } else {
-        quote!(__state.#ident.#step(__sign #value #by #more))
+        quote!(__state.#ident.#step(__sign #value_given #by_given #more))
     };
-    quote!({ #lets #call.map_err(__cqrs::FoldError::column(#name))? })
+    let mut step = quote!(#call.map_err(__cqrs::FoldError::column(#name))?);
+    if let Some((local, (tokens, needed))) = by {
+        step = held(&local, &tokens, &needed, &step);
+    }
+    if let Some((local, (tokens, needed))) = value {
+        // A bare literal has the type of the values: that of the column, where its values are such.
+        let of_column = !matches!(aggregate.kind, Kind::Collect | Kind::Top | Kind::TopBy | Kind::Fold);
+        step = if input.value.as_ref().is_some_and(is_literal) && of_column {
+            let ty = option_of(ty).unwrap_or(ty);
+            quote!({ let #local: &#ty = &(#tokens); #step })
+        } else {
+            held(&local, &tokens, &needed, &step)
+        };
+    }
+    step
+}
+
+/// Something done with a reference to an expression's value, which, and what it borrows from, is there for as long: a `let` would drop that first.
+pub(super) fn held(
+    local: &Ident,
+    tokens: &TokenStream,
+    needed: &TokenStream,
+    done: &TokenStream,
+) -> TokenStream {
+    quote!({ #needed match &(#tokens) { #local => #done } })
 }
 
 /// An expression over the event, and the `let`s that it needs before it.
@@ -142,23 +158,9 @@ pub(super) fn expression(
 
 /// Whether a type is one that can be a key, or a column, by its spelling alone.
 pub(super) fn is_known(ty: &syn::Type, as_key: bool) -> bool {
-    const KEYS: [&str; 16] = [
-        "i8",
-        "i16",
-        "i32",
-        "i64",
-        "i128",
-        "isize",
-        "u8",
-        "u16",
-        "u32",
-        "u64",
-        "u128",
-        "usize",
-        "bool",
-        "char",
-        "String",
-        "Timestamp",
+    const KEYS: [&str; 15] = [
+        "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128", "usize", "bool",
+        "char", "String",
     ];
     let syn::Type::Path(path) = ungrouped(ty) else { return false };
     path.path.get_ident().is_some_and(|ident| {

@@ -6,6 +6,7 @@ use syn::{Data, DeriveInput, Fields};
 
 use super::event::{Older, Twin, refuse_generics};
 use crate::errors::Errors;
+use crate::expr::beside;
 use crate::options::EventOptions;
 use crate::prepend::core_path;
 use crate::serde_attrs;
@@ -39,7 +40,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         match &variant.fields {
             Fields::Named(fields) => variants.push(Variant::Own {
                 name: &variant.ident,
-                twin: Twin::new(format_ident!("{name}{}Ref", variant.ident), fields, rename_all, &item.attrs, errors),
+                twin: Twin::new(beside(format_ident!("{name}{}Ref", variant.ident), item), fields, rename_all, &item.attrs, errors),
                 encoder: format_ident!("__{}Fields", variant.ident),
                 older: Older::new(&options, &variant.ident, &format_ident!("__Enum")),
                 options: Box::new(options),
@@ -101,9 +102,9 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let encodes = variants.iter().enumerate().map(|(index, variant)| match variant {
         Variant::Own { name, twin, encoder, .. } => {
             let (idents, value) = (twin.idents(), twin.encoder_value(encoder));
-            quote!(Self::#name { #(#idents),* } => __cqrs::encode(Self::TYPES[#index].name, &#value, out),)
+            quote!(Self::#name { #(#idents),* } => __cqrs::encode(<Self as __cqrs::Event>::TYPES[#index].name, &#value, __out),)
         }
-        Variant::Of { name, .. } => quote!(Self::#name(event) => __cqrs::Event::encode(event, out),),
+        Variant::Of { name, .. } => quote!(Self::#name(event) => __cqrs::Event::encode(event, __out),),
     });
     let decodes = variants.iter().enumerate().map(|(index, variant)| match variant {
         Variant::Own { name: variant, twin, .. } => {
@@ -181,7 +182,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                         match self { #(#indexes)* }
                     }
                     fn encode(
-                        &self, out: &mut ::std::vec::Vec<u8>,
+                        &self, __out: &mut ::std::vec::Vec<u8>,
                     ) -> ::core::result::Result<(), __cqrs::EncodeError> {
                         match self { #(#encodes)* }
                     }

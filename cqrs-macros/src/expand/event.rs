@@ -6,6 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields, FieldsNamed, Type};
 
 use crate::errors::Errors;
+use crate::expr::beside;
 use crate::options::EventOptions;
 use crate::prepend::core_path;
 use crate::serde_attrs::{self, FieldSerde, RenameAll};
@@ -30,7 +31,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         return TokenStream::new();
     };
     let name = &item.ident;
-    let twin = Twin::new(format_ident!("{name}Ref"), fields, rename_all, &item.attrs, errors);
+    let twin = Twin::new(beside(format_ident!("{name}Ref"), item), fields, rename_all, &item.attrs, errors);
     if let Some(path) = options.upcast.as_ref().filter(|path| path.is_ident(name)) {
         errors
             .at(path, "a type does not upcast from itself: name the type that the version before is read as");
@@ -407,9 +408,11 @@ impl<'a> Twin<'a> {
             let name = serde_attrs::stored_name(&rust, serde, self.rename_all);
             let ty = field.ty.to_token_stream().to_string().replace(' ', "");
             let required = !serde.has_default && option_of(&field.ty).is_none();
-            let aliases = &serde.aliases;
+            let (aliases, read) = (&serde.aliases, &serde.read);
             quote! {
-                __cqrs::Field { rust: #rust, name: #name, ty: #ty, required: #required, aliases: &[#(#aliases),*] },
+                __cqrs::Field {
+                    rust: #rust, name: #name, ty: #ty, required: #required, aliases: &[#(#aliases),*], read: #read,
+                },
             }
         });
         quote! {

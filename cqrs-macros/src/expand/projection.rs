@@ -440,7 +440,7 @@ fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
             quote!(&#used)
         });
         let (value, ty, tokens) = (value(field), field.ty, resolved.tokens);
-        lets.extend(quote!(let #value: #ty = { #needed #tokens };));
+        lets.extend(quote!(let #value: #ty = { #needed (#tokens) };));
     }
     let fields = model.fields.iter().map(|field| {
         let (ident, value) = (field.ident, value(field));
@@ -639,7 +639,8 @@ pub(super) fn key_part(
     let (tokens, lets) = column::expression(expr, bound, uses, errors);
     let ty = group.ty;
     let (put, local) = (Ident::new("put", expr.span()), Ident::new("__part", expr.span()));
-    quote!({ #lets let #local = &(#tokens); __cqrs::KeyColumn::<#ty>::COLUMN.#put(#local, __writer); })
+    let done = quote!(__cqrs::KeyColumn::<#ty>::COLUMN.#put(#local, __writer));
+    column::held(&local, &tokens, &lets, &done)
 }
 
 /// The columns that are folded by hand only.
@@ -710,6 +711,10 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
                 let hash = __cqrs::mix_str(hash, #words);
                 #( let hash = __cqrs::mix(hash, __cqrs::field_shape(types, #variant, #uses)); )*
             });
+            // What of it a fold by hand uses is in a function's body, so all of it is.
+            if event.action == Action::ByHand {
+                parts.extend(quote!(let hash = __cqrs::mix(hash, __cqrs::whole_shape(types, #variant));));
+            }
         }
     }
     let mut words = String::new();
@@ -829,7 +834,7 @@ fn lookups(model: &Projection<'_>) -> (TokenStream, TokenStream) {
     if model.indexes.is_empty() {
         return (quote!(__cqrs::NoLookups), TokenStream::new());
     }
-    let name = format_ident!("{}Lookups", model.name.unraw(), span = Span::call_site());
+    let name = &model.lookups;
     let count = model.indexes.len();
     let arms = model.indexes.iter().enumerate().map(|(at, index)| {
         let columns = &index.columns;
@@ -859,7 +864,7 @@ fn lookup_type(model: &Projection<'_>) -> TokenStream {
     if model.indexes.is_empty() {
         return TokenStream::new();
     }
-    let (row, name) = (model.name, format_ident!("{}Lookups", model.name.unraw(), span = Span::call_site()));
+    let (row, name) = (model.name, &model.lookups);
     let mut methods = TokenStream::new();
     let mut made: BTreeSet<String> = BTreeSet::new();
     for (at, index) in model.indexes.iter().enumerate() {
@@ -1040,7 +1045,7 @@ fn prefixes(model: &Projection<'_>) -> TokenStream {
 /// The row as a source of other projections: its borrowed twin.
 fn twin(model: &Projection<'_>) -> TokenStream {
     let name = model.name;
-    let twin = format_ident!("{name}Ref", span = name.span());
+    let twin = &model.twin;
     let doc = format!("The borrowed twin of a row, `{twin}`.");
     let forms = model.fields.iter().map(|field| {
         let (ident, ty) = (field.ident, field.ty);

@@ -47,7 +47,7 @@ pub(super) fn event(
         let pat = &each.pat;
         let place = matches!(each.over, Expr::Path(_) | Expr::Field(_));
         let over = if place { quote_spanned!(each.over.span()=> &(#over)) } else { over };
-        (quote!(#pat), quote!(#lets #over), each.over.span())
+        (pat, lets, over, Ident::new("__each", each.over.span()))
     });
     let joins = joins(model, removes, &mut bound, uses, words, errors);
     let guard = guard(event, &bound, &quote!(break '__event), uses, words, errors);
@@ -59,11 +59,9 @@ pub(super) fn event(
     let once = quote!('__event: { #joins #guard #doing });
     match each {
         None => once,
-        Some((pat, over, span)) => {
-            // One iteration an element; the collection is the event's own.
-            // What is no collection is said so at the user's word.
-            let over = quote_spanned!(span=> { #over });
-            quote!(for #pat in #over { #once })
+        // One iteration an element; the collection is the event's own, or is there for as long. What is no collection is said so at the user's word.
+        Some((pat, lets, over, local)) => {
+            quote!({ #lets match #over { #local => for #pat in #local { #once } } })
         }
     }
 }
@@ -86,7 +84,7 @@ fn joins(
         let name = &join.name;
         let local = Ident::new("__key", join.key.span());
         let get = Ident::new("get", join.key.span());
-        lets.extend(quote!(let #name = { #needed let #local = #key; __joined.#at.#get(#local) };));
+        lets.extend(quote!(let #name = { #needed match #key { #local => __joined.#at.#get(#local) } };));
         if !join.left {
             lets.extend(quote!(let ::core::option::Option::Some(#name) = #name else { break '__event };));
         }

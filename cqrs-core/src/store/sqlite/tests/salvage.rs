@@ -183,8 +183,8 @@ fn half_a_salvage_is_not_taken_for_a_store() {
             std::thread::yield_now();
         }
         let whole = SqliteStore::open_read_only(&to).expect("a store");
-        assert_eq!(head(&whole).position, written as u64);
-        assert_eq!(salvage.join().expect("salvaged").events, written as u64);
+        assert_eq!(head(&whole).position, written);
+        assert_eq!(salvage.join().expect("salvaged").events, written);
     });
     assert_eq!(names_in(&to).expect("names")[0], "events.db");
     assert!(!to.join("salvage.partial").exists());

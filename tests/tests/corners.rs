@@ -1,0 +1,229 @@
+//! Forms of Rust that are seldom written, and mean in a projection what they mean elsewhere.
+use cqrs_core::prelude::*;
+
+/// Fields and types whose names generated code might have taken for its own.
+#[event]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stock {
+    Moved { item: String, out: u32, payload: u32, version: u32, event: u32 },
+    Counted { item: String, type_index: u32, visitor: u32 },
+}
+
+impl Stock {
+    pub const TYPES: usize = 3;
+    pub const NAME: &'static str = "stock";
+}
+
+#[projection(from = Stock { Moved, Counted }, group_by = item)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stocked {
+    pub item: String,
+    #[sum(Moved => out, Counted => type_index)]
+    pub out: u64,
+    #[last(Moved => event, Counted => visitor)]
+    pub last: u32,
+}
+
+#[test]
+fn fields_may_have_any_names() {
+    let engine = Engine::in_memory().view::<Stocked>().start().unwrap();
+    let moved = Stock::Moved { item: "hats".into(), out: 2, payload: 3, version: 4, event: 5 };
+    let counted = Stock::Counted { item: "hats".into(), type_index: 7, visitor: 8 };
+    engine.append_all([moved.clone(), counted.clone()]).wait().unwrap();
+    let row = engine.view::<Stocked>().get("hats").unwrap().unwrap();
+    assert_eq!(row, Stocked { item: "hats".into(), out: 9, last: 8 });
+    let mut events = engine.events::<Stock>(1).until_head();
+    let read = std::iter::from_fn(|| events.next().wait()).map(|event| event.unwrap().event);
+    assert_eq!(read.collect::<Vec<_>>(), [moved, counted]);
+    assert_eq!((Stock::TYPES, Stock::NAME), (3, "stock"));
+}
+
+/// What the twin of `Order` would be called.
+#[value]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrderRef(pub String);
+
+#[event]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    pub order: OrderRef,
+    pub qty: i64,
+}
+
+pub mod rows {
+    use cqrs_core::prelude::*;
+
+    use super::OrderRef;
+
+    #[projection(from = super::Order, group_by = order)]
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Order {
+        pub order: OrderRef,
+        #[sum(if order == OrderRef("rush".into()) { qty * 2 } else { qty })]
+        pub qty: i64,
+    }
+
+    #[projection(from = Order, group_by = ())]
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct All {
+        #[sum]
+        pub qty: i64,
+    }
+}
+
+#[test]
+fn a_type_of_the_users_may_be_called_as_a_twin_would_be() {
+    let engine = Engine::in_memory().view::<rows::All>().start().unwrap();
+    let order = |order: &str, qty| Order { order: OrderRef(order.into()), qty };
+    engine.append_all([order("slow", 1), order("rush", 1)]).wait().unwrap();
+    assert_eq!(engine.view::<rows::Order>().get(&OrderRef("rush".into())).unwrap().unwrap().qty, 2);
+    assert_eq!(engine.view::<rows::All>().get(()).unwrap().unwrap().qty, 3);
+}
+
+#[event]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sold {
+    pub item: String,
+    pub tags: Vec<String>,
+    pub text: String,
+    pub r#type: u32,
+    pub qty: i64,
+    pub note: Option<String>,
+    pub status: Status,
+}
+
+#[value]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Status {
+    Paid,
+    Open,
+}
+
+/// Values that are borrowed from what is made on the way, and blocks in front of operators.
+#[projection(from = Sold, group_by = (item = item.to_lowercase().trim()))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    pub item: String,
+    #[count_distinct(text.to_uppercase().trim())]
+    pub texts: u64,
+    #[last(text.to_uppercase().trim(), by = text.to_lowercase().trim())]
+    pub last: String,
+    #[sum(qty if match status { Status::Paid => true, Status::Open => false } && qty > 0)]
+    pub paid: i64,
+    #[count(if if qty > 1 { tags.len() == 1 } else { false } || qty < 0)]
+    pub odd: u64,
+    #[computed(if odd == 0 { 0 } else { paid / odd as i64 } as f64)]
+    pub mean: f64,
+    #[any({ let less = qty - 1; less < 1 } && !tags.is_empty())]
+    pub small: bool,
+    #[last(match note { Some(n) if tags.iter().any(|item| item == n) => item, _ => "none" })]
+    pub tagged: String,
+}
+
+#[projection(from = Sold, each(word in text.to_lowercase().split(' ')), group_by = (word))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Words {
+    pub word: String,
+    #[count]
+    pub times: u64,
+}
+
+fn sold(item: &str, text: &str, qty: i64) -> Sold {
+    let (item, tags, text) = (item.into(), vec!["x".into()], text.into());
+    Sold { item, tags, text, r#type: 7, qty, note: Some("x".into()), status: Status::Paid }
+}
+
+#[test]
+fn what_is_made_on_the_way_is_there_for_as_long_as_it_is_needed() {
+    let mut named = Table::<Named>::new();
+    named.apply_all(&[sold(" Hats", "b a ", 1), sold("hats ", "a B", 3), sold("HATS", "A b", -1)]).unwrap();
+    let row = named.get("hats").unwrap();
+    let expected = Named {
+        item: "hats".into(),
+        texts: 2,
+        last: "B A".into(),
+        paid: 4,
+        odd: 2,
+        mean: 2.0,
+        small: true,
+        tagged: " Hats".into(),
+    };
+    assert_eq!(Named { tagged: expected.tagged.clone(), ..row.clone() }, expected);
+    assert_eq!(row.tagged, "HATS");
+    let mut words = Table::<Words>::new();
+    words.apply(&sold("hats", "To be or not to be", 1)).unwrap();
+    assert_eq!((words.get("to").unwrap().times, words.get("or").unwrap().times), (2, 1));
+}
+
+/// The number of steps, and what each was.
+#[projection(from = Stock { Moved, Counted }, group_by = ())]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steps {
+    #[collect(Moved => 1, Counted => 2)]
+    pub steps: Vec<i32>,
+    #[top(2, Moved => 10, Counted => 20)]
+    pub top: Vec<i64>,
+    #[sum(Moved => 1u8, Counted => -1i8)]
+    pub balance: i64,
+    #[sum(1)]
+    pub events: u16,
+}
+
+#[test]
+fn a_bare_number_has_the_type_of_the_values() {
+    let mut steps = Table::<Steps>::new();
+    let counted = Stock::Counted { item: "hats".into(), type_index: 7, visitor: 8 };
+    let moved = Stock::Moved { item: "hats".into(), out: 2, payload: 3, version: 4, event: 5 };
+    steps.apply_all(&[moved, counted.clone(), counted]).unwrap();
+    let expected = Steps { steps: vec![1, 2, 2], top: vec![20, 20], balance: -1, events: 3 };
+    assert_eq!(steps.get(()).unwrap(), expected);
+}
+
+#[event]
+#[derive(Debug, Clone)]
+pub struct Kinded {
+    pub kind: u32,
+    pub label: String,
+}
+
+#[projection(from = Kinded, group_by = kind)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kinds {
+    pub kind: u32,
+    #[last]
+    pub label: String,
+}
+
+#[projection(from = Sold, join(r#type = Kinds[r#type]), group_by = (label = r#type.label))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct ByLabel {
+    pub label: String,
+    #[count]
+    pub times: u64,
+}
+
+macro_rules! summed {
+    ($name:ident, $convert:path) => {
+        #[projection(from = Sold, group_by = ())]
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            #[sum($convert(qty))]
+            pub qty: i64,
+        }
+    };
+}
+
+fn twice(qty: i64) -> i64 {
+    qty * 2
+}
+
+summed!(Twice, twice);
+
+#[test]
+fn raw_names_and_paths_of_macros_are_what_they_say() {
+    let engine = Engine::in_memory().view::<ByLabel>().view::<Twice>().start().unwrap();
+    engine.append(Kinded { kind: 7, label: "seven".into() }).wait().unwrap();
+    engine.append(sold("hats", "a", 2)).wait().unwrap();
+    assert_eq!(engine.view::<ByLabel>().get("seven").unwrap().unwrap().times, 1);
+    assert_eq!(engine.view::<Twice>().get(()).unwrap().unwrap().qty, 4);
+}
