@@ -847,6 +847,62 @@ fn a_command_comes_after_what_was_emitted_before_it() {
     assert_eq!(thanked[0].metadata.causation_id.as_deref(), Some("@10"));
 }
 
+/// Thanks, whatever there is.
+struct Thank {
+    n: u64,
+}
+
+impl Command for Thank {
+    type Refusal = std::convert::Infallible;
+    fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {
+        tx.emit(Thanked { n: self.n });
+        Ok(())
+    }
+}
+
+#[test]
+fn a_handler_may_execute_several_commands_of_a_kind_and_each_once() {
+    let engine = memory();
+    engine.append_all((1..=3).map(bought)).wait().unwrap();
+    let reaction = engine
+        .react_with::<Bought>("thank", Since::Beginning, quick(5), |event| {
+            let first = event.execute(Thank { n: event.n }).wait()?;
+            if event.attempt() == 1 {
+                return Err("not yet".into());
+            }
+            let second = event.execute(Thank { n: event.n + 100 }).wait()?;
+            assert!(second.first > first.last);
+            Ok(())
+        })
+        .unwrap();
+    caught_up(&engine, &reaction);
+    assert_eq!(reaction.parked().unwrap(), []);
+    let thanked: Vec<u64> = log::<Thanked>(&engine).into_iter().map(|recorded| recorded.event.n).collect();
+    assert_eq!(thanked, [1, 101, 2, 102, 3, 103]);
+}
+
+#[test]
+fn a_handler_is_told_all_that_is_stored_of_an_event() {
+    let engine = memory();
+    let (tell, told) = channel();
+    let reaction = engine
+        .react::<Bought>("look", Since::Beginning, move |event| {
+            let channel = event.metadata().entries.get("channel").cloned();
+            let id = event.event_id().map(str::to_owned);
+            Ok(tell.send((event.position(), event.recorded_at(), id, channel, event.event().n))?)
+        })
+        .unwrap();
+    let event = NewEvent::new(bought(2)).id("order-2").meta("channel", "web");
+    let receipt = engine.append(event).wait().unwrap();
+    engine.append(bought(3)).wait().unwrap();
+    caught_up(&engine, &reaction);
+    let at = log::<Bought>(&engine)[0].recorded_at;
+    let first = told.recv().unwrap();
+    assert_eq!(first, (receipt.first, at, Some("order-2".into()), Some("web".into()), 2));
+    assert_eq!(told.recv().unwrap().2, None);
+    assert!(format!("{reaction:?}").contains("look"));
+}
+
 struct Last {
     n: u64,
 }

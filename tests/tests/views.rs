@@ -200,3 +200,25 @@ fn a_view_is_verified_with_what_it_reads_also_where_that_was_not_saved() {
     let views: Vec<_> = verified.views.iter().map(|view| (view.name.as_str(), view.folded)).collect();
     assert_eq!(views, [("by_turn", true), ("spread", true)]);
 }
+
+#[test]
+fn rows_say_how_many_there_are_at_most() {
+    let engine = Engine::in_memory().view::<Bought>().start().unwrap();
+    let view = engine.view::<Bought>();
+    assert!(view.is_empty().unwrap());
+    assert_eq!(view.rows().unwrap().size_hint(), (0, Some(0)));
+    for (customer, qty) in [("ann", 1), ("bob", 0), ("cid", 3)] {
+        buy(&engine, customer, "hats", qty);
+    }
+    assert!(!view.is_empty().unwrap());
+    // One of them is hidden.
+    let mut rows = view.rows().unwrap();
+    assert_eq!(rows.size_hint(), (0, Some(3)));
+    assert_eq!(rows.next().unwrap().customer, "ann");
+    assert_eq!(rows.size_hint(), (0, Some(2)));
+    assert_eq!((rows.next().unwrap().customer.as_str(), rows.next()), ("cid", None));
+    assert_eq!(view.rows_of("cid").unwrap().size_hint(), (0, Some(1)));
+    let by_key = view.rows_by_key().unwrap();
+    assert!(by_key.size_hint().1.is_some_and(|most| most >= 2));
+    assert_eq!(by_key.count(), 2);
+}

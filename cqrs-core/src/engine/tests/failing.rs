@@ -996,6 +996,24 @@ fn a_reaction_goes_on_once_the_store_does() {
 }
 
 #[test]
+fn a_reaction_handles_each_event_once_though_the_log_cannot_be_read_for_a_while() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    engine.append_all((1..=10).map(|n| bought("ann", "hats", n))).wait().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let options = ReactOptions::new().backoff(Duration::from_millis(1), Duration::from_millis(5));
+    let look = move |event: &mut Reacting<Bought>| Ok(tell.send(event.qty)?);
+    let reaction = engine.react_with::<Bought>("look", Since::Beginning, options, look).unwrap();
+    caught_up(&engine, &reaction);
+    Unruly::order(&store.orders.refuse_read, true);
+    engine.append_all((11..=20).map(|n| bought("ann", "hats", n))).durable().wait().unwrap();
+    soon("it shows", || matches!(state(&engine), ReactionState::Retrying { position: 11, .. }));
+    Unruly::order(&store.orders.refuse_read, false);
+    caught_up(&engine, &reaction);
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), Vec::from_iter(1..=20));
+}
+
+#[test]
 fn a_reaction_stops_while_the_store_fails() {
     let store = Unruly::default();
     let engine = store.engine().view::<Has>().start().unwrap();

@@ -145,7 +145,7 @@ impl SqliteCheckpoints {
         self.noted(changed)?;
         // What was damaged is saved anew by now; or is found again by whoever reads it.
         self.folder.views_damaged.store(false, Ordering::Release);
-        self.wal.look(&self.folder.views, connection);
+        self.wal.look(connection);
         Ok(())
     }
 

@@ -265,7 +265,7 @@ fn fold_leftovers(events: &Database, connection: &Connection) -> Result<(), Stor
     let fault = |error| events.fault("folding the write-ahead log", error);
     // A reader of another process may be in the way for hours; it is not waited for.
     connection.busy_timeout(Duration::ZERO).map_err(fault)?;
-    let folded = events.fold(connection);
+    let folded = Database::fold(connection);
     connection.busy_timeout(PATIENCE).map_err(fault)?;
     match folded {
         // Where there is no room, it can be read even so.
@@ -348,7 +348,7 @@ impl Log for SqliteLog {
         let bytes = events.iter().map(|event| event.payload.len() + event.metadata.len() + EVENT_BYTES);
         let notes =
             beside.notes.iter().map(|note| note.key.len() + note.value.map_or(0, <[u8]>::len) + EVENT_BYTES);
-        self.wal.committed(bytes.chain(notes).sum(), &self.folder.events, &self.connection);
+        self.wal.committed(bytes.chain(notes).sum(), &self.connection);
         Ok(())
     }
 

@@ -507,21 +507,21 @@ fn a_long_reader_elsewhere_is_no_error_and_is_warned_of() {
     let views = Database::in_folder(&path, Kind::Views);
     let connection = views.open().expect("opened");
     let mut watch = WalWatch::with_limit(&views, 100_000);
-    assert!(!watch.look(&views, &connection));
+    assert!(!watch.look(&connection));
     let long = "k".repeat(150_000);
     let save = |keeper: &mut dyn crate::store::Checkpoints, n| {
         keeper.save(WITNESS, &[checkpoint(&store, "totals", &[(n, &long, 1.0, true)])]).expect("saved");
     };
     save(&mut *keeper, 3);
-    assert!(watch.look(&views, &connection), "large, and the reader is in the way");
-    assert!(!watch.look(&views, &connection), "said once");
+    assert!(watch.look(&connection), "large, and the reader is in the way");
+    assert!(!watch.look(&connection), "said once");
     (4..10).for_each(|n| save(&mut *keeper, n));
-    assert!(watch.look(&views, &connection), "twice as large");
+    assert!(watch.look(&connection), "twice as large");
     let seen: i64 = other.query_one("SELECT count(*) FROM totals", [], |row| row.get(0)).expect("read");
     assert_eq!(seen, 2, "the reader's own moment");
     other.execute_batch("COMMIT").expect("ended");
     save(&mut *keeper, 10);
-    assert!(!WalWatch::with_limit(&views, 100_000).look(&views, &connection), "folded");
+    assert!(!WalWatch::with_limit(&views, 100_000).look(&connection), "folded");
     assert_eq!(fs::metadata(path.join("views.db-wal")).map_or(0, |file| file.len()), 0);
 }
 

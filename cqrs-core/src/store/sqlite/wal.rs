@@ -38,17 +38,17 @@ impl WalWatch {
     }
 
     /// To be called after a commit of so many bytes, about. Returns whether it warned.
-    pub(super) fn committed(&mut self, bytes: usize, database: &Database, connection: &Connection) -> bool {
+    pub(super) fn committed(&mut self, bytes: usize, connection: &Connection) -> bool {
         self.written += (bytes as u64).max(PAGE);
         if self.written < LOOK.min(self.large) {
             return false;
         }
         self.written = 0;
-        self.look(database, connection)
+        self.look(connection)
     }
 
     /// Looks now. Returns whether it warned.
-    pub(super) fn look(&mut self, database: &Database, connection: &Connection) -> bool {
+    pub(super) fn look(&mut self, connection: &Connection) -> bool {
         let size = || fs::metadata(&self.file).map_or(0, |file| file.len());
         let before = size();
         if before < self.large {
@@ -59,7 +59,7 @@ impl WalWatch {
         }
         // Not worth waiting for: the reader that is in the way may stay for hours. What fails here is tried again at
         // the next size, and by SQLite's own folding; nothing is lost by it.
-        let folded = connection.busy_timeout(Duration::ZERO).and_then(|()| database.fold(connection));
+        let folded = connection.busy_timeout(Duration::ZERO).and_then(|()| Database::fold(connection));
         let restored = connection.busy_timeout(PATIENCE);
         if size() < self.large {
             return false;
