@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
@@ -10,9 +9,6 @@ use rusqlite::backup::{Backup, StepResult};
 use super::database::Database;
 use super::folder::{Folder, PARTIAL, create_folder, io_failure, names_in, remove, rename, sync_folder};
 use crate::store::StoreError;
-
-/// How often a file that is locked is tried, 20 ms apart.
-const TRIES: u32 = 500;
 
 /// Copies the views first and then the log, so that the log is never behind the views; the log gets its name last, so
 /// that a copy which was cut short is not taken for a store.
@@ -71,18 +67,11 @@ fn copy(from: &Database, to: &Path) -> Result<(), StoreError> {
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(fault)?;
     {
         let backup = Backup::new(&source, &mut target).map_err(fault)?;
-        // In one step, that is within one read transaction: a copy in several would begin again at every commit.
-        let mut tries = 0;
-        while backup.step(-1).map_err(fault)? != StepResult::Done {
-            tries += 1;
-            if tries == TRIES {
-                let why = "another program keeps the file locked; end its transaction and try again";
-                return Err(StoreError::Io {
-                    action: format!("the backup to {}", to.display()),
-                    source: why.into(),
-                });
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        // In one step, that is within one read transaction: a copy in several would begin again at every commit. It waits for locks as every reading does.
+        if backup.step(-1).map_err(fault)? != StepResult::Done {
+            let why = "another program keeps the file locked; end its transaction and try again";
+            let action = format!("the backup to {}", to.display());
+            return Err(StoreError::Io { action, source: why.into() });
         }
     }
     target.close().map_err(|(_, error)| fault(error))?;
