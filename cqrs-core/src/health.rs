@@ -14,9 +14,12 @@ pub struct Health {
     pub read_only: bool,
     /// Whether the engine has been closed.
     pub closed: bool,
+    /// Why the store did not take the last events that came to it, until it takes some. A full disk passes; where it says that the store is to be reopened,
+    /// every append is refused until then.
+    pub append_failure: Option<String>,
     /// Why the last checkpoint could not be saved, until every view is saved whole again. It is tried again; appends and reads go on.
     pub checkpoint_failure: Option<String>,
-    /// What went wrong in the engine's own threads, if anything did: no append succeeds, or no view goes on, after it.
+    /// What went wrong in the engine's own threads, if anything did: after it no append succeeds, or no view goes on, or no checkpoint is saved; it says which.
     pub broken: Option<String>,
     /// Each view, in the order of registration.
     pub views: Vec<ViewHealth>,

@@ -20,6 +20,11 @@ pub(crate) fn describe() {
         describe_counter!("cqrs_appended_events_total", Unit::Count, "Events that were made durable.");
         describe_histogram!("cqrs_append_seconds", Unit::Seconds, "What it took to commit a group.");
         describe_histogram!("cqrs_group_events", Unit::Count, "How many events a group had.");
+        describe_counter!(
+            "cqrs_append_failures_total",
+            Unit::Count,
+            "Groups that the store did not take, as far as is known."
+        );
         describe_gauge!("cqrs_log_position", Unit::Count, "The last durable event.");
         describe_counter!("cqrs_folded_events_total", Unit::Count, "Events that were folded.");
         describe_histogram!("cqrs_fold_seconds", Unit::Seconds, "What it took to fold a batch.");
@@ -33,6 +38,7 @@ pub(crate) fn describe() {
             Unit::Seconds,
             "When it was saved, in Unix time."
         );
+        describe_gauge!("cqrs_checkpoint_failing", Unit::Count, "Whether the last save failed.");
         describe_counter!("cqrs_decisions_total", Unit::Count, "Decisions, by their outcome.");
         describe_counter!("cqrs_decision_conflicts_total", Unit::Count, "Decisions that were made anew.");
         describe_counter!("cqrs_reaction_handled_total", Unit::Count, "Events that were handled.");
@@ -65,6 +71,12 @@ pub(crate) fn appended(events: usize, begun: Begun) {
         histogram!("cqrs_group_events").record(events as f64);
         counter!("cqrs_appended_events_total").increment(events as u64);
     }
+}
+
+/// The store did not take a group.
+pub(crate) fn append_failed() {
+    #[cfg(feature = "metrics")]
+    counter!("cqrs_append_failures_total").increment(1);
 }
 
 /// The log goes up to here.
@@ -115,6 +127,12 @@ pub(crate) fn saved(view: &'static str, position: u64) {
         gauge!("cqrs_checkpoint_position", "view" => view).set(position as f64);
         gauge!("cqrs_checkpoint_timestamp_seconds", "view" => view).set(now.as_secs_f64());
     }
+}
+
+/// Whether checkpoints can be saved.
+pub(crate) fn saving(well: bool) {
+    #[cfg(feature = "metrics")]
+    gauge!("cqrs_checkpoint_failing").set(f64::from(!well));
 }
 
 /// A decision is answered.

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cqrs_core::prelude::*;
-use cqrs_core::store::MemoryStore;
+use cqrs_core::store::{
+    AppendFailure, Beside, Checkpoints, Head, Log, LogEvent, LogReader, MemoryStore, Store, StoreError,
+    StoreId, StoredType,
+};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
 use shop::{Bought, Refunded, Refunds, Stock};
@@ -48,13 +51,71 @@ fn histogram(heard: &BTreeMap<String, DebugValue>, name: &str) -> Vec<f64> {
     }
 }
 
+/// A store that can be told to refuse.
+#[derive(Default)]
+struct Failing {
+    inner: MemoryStore,
+    refuses: Arc<AtomicBool>,
+}
+
+struct FailingLog(Box<dyn Log>, Arc<AtomicBool>);
+
+impl Store for Failing {
+    fn id(&self) -> StoreId {
+        self.inner.id()
+    }
+    fn log(&self) -> Result<Box<dyn Log>, StoreError> {
+        Ok(Box::new(FailingLog(self.inner.log()?, self.refuses.clone())))
+    }
+    fn reader(&self) -> Result<Box<dyn LogReader>, StoreError> {
+        self.inner.reader()
+    }
+    fn checkpoints(&self) -> Result<Box<dyn Checkpoints>, StoreError> {
+        self.inner.checkpoints()
+    }
+    fn read_only(&self) -> bool {
+        false
+    }
+    fn backup(&self, folder: &std::path::Path) -> Result<(), StoreError> {
+        self.inner.backup(folder)
+    }
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}
+
+impl Log for FailingLog {
+    fn head(&mut self) -> Result<Head, StoreError> {
+        self.0.head()
+    }
+    fn append(
+        &mut self,
+        expected: Head,
+        events: &[LogEvent<'_>],
+        beside: &Beside<'_>,
+    ) -> Result<(), AppendFailure> {
+        if self.1.load(Ordering::Relaxed) {
+            let error = StoreError::Io { action: "appending".into(), source: "the disk is full".into() };
+            return Err(AppendFailure::NotAppended(error));
+        }
+        self.0.append(expected, events, beside)
+    }
+    fn find(&mut self, event_id: &str, found: &mut dyn FnMut(LogEvent<'_>)) -> Result<(), StoreError> {
+        self.0.find(event_id, found)
+    }
+    fn types(&mut self) -> Result<Vec<StoredType>, StoreError> {
+        self.0.types()
+    }
+}
+
 #[test]
 fn a_recorder_hears_what_an_engine_does() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     recorder.install().unwrap();
-    let engine =
-        Engine::with_store(Arc::new(MemoryStore::new())).view::<Stock>().view::<Refunds>().start().unwrap();
+    let store = Failing::default();
+    let (inner, refuses) = (store.inner.clone(), store.refuses.clone());
+    let engine = Engine::with_store(Arc::new(store)).view::<Stock>().view::<Refunds>().start().unwrap();
     let bought = |item: &str, qty| Bought { item: item.into(), qty };
 
     // A group of three, of which one is parked.
@@ -115,6 +176,17 @@ fn a_recorder_hears_what_an_engine_does() {
     assert_eq!(gauge(&reacted, "cqrs_reaction_stopped reaction=refunds"), 0.0);
     assert_eq!(gauge(&reacted, "cqrs_view_stopped view=refunds"), 0.0);
 
+    // The store does not take two appends, and then takes one.
+    refuses.store(true, Ordering::Relaxed);
+    engine.append(bought("hats", 1)).wait().unwrap_err();
+    engine.append(bought("hats", 1)).wait().unwrap_err();
+    let failure = engine.health().append_failure.unwrap();
+    assert!(failure.contains("the disk is full"), "{failure}");
+    refuses.store(false, Ordering::Relaxed);
+    engine.append(bought("hats", 1)).wait().unwrap();
+    assert_eq!(engine.health().append_failure, None);
+    assert_eq!(counter(&heard(&snapshotter), "cqrs_append_failures_total"), 2);
+
     // The reaction ends, and an event stops a view, which is from then on behind.
     refunds.stop().wait();
     engine.append(refunded("ghosts")).wait().unwrap();
@@ -132,4 +204,13 @@ fn a_recorder_hears_what_an_engine_does() {
         .collect();
     let recorded: BTreeSet<&str> = stopped.keys().filter_map(|key| key.split(' ').next()).collect();
     assert_eq!(documented, recorded);
+
+    // What a start loads is known from the start on, whether it can be saved anew or not.
+    engine.close().wait().unwrap();
+    heard(&snapshotter);
+    metrics::gauge!("cqrs_checkpoint_position", "view" => "stock").set(-1.0);
+    let engine = Engine::with_store(Arc::new(inner)).view::<Stock>().view::<Refunds>();
+    let engine = engine.checkpoint_every(Duration::from_secs(3600), 1 << 40).start().unwrap();
+    assert!(gauge(&heard(&snapshotter), "cqrs_checkpoint_position view=stock") > 0.0);
+    drop(engine);
 }

@@ -214,6 +214,7 @@ impl Builder {
         let store = self.store;
         let catalog = self.registry.finish(self.payload_limit)?;
         let read_only = store.read_only();
+        let saves = self.saves && !read_only;
         let mut reader = store.reader()?;
         claim(&catalog, &mut *reader)?;
         let mut checkpoints = match store.checkpoints() {
@@ -271,8 +272,11 @@ impl Builder {
         meters::log(head.position);
         for (number, slot) in slots.iter().enumerate() {
             core.measure(number, slot);
-            *lock(&core.vitals[number].checkpoint) =
-                loaded[number].take().map(|position| (position, Instant::now()));
+            let checkpoint = loaded[number].take();
+            *lock(&core.vitals[number].checkpoint) = checkpoint.map(|position| (position, Instant::now()));
+            if let Some(position) = checkpoint.filter(|_| saves) {
+                meters::saved(core.catalog.views[number].name(), position);
+            }
         }
         meters::shown(&core, head.position, &shown);
 
@@ -280,7 +284,7 @@ impl Builder {
         let readers = if rebuilding { self.threads } else { 0 };
         let rebuild_readers = (0..readers).map(|_| store.reader()).collect::<Result<Vec<_>, _>>()?;
         let (mut saver_end, mut saver_thread) = (None, None);
-        if let Some(checkpoints) = checkpoints.filter(|_| !read_only && self.saves) {
+        if let Some(checkpoints) = checkpoints.filter(|_| saves) {
             let (end, thread) = saver(&core, checkpoints, sums, saved, witnessed, self.pace, head.position);
             (saver_end, saver_thread) = (Some(end), Some(thread));
         }

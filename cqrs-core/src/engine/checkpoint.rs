@@ -489,6 +489,7 @@ impl SaverThread {
                 tracing::debug!(views = views.len(), rows, elapsed = ?begun.elapsed(), "checkpoint saved");
                 if checkpoints.iter().all(complete) {
                     lock(&self.core.checkpoint_failure).take();
+                    meters::saving(true);
                 }
             }
             Err(error) => {
@@ -497,6 +498,7 @@ impl SaverThread {
                 }
                 tracing::warn!(%error, "the checkpoint could not be saved; it is tried again");
                 *lock(&self.core.checkpoint_failure) = Some(error.to_string());
+                meters::saving(false);
             }
         }
         Outcome { views, result }

@@ -71,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) backups: Mutex<Vec<std::thread::JoinHandle<()>>>,
     /// The units of views whose parked events are being retried.
     pub(crate) retrying: Mutex<Vec<usize>>,
+    /// Why the store did not take the last events that came to it.
+    append_failure: Mutex<Option<String>>,
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
     pub(crate) broken: Mutex<Option<String>>,
     /// Whether the background work is to stop: the engine closes.
@@ -128,6 +130,7 @@ impl Core {
             lent: Mutex::default(),
             backups: Mutex::default(),
             retrying: Mutex::default(),
+            append_failure: Mutex::default(),
             checkpoint_failure: Mutex::default(),
             broken: Mutex::default(),
             stop: AtomicBool::new(false),
@@ -307,10 +310,22 @@ impl Core {
             position: head,
             read_only: self.read_only,
             closed: published.closed,
+            append_failure: lock(&self.append_failure).clone(),
             checkpoint_failure: lock(&self.checkpoint_failure).clone(),
             broken: lock(&self.broken).clone(),
             views: views.collect(),
             reactions: self.reactions.health(head),
+        }
+    }
+
+    /// Notes what became of an append, as far as the store is concerned.
+    pub(crate) fn append_fared(&self, failure: Option<&StoreError>) {
+        if failure.is_some() {
+            meters::append_failed();
+        }
+        let mut known = lock(&self.append_failure);
+        if failure.is_some() || known.is_some() {
+            *known = failure.map(ToString::to_string);
         }
     }
 

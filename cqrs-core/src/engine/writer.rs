@@ -134,7 +134,10 @@ impl Writer {
                 Ok(None) => {
                     let begun = meters::begin();
                     let appended = self.log.append(self.head, &events, &beside);
-                    appended.inspect(|()| meters::appended(events.len(), begun))
+                    appended.inspect(|()| {
+                        meters::appended(events.len(), begun);
+                        self.core.append_fared(None);
+                    })
                 }
             };
             let checksums: Vec<u64> = events.iter().map(|event| event.checksum).collect();
@@ -260,6 +263,9 @@ impl Writer {
     }
 
     fn failed(&self, group: Vec<Request>, verdicts: Vec<Verdict>, failure: AppendFailure) {
+        if let AppendFailure::NotAppended(error) | AppendFailure::Unknown(error) = &failure {
+            self.core.append_fared(Some(error));
+        }
         let error = match failure {
             AppendFailure::NotAppended(error) => {
                 tracing::warn!(%error, "nothing was appended");
@@ -280,6 +286,7 @@ impl Writer {
     /// The log has more than this writer has heard of, and that could not be looked at: it may have what is asked for from an earlier try.
     fn unread(&self, group: Vec<Request>, verdicts: Vec<Verdict>, error: StoreError) {
         tracing::warn!(%error, "the log has moved on, and could not be read");
+        self.core.append_fared(Some(&error));
         let error = Arc::new(error);
         self.answer(group, verdicts, |request| refused(request, Refusal::Store(error.clone())));
     }
