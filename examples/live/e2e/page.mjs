@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
-const { DRIVER, SERVER, FOLDER } = process.env;
+const { CHROMIUM, DRIVER, SERVER, FOLDER } = process.env;
 const { chromium } = createRequire(`${DRIVER}/`)("playwright-core");
 
 /** Starts the server on a port, or any that is free; it says where, once it answers. */
@@ -71,7 +71,7 @@ class Visitor {
 }
 
 const context = await chromium.launchPersistentContext(`${FOLDER}/profile`, {
-  executablePath: "/usr/bin/chromium",
+  executablePath: CHROMIUM,
   headless: true,
   viewport: { width: 1000, height: 640 },
   args: [

@@ -6,12 +6,13 @@ cd "$(dirname "$0")/../../.."
 
 command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
 command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm; }
-driver="${CARGO_TARGET_DIR:-$PWD/target}/e2e"
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+driver="$target/e2e"
 mkdir -p "$driver"
 npm install --prefix "$driver" --no-save --no-package-lock --no-audit --no-fund --silent playwright-core@1.65.1
 
 cargo build --locked -p live
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-DRIVER="$driver" SERVER="${CARGO_TARGET_DIR:-$PWD/target}/debug/live" FOLDER="$folder" \
+CHROMIUM=$(command -v chromium) DRIVER="$driver" SERVER="$target/debug/live" FOLDER="$folder" \
     node examples/live/e2e/page.mjs "$@"

@@ -61,6 +61,7 @@ impl Service {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Commands are POST, queries are GET.")
             })
             .layer(DefaultBodyLimit::max(LARGEST))
+            .layer(middleware::from_fn(at_home))
             .layer(middleware::from_fn(traced))
             .with_state(self)
     }
@@ -83,6 +84,17 @@ impl Service {
 async fn traced(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", method = %request.method(), path = request.uri().path());
     next.run(request).instrument(span).await
+}
+
+/// It listens to this machine alone. A page of elsewhere whose name was made to mean this machine is told from it by the name that the browser asks for.
+async fn at_home(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if ["127.0.0.1", "localhost"].contains(&name) {
+        return next.run(request).await;
+    }
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, format!("There is nothing here for {host:?}."))
+        .into_response()
 }
 
 /// A command is done: where its events are.
@@ -200,12 +212,14 @@ async fn health(State(service): State<Service>) -> impl IntoResponse {
         serde_json::json!({ "name": view.name, "state": state, "lag": view.lag, "parked": view.parked })
     });
     let live = health.views.iter().all(|view| view.state == ViewState::Live);
-    let well = live && !health.closed && health.broken.is_none() && health.checkpoint_failure.is_none();
+    // Without checkpoints it goes on: that is for an alert, and no reason to end it.
+    let well = live && !health.closed && health.broken.is_none() && health.append_failure.is_none();
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::json!({
         "well": well,
         "position": health.position,
         "broken": health.broken,
+        "append_failure": health.append_failure,
         "checkpoint_failure": health.checkpoint_failure,
         "views": views.collect::<Vec<_>>(),
     });

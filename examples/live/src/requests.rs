@@ -7,6 +7,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::problem::Problem;
+use crate::stream::seen;
 
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(Problem))]
@@ -39,7 +40,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     key.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("Idempotency-Key: {error}")))
 }
 
-/// The last message that a reader of the stream has got. An id that is none of ours says nothing.
+/// The last message that a reader of the stream has got.
 pub(crate) fn last_seen(headers: &HeaderMap) -> Option<Receipt> {
-    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+    seen(headers.get("last-event-id")?.to_str().ok()?)
 }

@@ -63,7 +63,7 @@ pub enum Refused {
     Quantity { qty: u32, most: u32 },
     #[error("A price is 1 to {most} cents.")]
     Price { most: u32 },
-    #[error("A name has 1 to {most} characters.")]
+    #[error("A name has 1 to {most} characters, and one space between words.")]
     Name { most: usize },
 }
 
@@ -77,7 +77,9 @@ fn quantity(qty: u32, most: u32) -> Result<(), Refused> {
 }
 
 fn name(name: &str) -> Result<(), Refused> {
-    let fits = !name.trim().is_empty() && name.chars().count() <= LONGEST_NAME;
+    // As a page shows it, so that what is chosen there is what is meant.
+    let plain = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fits = !name.is_empty() && name == plain && name.chars().count() <= LONGEST_NAME;
     if fits { Ok(()) } else { Err(Refused::Name { most: LONGEST_NAME }) }
 }
 

@@ -1,7 +1,7 @@
 //! The board as a stream: all rows, then what changes, one message a batch of events.
 //!
-//! The id of a message is a position of the log, so a reader who comes back with it is told what has changed since, out of the log, whatever has happened to the
-//! server in between.
+//! The id of a message is a position of the log, and what the rows are made by: so a reader who comes back with it is told what has changed since, out of the log, whatever
+//! has happened to the server in between; and everything, where rows are made otherwise now.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -114,11 +114,22 @@ impl Reader {
             Message::All(batch) => ("all", batch),
             Message::Changes(batch) => ("changes", batch),
         };
-        // A receipt as text: what names the log and a position.
         let Batch { position, .. } = batch;
-        let id = Receipt { store: self.engine.store_id(), first: position, last: position };
-        sse::Event::default().event(name).id(id.to_string()).retry(COMES_BACK).json_data(batch)
+        let at = Receipt { store: self.engine.store_id(), first: position, last: position };
+        sse::Event::default().event(name).id(id(&at)).retry(COMES_BACK).json_data(batch)
     }
+}
+
+/// A receipt as text, which names the log and a position; and the fingerprint of the projection.
+fn id(at: &Receipt) -> String {
+    format!("{at}~{:x}", Board::FINGERPRINT)
+}
+
+/// What a reader has seen who has got a message of this id. One that is none of ours, or of other rows, says nothing.
+pub(crate) fn seen(id: &str) -> Option<Receipt> {
+    let (at, rows) = id.split_once('~')?;
+    let same = u128::from_str_radix(rows, 16) == Ok(Board::FINGERPRINT);
+    at.parse().ok().filter(|_| same)
 }
 
 /// What a reader is sent, who has seen this much.
@@ -136,6 +147,15 @@ pub(crate) fn messages(
 mod tests {
     use super::*;
     use crate::shop::Purchases;
+
+    #[test]
+    fn an_id_is_of_the_rows_that_its_message_had() {
+        let at = Receipt { store: Engine::in_memory().start().unwrap().store_id(), first: 7, last: 7 };
+        assert_eq!(seen(&id(&at)), Some(at));
+        // Of rows that a program before this one has made otherwise.
+        assert_eq!(seen(&format!("{at}~{:x}", Board::FINGERPRINT ^ 1)), None);
+        assert_eq!((seen(&at.to_string()), seen("~"), seen("")), (None, None, None));
+    }
 
     #[tokio::test]
     async fn a_reader_who_is_too_slow_goes_on_from_what_is_now() {

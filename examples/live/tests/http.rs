@@ -198,7 +198,7 @@ fn what_goes_wrong_says_what() {
     let (_folder, server) = shop();
     server.deliver("bowler", 3);
     assert_eq!(server.buy("bowler", "ann", 0, "1").problem(422), "0 is no quantity: take 1 to 10.");
-    assert_eq!(server.buy("bowler", " ", 1, "1").problem(422), "A name has 1 to 40 characters.");
+    assert_eq!(server.buy("bowler", " ", 1, "1").problem(422), "A name has 1 to 40 characters, and one space between words.");
     assert_eq!(server.buy("fez", "ann", 1, "1").problem(404), "There is no fez in this shop.");
     assert_eq!(server.get("/items/fez").problem(404), "There is no fez in this shop.");
     let price = json!({ "shelf": "hats", "qty": 1, "cents": 0 });
@@ -283,6 +283,31 @@ fn a_stop_ends_streams_and_the_next_start_has_everything() {
     let server = Server::start(&folder.path().join("shop"));
     assert_eq!(server.buy("bowler", "ann", 1, "1").ok(), bought);
     assert_eq!(server.get("/items/bowler").ok()["left"], 2);
+    server.stop();
+}
+
+#[test]
+fn a_name_is_as_a_page_shows_it() {
+    let (_folder, server) = shop();
+    for item in ["%20bowler", "bowler%20", "a%20%20b", "%20", "a%09b"] {
+        let answer = server.post(
+            &format!("/items/{item}/deliveries"),
+            "key",
+            &json!({ "shelf": "hats", "qty": 1, "cents": 1 }),
+        );
+        assert!(answer.problem(422).starts_with("A name has"), "{item}");
+    }
+    server.deliver("top%20hat", 1);
+    server.stop();
+}
+
+#[test]
+fn a_page_of_elsewhere_gets_nothing() {
+    let (_folder, server) = shop();
+    server.deliver("bowler", 3);
+    let foreign = [("host", "evil.example:4000")];
+    server.send("/items/bowler/discontinue", &foreign, "").problem(421);
+    server.send("/items/bowler/discontinue", &[("host", "localhost:4000")], "").ok();
     server.stop();
 }
 
