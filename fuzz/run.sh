@@ -10,7 +10,9 @@ export RUSTC_BOOTSTRAP=1
 seconds=${1:-600}
 shift || true
 cargo fuzz --version >/dev/null 2>&1 || nice cargo install --locked -j1 cargo-fuzz
-mapfile -t all < <(cargo fuzz list)
+list=$(cargo fuzz list)
+[[ -n $list ]] || { echo "cargo fuzz knows no targets" >&2; exit 1; }
+mapfile -t all <<<"$list"
 targets=("$@")
 ((${#targets[@]})) || targets=("${all[@]}")
 

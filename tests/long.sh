@@ -7,11 +7,12 @@ cd "$(dirname "$0")/.."
 export CRASH_KILLS="${1:-${CRASH_KILLS:-10000}}"
 export PROPTEST_CASES="${PROPTEST_CASES:-2000}"
 export DAMAGE_STEP="${DAMAGE_STEP:-1}"
-cargo test --release -p integration-tests --test crash -- --nocapture
-cargo test --release -p integration-tests --test feed --test model --test damage
-DECIDE_ROUNDS="${DECIDE_ROUNDS:-3000}" cargo test --release -p integration-tests --test decide --test park
+cargo test --release --locked -p integration-tests --test crash -- --nocapture
+cargo test --release --locked -p integration-tests --test feed --test model --test damage --test whole --test columns
+cargo test --release --locked -p cqrs-core --all-features --lib
+DECIDE_ROUNDS="${DECIDE_ROUNDS:-3000}" cargo test --release --locked -p integration-tests --test decide --test park
 export POWER_IMAGES="${POWER_IMAGES:-100000}"
 export ROT_BITS="${ROT_BITS:-8}"
-cargo test --release -p integration-tests --test power --test rot -- --nocapture
-SHUTTLE_ITERATIONS="${SHUTTLE_ITERATIONS:-100000}" cargo test --release -p models
-SIM_SEEDS="${SIM_SEEDS:-200000}" cargo test --release -p sim
+cargo test --release --locked -p integration-tests --test power --test rot -- --nocapture
+SHUTTLE_ITERATIONS="${SHUTTLE_ITERATIONS:-100000}" cargo test --release --locked -p models
+SIM_SEEDS="${SIM_SEEDS:-200000}" cargo test --release --locked -p sim

@@ -6,7 +6,7 @@
 #   PEERS_EVENTS=100000 benches/peers/run.sh    a tenth of W
 #
 # PEERS_COMMANDS (5,000) is how many commands are executed one by one, PEERS_TURNS (3) how often each measurement is taken: the best one counts.
-# Only the full job, with all peers, writes PEERS.md; otherwise the table is printed.
+# Only the full job, with all peers, writes PEERS.md; otherwise, and where one of them could not be run, the table is printed.
 #
 # It installs what it needs: a Python environment in target/ for DuckDB and PyFlink, Java and PostgreSQL by apt-get where there are none. What cannot
 # be installed is left out, and the table says so. Rows that are wrong end it with an error.
@@ -143,4 +143,4 @@ scope=some
 if [[ $peers == "$all" ]]; then scope=all; fi
 $bin/report "$measured" $scope >"$work/table.md"
 cat "$work/table.md"
-if [[ $scope == all && -z ${PEERS_EVENTS:-} ]]; then cp "$work/table.md" PEERS.md; fi
+if [[ $scope == all && -z ${PEERS_EVENTS:-} ]] && ! grep -q '^missing' "$measured"; then cp "$work/table.md" PEERS.md; fi

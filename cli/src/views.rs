@@ -42,9 +42,22 @@ pub(crate) fn rows(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Done {
-    let Shown { columns, rows, wrong } = read(folder, view, limit.unwrap_or(usize::MAX))?;
+    let shown = read(folder, view, limit.unwrap_or(usize::MAX))?;
+    let written = write_rows(&shown, as_json, out);
+    let wrong = shown.wrong;
+    if wrong == 0 {
+        return written;
+    }
+    // Whether anybody reads all of them or not.
+    Err(Failure::damaged(format!(
+        "{wrong} of the rows are not as they were written, by their checksums. views.db is disposable: the program makes it anew if it is \
+         deleted, with views.db-wal and views.db-shm, while no program has the folder open"
+    )))
+}
+
+fn write_rows(Shown { columns, rows, .. }: &Shown, as_json: bool, out: &mut dyn Write) -> Done {
     if as_json {
-        for row in &rows {
+        for row in rows {
             let mut line = String::from("{");
             for (at, (column, value)) in columns.iter().zip(row).enumerate() {
                 json::comma(&mut line, at);
@@ -54,18 +67,11 @@ pub(crate) fn rows(
             }
             writeln!(out, "{line}}}")?;
         }
-    } else {
-        let heads: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-        table::write(out, &heads, &rows)?;
-    }
-    if wrong == 0 {
         return Ok(());
     }
-    Err(Failure::damaged(format!(
-        "{wrong} of the rows are not as they were written, by their checksums. views.db is disposable: the program makes it anew if it is \
-         deleted, with views.db-wal and views.db-shm, while no program has the folder open"
-    )))
+    let heads: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+    Ok(table::write(out, &heads, &rows)?)
 }
 
 /// What SQL shows of a view.

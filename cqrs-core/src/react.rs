@@ -293,6 +293,16 @@ pub(crate) fn parked(core: &Core, name: &str) -> Result<Vec<ParkedEvent>, StoreF
     Ok(parked.into_iter().collect::<Result<_, _>>()?)
 }
 
+/// How many events a reaction has parked.
+pub(crate) fn count_parked(core: &Core, name: &str) -> Result<u64, StoreFailure> {
+    let (prefix, mut count) = (parked_prefix(name), 0);
+    core.reader()?.notes(&prefix, &mut |_, _| {
+        count += 1;
+        true
+    })?;
+    Ok(count)
+}
+
 /// The parked event of a position.
 pub(crate) fn parked_at(core: &Core, name: &str, position: u64) -> Result<Option<ParkedEvent>, StoreFailure> {
     let key = parked_key(name, position);

@@ -25,7 +25,7 @@ use crate::react::{
 };
 use crate::receipt::Receipt;
 use crate::sync::{block_on, lock, reply};
-use crate::table::said;
+use crate::table::{brief, said};
 
 /// How much is saved together at most, where more is ready at once: events, their bytes, and the time since the first was handled.
 const EVENTS: usize = 256;
@@ -300,7 +300,7 @@ fn run_from<E: Event>(
         failure => ReactError::Store { name: inner.name.clone(), failure },
     };
     saver.saved = core.source(&saver.source).map_err(failed)?;
-    let parked = react::parked(&core, &inner.name).map_err(failed)?.len() as u64;
+    let parked = react::count_parked(&core, &inner.name).map_err(failed)?;
     inner.count_parked(|_| parked);
     saver.to = saver.saved.unwrap_or(0);
     if saver.saved.is_none() && since == Since::Now {
@@ -475,8 +475,8 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         let handled = || (self.handler)(reacting).map_err(|error| in_full(&*error));
         match catch_unwind(AssertUnwindSafe(handled)) {
             Ok(Ok(())) => {}
-            Ok(Err(reason)) => return Err(reason),
-            Err(panic) => return Err(format!("it panicked: {}", said(&*panic))),
+            Ok(Err(reason)) => return Err(brief(reason)),
+            Err(panic) => return Err(brief(format!("it panicked: {}", said(&*panic)))),
         }
         let (origin, id) = (reacting.origin(), lock(&self.saver).id(reacting.position()));
         let emitted = std::mem::take(&mut reacting.emitted).into_iter().enumerate();

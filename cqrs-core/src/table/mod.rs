@@ -24,6 +24,7 @@ pub use elements::{Cell, Cells, Elements, Shown, ShownCells};
 use fold::AHEAD;
 pub(crate) use fold::Folder;
 pub use parked::Parked;
+pub(crate) use parked::brief;
 pub(crate) use rows::Rows;
 pub use sink::Sink;
 pub(crate) use sink::Turn;

@@ -8,6 +8,15 @@ pub(crate) const MOST_PARKED: usize = 10_000;
 /// How many bytes of a reason are kept: a panic may say a lot.
 const MOST_WORDS: usize = 1000;
 
+/// A reason as it is kept: cut where it is long.
+pub(crate) fn brief(mut reason: String) -> String {
+    if reason.len() > MOST_WORDS {
+        reason.truncate(reason.floor_char_boundary(MOST_WORDS));
+        reason.push_str("..");
+    }
+    reason
+}
+
 /// An event that a view has set aside, since it could not be folded (`on_fault = park`). It has changed nothing of the view, which has gone on
 /// without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +34,7 @@ pub struct Parked {
 impl Parked {
     pub(crate) fn new(position: u64, event: &str, error: FoldError) -> Self {
         let column = (!error.column.is_empty()).then(|| error.column.to_owned());
-        let mut reason = error.reason;
-        if reason.len() > MOST_WORDS {
-            reason.truncate(reason.floor_char_boundary(MOST_WORDS));
-            reason.push_str("..");
-        }
-        Self { position, event: event.to_owned(), column, reason }
+        Self { position, event: event.to_owned(), column, reason: brief(error.reason) }
     }
 
     /// Its key in a checkpoint.

@@ -198,7 +198,10 @@ fn what_goes_wrong_says_what() {
     let (_folder, server) = shop();
     server.deliver("bowler", 3);
     assert_eq!(server.buy("bowler", "ann", 0, "1").problem(422), "0 is no quantity: take 1 to 10.");
-    assert_eq!(server.buy("bowler", " ", 1, "1").problem(422), "A name has 1 to 40 characters, and one space between words.");
+    assert_eq!(
+        server.buy("bowler", " ", 1, "1").problem(422),
+        "A name has 1 to 40 characters, and one space between words."
+    );
     assert_eq!(server.buy("fez", "ann", 1, "1").problem(404), "There is no fez in this shop.");
     assert_eq!(server.get("/items/fez").problem(404), "There is no fez in this shop.");
     let price = json!({ "shelf": "hats", "qty": 1, "cents": 0 });
