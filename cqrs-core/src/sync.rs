@@ -299,6 +299,8 @@ impl Drop for Sleep {
 }
 
 fn run_timer(shared: &TimerShared) {
+    // Whoever is woken may let go of an engine's last handle, and is not to wait for it here.
+    let _inside = Inside::enter();
     let mut state = lock(&shared.state);
     while !state.ended {
         let now = Instant::now();

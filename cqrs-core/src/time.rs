@@ -52,7 +52,9 @@ macro_rules! integers {
     ($($ty:ident)*) => { $(
         impl IntegerTime for $ty {
             fn micros(&self, unit: i64) -> i64 {
-                i64::try_from(*self).unwrap_or(i64::MAX).saturating_mul(unit)
+                #[allow(unused_comparisons)] // Some have no numbers below.
+                let beyond = if *self < 0 { i64::MIN } else { i64::MAX };
+                i64::try_from(*self).unwrap_or(beyond).saturating_mul(unit)
             }
         }
         impl WindowBound for $ty {
@@ -72,7 +74,8 @@ mod of_jiff {
     use jiff::Timestamp;
     impl EventTime for Timestamp {
         fn micros(&self) -> i64 {
-            self.as_microsecond()
+            // Down, as for every other time: what is before a window's beginning is not in it.
+            i64::try_from(self.as_nanosecond().div_euclid(1000)).unwrap_or(i64::MIN)
         }
     }
     impl WindowBound for Timestamp {

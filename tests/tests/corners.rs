@@ -227,3 +227,116 @@ fn raw_names_and_paths_of_macros_are_what_they_say() {
     assert_eq!(engine.view::<ByLabel>().get("seven").unwrap().unwrap().times, 1);
     assert_eq!(engine.view::<Twice>().get(()).unwrap().unwrap().qty, 4);
 }
+
+#[event]
+#[derive(Debug, Clone)]
+pub struct Bid {
+    pub at: i64,
+}
+
+#[projection(from = Bid, group_by = (), window = hopping(at, "10s", every = "5s"), unit = "s", max_ahead = "1m")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overlapping {
+    pub window_end: i64,
+    #[count]
+    pub bids: u64,
+}
+
+#[event]
+#[derive(Debug, Clone)]
+pub struct Wide {
+    pub at: i128,
+}
+
+#[projection(from = Wide, group_by = (), window = tumbling(at, "1h"), unit = "us")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tumbling {
+    pub window_start: i64,
+    #[count]
+    pub times: u64,
+}
+
+#[event]
+#[derive(Debug, Clone)]
+pub struct Ticked {
+    pub at: jiff::Timestamp,
+}
+
+#[projection(from = Ticked, group_by = (), window = tumbling(at, "1h"))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hours {
+    pub window_start: jiff::Timestamp,
+    #[count]
+    pub times: u64,
+}
+
+#[test]
+fn times_at_the_ends_of_time_are_where_they_are() {
+    let mut overlapping = Table::<Overlapping>::new();
+    overlapping.apply_all(&[Bid { at: 7 }, Bid { at: i64::MAX }]).unwrap();
+    assert!(overlapping.rows().all(|row| row.bids == 1));
+
+    let mut tumbling = Table::<Tumbling>::new();
+    tumbling.apply_all(&[Wide { at: i128::MIN }, Wide { at: 7 }]).unwrap();
+    assert_eq!(tumbling.get(0).unwrap().times, 1);
+
+    let mut hours = Table::<Hours>::new();
+    let just_before = jiff::Timestamp::from_nanosecond(-1).unwrap();
+    hours.apply_all(&[Ticked { at: just_before }, Ticked { at: jiff::Timestamp::UNIX_EPOCH }]).unwrap();
+    assert_eq!(hours.get(jiff::Timestamp::UNIX_EPOCH).unwrap().times, 1);
+    assert_eq!(hours.get(jiff::Timestamp::from_second(-3600).unwrap()).unwrap().times, 1);
+}
+
+#[event]
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub owner: String,
+    pub items: Vec<u32>,
+}
+
+#[event]
+#[derive(Debug, Clone)]
+pub struct Cleared {
+    pub owner: String,
+}
+
+#[projection(
+    from = Listed, each(item in items), group_by = (owner, item = *item), remove(Cleared { owner, .. })
+)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lists {
+    pub owner: String,
+    pub item: u32,
+    #[count]
+    pub times: u64,
+}
+
+#[projection(from = Lists, group_by = ())]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Least {
+    #[min(times)]
+    pub least: u64,
+}
+
+#[test]
+fn one_event_may_make_very_many_rows_and_their_checkpoint_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Engine::open(folder.path()).unwrap().view::<Least>().start().unwrap();
+    let engine = start();
+    let listed = |owner: &str, items| Listed { owner: owner.into(), items };
+    engine.append_all([listed("ann", (0..150_000).collect()), listed("bob", vec![1])]).wait().unwrap();
+    engine.close().wait().unwrap();
+    let resumed = |engine: &Engine| {
+        engine.health().views.iter().all(|view| view.state == cqrs_core::health::ViewState::Live)
+    };
+    let engine = start();
+    assert!(resumed(&engine));
+    assert_eq!(engine.view::<Lists>().len(), Ok(150_001));
+    // The row that is left has a number that is far beyond how many there are.
+    engine.append(Cleared { owner: "ann".into() }).wait().unwrap();
+    engine.close().wait().unwrap();
+    let engine = start();
+    assert!(resumed(&engine));
+    assert_eq!(engine.view::<Least>().get(()).unwrap().unwrap().least, 1);
+    assert_eq!(engine.view::<Lists>().len(), Ok(1));
+}

@@ -866,6 +866,45 @@ mod fingerprints {
     }
 
     #[test]
+    fn it_sees_of_which_type_every_column_is() {
+        let all = [
+            fingerprint! {
+                struct Read { sensor: u32, value: f64, at: i64 }
+                #[projection(from = Read, group_by = sensor)]
+                struct Row { sensor: u32, #[avg(value)] mean: f64 }
+            },
+            fingerprint! {
+                struct Read { sensor: u32, value: f64, at: i64 }
+                #[projection(from = Read, group_by = sensor)]
+                struct Row { sensor: u32, #[avg(value)] mean: Option<f64> }
+            },
+            fingerprint! {
+                struct Read { sensor: u32, value: f64, at: i64 }
+                #[projection(from = Read, group_by = sensor)]
+                struct Row { sensor: u32, #[stddev(value)] mean: f64 }
+            },
+            fingerprint! {
+                struct Read { sensor: u32, value: f64, at: i64 }
+                #[projection(from = Read, group_by = sensor)]
+                struct Row { sensor: u32, #[stddev(value)] mean: Option<f64> }
+            },
+            fingerprint! {
+                struct Read { sensor: u32, value: f64, at: i64 }
+                #[projection(from = Read, group_by = sensor, window = tumbling(at, "1h"), unit = "s")]
+                struct Row { sensor: u32, window_start: i64, window_end: i64, #[count] n: u64 }
+            },
+            fingerprint! {
+                struct Read { sensor: u32, value: f64, at: i64 }
+                #[projection(from = Read, group_by = sensor, window = tumbling(at, "1h"), unit = "s")]
+                struct Row { sensor: u32, window_start: i64, window_end: Timestamp, #[count] n: u64 }
+            },
+        ];
+        for (at, fingerprint) in all.iter().enumerate() {
+            assert!(!all[..at].contains(fingerprint), "the form {at} looks like another");
+        }
+    }
+
+    #[test]
     fn it_sees_all_of_an_event_that_is_folded_by_hand() {
         let all = [
             by_hand!(

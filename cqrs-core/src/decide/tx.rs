@@ -2,7 +2,6 @@
 
 use std::any::{Any, TypeId};
 use std::panic::resume_unwind;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use crate::engine::boundary::{Boundary, Read};
@@ -25,8 +24,6 @@ use crate::view::ViewRows;
 pub struct Tx {
     core: Arc<Core>,
     published: Arc<Published>,
-    /// How often views had been exchanged before that was taken.
-    exchanged: u64,
     reads: Arc<Mutex<Vec<Read>>>,
     pub(super) events: Vec<NewEvent>,
     /// The view that could not be read, and why.
@@ -48,16 +45,14 @@ struct Abandoned;
 impl Tx {
     /// One that sees what is published now.
     pub(super) fn new(core: &Arc<Core>) -> Self {
-        // Looked at first: views that are exchanged right then count as exchanged since.
-        let exchanged = core.exchanged.load(Ordering::SeqCst);
         let (core, published) = (core.clone(), core.published.load_full());
-        Self { core, published, exchanged, reads: Arc::default(), events: Vec::new(), failed: None }
+        Self { core, published, reads: Arc::default(), events: Vec::new(), failed: None }
     }
 
     /// What it rests on by now.
     pub(super) fn boundary(&self) -> Boundary {
         let reads = std::mem::take(&mut *lock(&self.reads));
-        Boundary { at: self.position(), exchanged: self.exchanged, reads }
+        Boundary { at: self.position(), exchanged: self.published.exchanged, reads }
     }
 
     /// The position of the last event that is seen.

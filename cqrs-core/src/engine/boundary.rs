@@ -116,10 +116,7 @@ impl Touched {
         }
         let after = |position: &u64| *position > at;
         // Whether all was touched under any beginning of these bytes.
-        let under = |bytes: &[u8]| {
-            !self.prefixes.is_empty()
-                && (0..=bytes.len()).any(|end| self.prefixes.get(&bytes[..end]).is_some_and(after))
-        };
+        let under = |bytes: &[u8]| self.under(bytes).any(|position| after(&position));
         match read {
             Read::All(_) => self.any <= at,
             Read::Key(_, key) => !self.keys.get(key).is_some_and(after) && !under(key),
@@ -133,6 +130,28 @@ impl Touched {
                 !within(&self.keys) && !within(&self.prefixes) && !under(prefix)
             }
         }
+    }
+}
+
+impl Touched {
+    /// When all was touched under a beginning of these bytes, for each beginning that was: from the longest on, each found as what comes last before the bytes, or before
+    /// what it has in common with them. So a long key costs no more than the prefixes that are on the way to it.
+    fn under<'t>(&'t self, bytes: &'t [u8]) -> impl Iterator<Item = u64> + 't {
+        let mut end = Some(bytes.len());
+        std::iter::from_fn(move || {
+            loop {
+                let upto = &bytes[..end?];
+                let range = (Bound::Unbounded, Bound::Included(upto));
+                let (found, position) = self.prefixes.range::<[u8], _>(range).next_back()?;
+                let common = found.iter().zip(upto).take_while(|(a, b)| a == b).count();
+                if common == found.len() {
+                    // It begins them; what is shorter comes next.
+                    end = common.checked_sub(1);
+                    return Some(*position);
+                }
+                end = Some(common);
+            }
+        })
     }
 }
 
@@ -159,5 +178,21 @@ mod tests {
         assert!(touched.is_untouched(&Read::All(0), 9) && !touched.is_untouched(&Read::All(0), 8));
         // Before that, nothing is known.
         assert!(!key("nobody", 2) && key("nobody", 3));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_beginning_of_what_was_read_is_found(
+            prefixes in proptest::collection::btree_map(proptest::collection::vec(0_u8..3, 0..6), 1_u64..9, 0..20),
+            bytes in proptest::collection::vec(0_u8..3, 0..8),
+        ) {
+            let touched = Touched { prefixes: prefixes.clone(), ..Touched::default() };
+            let mut found: Vec<u64> = touched.under(&bytes).collect();
+            let begins = prefixes.iter().filter(|(prefix, _)| bytes.starts_with(prefix));
+            let mut expected: Vec<u64> = begins.map(|(_, position)| *position).collect();
+            found.sort_unstable();
+            expected.sort_unstable();
+            proptest::prop_assert_eq!(found, expected);
+        }
     }
 }

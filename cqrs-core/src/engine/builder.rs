@@ -258,8 +258,8 @@ impl Builder {
             })
             .collect();
         let (fold, messages) = sync_channel(self.batches);
-        let published =
-            Published { position: head.position, views: shown.clone(), closed: false, broken: false };
+        let (position, views) = (head.position, shown.clone());
+        let published = Published { position, views, closed: false, exchanged: 0, broken: false };
         let core = Arc::new(Core::new(Start {
             catalog,
             store: store.clone(),
@@ -308,6 +308,7 @@ impl Builder {
             follow: read_only.then_some(self.follow),
             broken: false,
             folded: Vec::new(),
+            exchanged: 0,
             threads: self.threads,
         });
 

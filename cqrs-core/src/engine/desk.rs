@@ -139,14 +139,14 @@ impl Desk {
 
     /// What makes a group with this request, and the one that begins the next, if that had to be looked at.
     fn gather(&self, first: Request) -> (Vec<Request>, Option<Request>) {
-        let (mut events, mut bytes) = (first.events.len(), first.bytes());
+        let (mut events, mut bytes) = (first.weight(), first.bytes());
         let mut group = vec![first];
         while events < self.limits.events && bytes < self.limits.bytes {
             let Ok(request) = self.taken.try_recv() else { break };
             if request.leads() {
                 return (group, Some(request));
             }
-            events += request.events.len();
+            events += request.weight();
             bytes += request.bytes();
             group.push(request);
         }

@@ -48,9 +48,9 @@ impl EncodedEvents {
         self.ends.is_empty()
     }
 
-    /// How many bytes their payloads and metadata are.
+    /// How many bytes their payloads, metadata and ids are.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.ids.len()
     }
 
     /// Whether any of them has an id.
@@ -235,7 +235,8 @@ mod tests {
             let mut events = encoded(&list);
             prop_assert_eq!(read(&events), list.clone());
             prop_assert_eq!((events.len(), events.is_empty()), (list.len(), list.is_empty()));
-            let bytes: usize = list.iter().map(|(_, _, metadata, payload)| metadata.len() + payload.len()).sum();
+            let bytes: usize =
+                list.iter().map(|(_, id, metadata, payload)| id.len() + metadata.len() + payload.len()).sum();
             prop_assert_eq!(events.bytes(), bytes);
 
             let places = Vec::from_iter(places);

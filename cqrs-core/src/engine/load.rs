@@ -23,11 +23,11 @@ pub(crate) enum Unloadable {
 /// has room for every number up to the last. Such a checkpoint is not loaded, and the view is folded anew.
 const VACANT: u64 = 64;
 
-/// So many may be in any case.
-const VACANT_ANYWAY: u64 = 1 << 16;
+/// So many may be in any case: as many as one event of a mebibyte may have made, which were removed since.
+const VACANT_ANYWAY: u64 = 1 << 20;
 
 /// How often an element may be there, for each event that was folded: a list has it as often.
-const TIMES: u64 = 1 << 16;
+const TIMES: u64 = 1 << 20;
 
 /// Rows on their way, flat in memory.
 #[derive(Default)]

@@ -704,7 +704,12 @@ impl Engine {
                 // Held until it is known of: closing takes the store first, and then waits for it.
                 let store = lock(&core.store);
                 let copied = store.clone().ok_or(StoreFailure::Closed)?;
-                let copy = move || to.send(copied.backup(&folder).map_err(StoreFailure::from));
+                let copy = move || {
+                    let _inside = Inside::enter();
+                    let outcome = copied.backup(&folder).map_err(StoreFailure::from);
+                    drop(copied);
+                    to.send(outcome);
+                };
                 // Copying takes as long as it takes; whoever polls this is not held up.
                 let thread = std::thread::Builder::new().name("cqrs-backup".into());
                 let running = thread.spawn(copy).map_err(|error| {

@@ -53,6 +53,8 @@ pub(crate) struct Pipeline {
     pub(crate) broken: bool,
     /// Who waits for what is being folded: answered when it is shown, or when every view says that the fold has broken down.
     pub(crate) folded: Vec<Acknowledge>,
+    /// How often views that are read were exchanged for ones that were folded anew.
+    pub(crate) exchanged: u64,
     /// How many threads may fold at the same time.
     pub(crate) threads: usize,
 }
@@ -241,11 +243,8 @@ impl Pipeline {
         for cluster in &self.core.catalog.clusters {
             cluster.spread(&mut self.slots);
         }
+        self.exchanged += u64::from(!exchanged.is_empty());
         self.publish(&joined);
-        if !exchanged.is_empty() {
-            // Not before: whoever has seen this is to see the new rows, too.
-            self.core.exchanged.fetch_add(1, Ordering::SeqCst);
-        }
     }
 
     /// Gives a view that was folded anew its place, also if another is there: everything of it is to be saved.
@@ -291,9 +290,8 @@ impl Pipeline {
             still_parked = retried.still_parked,
             "the view's parked events were tried again"
         );
+        self.exchanged += 1;
         self.publish(&[]);
-        // Not before: whoever has seen this is to see the new rows, too.
-        self.core.exchanged.fetch_add(1, Ordering::SeqCst);
         Ok(retried)
     }
 
@@ -336,7 +334,8 @@ impl Pipeline {
 
     /// Has readers see these. Who does so holds the gate, until subscribers are told.
     fn put_up(&self, views: Vec<Shown>, closed: bool) {
-        let published = Published { position: self.head.position, views, closed, broken: self.broken };
+        let (position, exchanged, broken) = (self.head.position, self.exchanged, self.broken);
+        let published = Published { position, views, closed, exchanged, broken };
         self.core.published.store(Arc::new(published));
     }
 

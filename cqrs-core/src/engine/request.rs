@@ -231,7 +231,14 @@ impl Request {
 
     /// How many bytes it adds to a group.
     pub(crate) fn bytes(&self) -> usize {
-        self.events.bytes()
+        let key = self.decision.as_ref().and_then(|decision| decision.key.as_ref()).map_or(0, String::len);
+        let note = |(key, value): &NoteToKeep| key.len() + value.as_ref().map_or(0, Vec::len);
+        self.events.bytes() + key + self.notes.iter().map(note).sum::<usize>()
+    }
+
+    /// How many events it counts for in a group: one without any is written, and answered, too.
+    pub(crate) fn weight(&self) -> usize {
+        self.events.len().max(1)
     }
 
     /// Whether its caller waits until it is folded.

@@ -30,6 +30,8 @@ pub(crate) struct Published {
     pub(crate) position: u64,
     pub(crate) views: Vec<Shown>,
     pub(crate) closed: bool,
+    /// How often views that are read were exchanged for ones that were folded anew: no event says so.
+    pub(crate) exchanged: u64,
     /// Whether the fold has broken down: nothing more is published until it is closed.
     pub(crate) broken: bool,
 }
@@ -81,8 +83,6 @@ pub(crate) struct Core {
     acknowledged: AtomicU64,
     /// How many decisions are being made.
     pub(crate) deciding: AtomicUsize,
-    /// How often views that are read were exchanged for ones that were folded anew: no event says so.
-    pub(crate) exchanged: AtomicU64,
     pub(crate) reactions: Reactions,
     /// By which notes are looked up; made when it is first needed.
     notes: Mutex<Option<Arc<LentReader>>>,
@@ -136,7 +136,6 @@ impl Core {
             stop: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
             deciding: AtomicUsize::new(0),
-            exchanged: AtomicU64::new(0),
             notes: Mutex::default(),
             reactions: Reactions::default(),
             controls: Mutex::default(),

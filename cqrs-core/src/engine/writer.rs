@@ -72,6 +72,8 @@ enum Verdict {
     Append(Receipt, Vec<usize>),
     /// The log, or the group before it, has these events already.
     Known(Receipt),
+    /// It is the command of one before it in the group, by its key: what becomes of that becomes of it.
+    Same(Receipt),
     Refuse(Refusal),
 }
 
@@ -80,7 +82,7 @@ impl Verdict {
     fn appended<'a>(&self, events: &'a EncodedEvents) -> impl Iterator<Item = EncodedEvent<'a>> {
         let (any, repeats) = match self {
             Self::Append(_, repeats) => (true, &**repeats),
-            Self::Known(_) | Self::Refuse(_) => (false, &[][..]),
+            Self::Known(_) | Self::Same(_) | Self::Refuse(_) => (false, &[][..]),
         };
         let new = move |event: &EncodedEvent<'a>| any && repeats.binary_search(&event.at()).is_err();
         events.iter().filter(new)
@@ -241,7 +243,7 @@ impl Writer {
                     events.push(request.events);
                     receipt
                 }
-                Verdict::Known(receipt) => receipt,
+                Verdict::Known(receipt) | Verdict::Same(receipt) => receipt,
                 Verdict::Refuse(refusal) => {
                     let refused = refused(&request, refusal);
                     request.reply.send(Err(refused));
@@ -302,7 +304,7 @@ impl Writer {
                     self.core.acknowledge(&receipt);
                     Ok(receipt)
                 }
-                Verdict::Known(_) | Verdict::Append(..) => Err(missing(&request)),
+                Verdict::Known(_) | Verdict::Same(_) | Verdict::Append(..) => Err(missing(&request)),
             };
             request.reply.send(answer);
         }
@@ -364,7 +366,7 @@ impl Writer {
     ) -> Verdict {
         if let Some(key) = decision.key.as_deref() {
             if let Some(receipt) = accepted.keys.get(key) {
-                return Verdict::Known(*receipt);
+                return Verdict::Same(*receipt);
             }
             match kept_receipt(&mut *self.reader, self.core.store_id, key) {
                 Ok(None) => {}
@@ -375,8 +377,7 @@ impl Writer {
         let head = self.head.position + accepted.events.len() as u64;
         // Without a boundary, it was not made: its key was known then, or could not be read.
         let stands = decision.boundary.as_ref().is_some_and(|boundary| {
-            boundary.exchanged == self.core.exchanged.load(Ordering::SeqCst)
-                && self.account.holds(boundary, head)
+            boundary.exchanged == self.core.published.load().exchanged && self.account.holds(boundary, head)
         });
         if !stands {
             return Verdict::Refuse(Refusal::Conflict);

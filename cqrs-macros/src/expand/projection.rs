@@ -724,13 +724,21 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
     for field in &model.fields {
         let what = match &field.column {
             Column::Key(_) => "key".to_owned(),
-            Column::WindowStart => "window start".to_owned(),
-            Column::WindowEnd => "window end".to_owned(),
+            Column::WindowStart | Column::WindowEnd => {
+                let which =
+                    if matches!(field.column, Column::WindowStart) { "window start" } else { "window end" };
+                // That of the key is of the key's type.
+                let of_key = window_key(model).is_some_and(|(key, _)| key.ident == field.ident);
+                if of_key { which.to_owned() } else { format!("{which} {}", canonical(field.ty)) }
+            }
             Column::Plain => "by hand".to_owned(),
             Column::Aggregate(aggregate) => {
                 let (limit, n) = (&aggregate.limit, &aggregate.n);
                 let custom = aggregate.custom.as_ref().map_or("", |custom| &custom.written);
-                format!("{} {}{custom}", aggregate_word(aggregate.kind), canonical(&quote!(#limit #n)))
+                // Of these, the state does not say of which type the column is.
+                let stateless = matches!(aggregate.kind, Kind::Avg | Kind::Variance | Kind::Stddev);
+                let maybe = if stateless && option_of(field.ty).is_some() { " maybe" } else { "" };
+                format!("{} {}{custom}{maybe}", aggregate_word(aggregate.kind), canonical(&quote!(#limit #n)))
             }
             Column::Computed(expr) => format!("computed {}", canonical(expr)),
         };

@@ -197,8 +197,13 @@ fn fold(
             let every = if let Shape::Hopping { every, .. } = window.shape { every } else { size };
             quote! {
                 #time
+                let mut __before = ::core::option::Option::None;
                 for __start in __cqrs::starts(__time, #size, #every) {
                     let __end = __start.saturating_add(#size);
+                    // At the end of time, windows end together.
+                    if __before.replace(__end) == ::core::option::Option::Some(__end) {
+                        continue;
+                    }
                     if !__sink.takes(__end) {
                         continue;
                     }

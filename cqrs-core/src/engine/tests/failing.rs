@@ -23,7 +23,7 @@ pub(super) struct Unruly {
 
 #[derive(Default)]
 pub(super) struct Orders {
-    refuse_append: AtomicBool,
+    pub(super) refuse_append: AtomicBool,
     lose_append: AtomicBool,
     pub(super) hold_append: AtomicBool,
     /// Whether an append has come as far as the store.

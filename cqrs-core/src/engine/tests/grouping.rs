@@ -110,3 +110,46 @@ fn what_a_feed_was_refused_is_not_known() {
     );
     assert_eq!(has(&engine).into_values().next(), Some((1 + 1 + 1 + 2 + 3, 5)));
 }
+
+/// Says nothing, or that something was bought.
+struct Says(bool);
+
+impl Command for Says {
+    type Refusal = ();
+    fn decide(&self, tx: &mut Tx) -> Result<(), ()> {
+        if self.0 {
+            tx.emit(bought("ann", "hats", 1));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_command_is_not_answered_by_its_twin_that_failed() {
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    let mut twins = [(); 2].map(|()| Box::pin(engine.execute(Says(false)).key("k")));
+    store.orders.appending.store(false, Ordering::SeqCst);
+    Unruly::order(&store.orders.hold_append, true);
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| engine.append(bought("bob", "hats", 1)).wait());
+        while !store.orders.appending.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        twins.iter_mut().for_each(|twin| begin(twin.as_mut()));
+        Unruly::order(&store.orders.refuse_append, true);
+        Unruly::order(&store.orders.hold_append, false);
+        held.join().unwrap().unwrap_err();
+    });
+    for twin in twins {
+        let answer = crate::sync::block_on(twin);
+        assert!(matches!(answer, Err(DecideError::Append(_))), "{answer:?}");
+    }
+    Unruly::order(&store.orders.refuse_append, false);
+    // Its key was not kept, so it is made now, and then known.
+    for _ in 0..2 {
+        let receipt = engine.execute(Says(true)).key("k").wait().unwrap();
+        assert_eq!((receipt.first, receipt.last), (1, 1));
+    }
+    assert_eq!(has(&engine).len(), 1);
+}

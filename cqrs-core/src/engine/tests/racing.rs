@@ -1,8 +1,9 @@
 //! Appends of every kind at once, and a close among them.
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Waker};
 
 use super::*;
@@ -143,6 +144,78 @@ fn a_decision_on_rows_that_are_being_exchanged_is_made_anew() {
     go_on.send(()).unwrap();
     decided.join().unwrap();
     assert_eq!(engine.view::<Superstitious>().get("pants").unwrap().unwrap().qty, 14);
+}
+
+/// Holds up whoever wakes it.
+struct Held(Mutex<Receiver<()>>, Sender<()>);
+
+impl std::task::Wake for Held {
+    fn wake(self: Arc<Self>) {
+        self.1.send(()).unwrap();
+        self.0.lock().unwrap().recv().unwrap();
+    }
+}
+
+#[test]
+fn a_decision_on_rows_that_others_see_no_more_is_made_anew() {
+    let engine = Engine::in_memory().view::<Unlucky>().start().unwrap();
+    engine.append_all([bought("ann", "hats", 1), bought("ann", "hats", 13)]).wait().unwrap();
+    let ((reads, has_read), (go_on, goes_on)) = (channel(), channel());
+    let decided = std::thread::spawn({
+        let engine = engine.clone();
+        move || {
+            let mut first = true;
+            let decide = engine.decide(move |tx| {
+                let qty = tx.get::<Unlucky>("hats").map_or(0, |row| row.qty);
+                if std::mem::take(&mut first) {
+                    reads.send(qty).unwrap();
+                    goes_on.recv().unwrap();
+                }
+                tx.emit(bought("decided", "pants", qty as i32));
+                Ok::<(), ()>(())
+            });
+            decide.durable().wait().unwrap()
+        }
+    });
+    assert_eq!(has_read.recv().unwrap(), 1);
+    // A subscriber who holds up whoever tells it of the new rows, which everybody sees by then.
+    let mut changes = engine.view::<Unlucky>().subscribe();
+    while changes.next_timeout(Duration::ZERO).wait().is_some_and(|change| change.is_ok()) {}
+    let ((woken, is_woken), (release, released)) = (channel(), channel());
+    let waker = Waker::from(Arc::new(Held(Mutex::new(released), woken)));
+    let mut context = Context::from_waker(&waker);
+    assert!(futures_core::Stream::poll_next(std::pin::Pin::new(&mut changes), &mut context).is_pending());
+    LUCKY.store(true, Ordering::SeqCst);
+    let retried = std::thread::spawn({
+        let engine = engine.clone();
+        move || engine.retry_parked::<Unlucky>().wait().unwrap()
+    });
+    is_woken.recv().unwrap();
+    assert_eq!(engine.view::<Unlucky>().get("hats").unwrap().unwrap().qty, 14);
+    go_on.send(()).unwrap();
+    // It is on its way, and what it rests on is looked at.
+    std::thread::sleep(Duration::from_millis(50));
+    release.send(()).unwrap();
+    drop(release);
+    decided.join().unwrap();
+    assert_eq!(retried.join().unwrap().folded, 1);
+    drop(changes);
+    let pants = engine.append_all::<Bought>([]).wait().map(|_| engine.view::<Unlucky>().get("pants"));
+    assert_eq!(pants.unwrap().unwrap().unwrap().qty, 14);
+}
+
+static LUCKY: AtomicBool = AtomicBool::new(false);
+
+fn lucky(qty: i32) -> i32 {
+    assert!(qty != 13 || LUCKY.load(Ordering::SeqCst), "13 brings bad luck");
+    qty
+}
+
+#[projection(from = Bought, group_by = item, on_fault = park)]
+struct Unlucky {
+    item: String,
+    #[sum(lucky(qty))]
+    qty: i64,
 }
 
 #[test]
