@@ -207,7 +207,9 @@ impl<P: Projection> Backlog<P> {
         if let Some(error) = state.ended.clone() {
             return Poll::Ready(Taken::End(error));
         }
-        state.waker = Some(context.waker().clone());
+        let replaced = state.waker.replace(context.waker().clone());
+        drop(state);
+        drop(replaced);
         Poll::Pending
     }
 }

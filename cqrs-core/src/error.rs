@@ -179,7 +179,8 @@ pub(crate) fn versions(reads: &RangeInclusive<u32>) -> String {
 /// Why an append did not answer with a receipt.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
-    /// None of the events is in the log, now or after a crash.
+    /// This append has brought no event into the log, and will not after a crash. (An earlier one under the same ids or key may have: appended again, once it can be, the
+    /// answer is that one's.)
     #[error("nothing was appended: {0}")]
     NotAppended(#[source] Refusal),
     /// The events may be in the log, all of them or none: the commit failed half-way. The store takes no more appends until it is opened

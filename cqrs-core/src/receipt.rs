@@ -35,7 +35,7 @@ impl Receipt {
     /// How many events it stands for.
     #[must_use]
     pub fn len(&self) -> u64 {
-        (self.last + 1).saturating_sub(self.first)
+        self.last.saturating_add(1).saturating_sub(self.first)
     }
 
     /// Whether nothing was to be appended.
@@ -67,8 +67,11 @@ impl FromStr for Receipt {
         let parse = || {
             let mut parts = text.split('-');
             let store = parts.next()?.parse().ok()?;
-            let first = parts.next()?.parse().ok()?;
-            let last: u64 = parts.next()?.parse().ok()?;
+            // Digits, and nothing before them.
+            let number =
+                |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?;
+            let first = number(parts.next()?)?;
+            let last: u64 = number(parts.next()?)?;
             (parts.next().is_none() && last < u64::MAX).then_some(Self { store, first, last })
         };
         parse().ok_or_else(|| ParseReceiptError { text: text.to_owned() })
@@ -87,12 +90,16 @@ mod tests {
         crate::codec::encode("Receipt", &receipt, &mut bytes).unwrap();
         assert_eq!(crate::codec::decode::<Receipt>(&bytes).unwrap(), receipt);
         assert_eq!(receipt.len(), 7);
+        // Whoever has made it.
+        assert!(!Receipt { last: u64::MAX, ..receipt }.is_empty());
         for wrong in [
             "",
             "-1-2",
             "00-1-2",
             "07070707070707070707070707070707-1",
             "0707070707070707070707070707070x-1-2",
+            "07070707070707070707070707070707-+1-2",
+            "+7+7+7+7+7+7+7+7+7+7+7+7+7+7+7+7-1-2",
         ] {
             assert!(wrong.parse::<Receipt>().unwrap_err().to_string().contains("is not a receipt"));
         }

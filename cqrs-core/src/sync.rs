@@ -140,8 +140,10 @@ impl<T> Future for Reply<T> {
         match std::mem::replace(&mut *slot, Slot::Gone) {
             Slot::Full(value) => Poll::Ready(Some(value)),
             Slot::Gone => Poll::Ready(None),
-            Slot::Empty(_) => {
+            Slot::Empty(replaced) => {
                 *slot = Slot::Empty(Some(context.waker().clone()));
+                drop(slot);
+                drop(replaced);
                 Poll::Pending
             }
         }
@@ -177,10 +179,17 @@ impl Signal {
     /// Is woken by the next notification. What is waited for is to be looked at after this, not before.
     pub(crate) fn listen(&self, id: u64, waker: &Waker) {
         let mut waiting = lock(&self.waiting);
-        match waiting.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, known)) => known.clone_from(waker),
-            None => waiting.push((id, waker.clone())),
-        }
+        let replaced = match waiting.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, known)) if known.will_wake(waker) => None,
+            Some((_, known)) => Some(std::mem::replace(known, waker.clone())),
+            None => {
+                waiting.push((id, waker.clone()));
+                None
+            }
+        };
+        drop(waiting);
+        // Not under the lock: it may be the last that has a task, which listens, too.
+        drop(replaced);
     }
 
     pub(crate) fn forget(&self, id: u64) {

@@ -290,6 +290,36 @@ pub(crate) fn indexes(indexes: &[Index], names: &[String], errors: &mut Errors) 
     }
 }
 
+/// A value that is `Some(None)` is stored as one that is `None` is: it would come back as another.
+pub(crate) fn no_option_twice(ty: &syn::Type, errors: &mut Errors) {
+    struct Options<'e>(&'e mut Errors);
+    impl<'ast> syn::visit::Visit<'ast> for Options<'_> {
+        fn visit_path_segment(&mut self, segment: &'ast syn::PathSegment) {
+            if segment.ident == "Option"
+                && let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments
+                && let Some(syn::GenericArgument::Type(inner)) = arguments.args.first()
+            {
+                let again = match inner {
+                    syn::Type::Path(path) => {
+                        path.path.segments.last().is_some_and(|last| last.ident == "Option")
+                    }
+                    syn::Type::Tuple(tuple) => tuple.elems.is_empty(),
+                    _ => false,
+                };
+                if again {
+                    self.0.at(
+                        inner,
+                        "what is `Some(None)` or `Some(())` would be stored, and come back, as `None`: say what it means by an enum under `#[value]`",
+                    );
+                    return;
+                }
+            }
+            syn::visit::visit_path_segment(self, segment);
+        }
+    }
+    syn::visit::Visit::visit_type(&mut Options(errors), ty);
+}
+
 /// As many views as the core looks up at once.
 pub(crate) fn joins_are_few(joins: &[Join], errors: &mut Errors) {
     if let Some(fifth) = joins.get(4) {

@@ -13,6 +13,8 @@ pub(crate) struct FieldSerde {
     pub(crate) has_default: bool,
     /// A function of the user's makes the value, so it has the user's type, also in the twin.
     pub(crate) by_function: bool,
+    /// A function of the user's reads it from what is stored.
+    pub(crate) read_by_function: bool,
     pub(crate) skipped: bool,
     pub(crate) flattened: bool,
     /// What is written and what is read may differ, in name or in form.
@@ -63,7 +65,10 @@ pub(crate) fn field(attributes: &[Attribute]) -> FieldSerde {
                     found.has_default = true;
                     found.by_function |= text.is_some();
                 }
-                "with" | "deserialize_with" => found.by_function = true,
+                "with" | "deserialize_with" => {
+                    found.by_function = true;
+                    found.read_by_function = true;
+                }
                 "skip" | "skip_deserializing" => {
                     found.skipped = true;
                     found.has_default = true;

@@ -340,3 +340,41 @@ fn one_event_may_make_very_many_rows_and_their_checkpoint_holds() {
     assert_eq!(engine.view::<Least>().get(()).unwrap().unwrap().least, 1);
     assert_eq!(engine.view::<Lists>().len(), Ok(1));
 }
+
+#[value]
+#[derive(Debug, Clone, PartialEq)]
+#[serde(tag = "kind")]
+pub enum Body {
+    Text { text: String },
+    Raw { bytes: Vec<u8> },
+    Small { bytes: [u8; 3] },
+}
+
+#[event]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    pub raw: Vec<u8>,
+    pub body: Body,
+}
+
+#[projection(from = Sent, group_by = ())]
+#[derive(Debug, Clone, PartialEq)]
+pub struct AllSent {
+    #[count]
+    pub sent: u64,
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_taken_in() {
+    let engine = Engine::in_memory().view::<AllSent>().start().unwrap();
+    let sent = |body| Sent { raw: vec![0xc4, 200], body };
+    for body in [Body::Text { text: "Ĉapelo".into() }, Body::Small { bytes: [10, 20, 30] }] {
+        engine.append(sent(body)).wait().unwrap();
+    }
+    // serde reads no bytes out of what it has put by to see which variant it is.
+    for body in [Body::Raw { bytes: vec![200] }, Body::Small { bytes: [255, 0, 0] }] {
+        let error = engine.append(sent(body)).wait().unwrap_err().to_string();
+        assert!(error.contains("could not be read again"), "{error}");
+    }
+    assert_eq!(engine.view::<AllSent>().get(()).unwrap().unwrap().sent, 2);
+}

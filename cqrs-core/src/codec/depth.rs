@@ -12,6 +12,30 @@ pub(crate) fn is_shallow(payload: &[u8]) -> bool {
     payload.len() <= DEEPEST || walk(payload).is_some()
 }
 
+/// Whether a value in it is bytes. serde reads such only where it knows what is to come, and not out of what it has put by (`flatten`, `tag`, `untagged`): what has some is
+/// read once before it is taken in.
+pub(crate) fn has_bytes(mut payload: &[u8]) -> bool {
+    // Few payloads have so much as one of these bytes, be it in a number or a text.
+    if !payload.iter().any(is_bytes) {
+        return false;
+    }
+    while let Some(first) = payload.first() {
+        if is_bytes(first) {
+            return true;
+        }
+        // What is in lists and maps comes next.
+        if take(&mut payload).is_none() {
+            return false;
+        }
+    }
+    false
+}
+
+/// Whether bytes begin so.
+fn is_bytes(marker: &u8) -> bool {
+    matches!(marker, 0xc4..=0xc6)
+}
+
 /// Goes through the bytes, without a recursion of its own. `None` if they are too deep.
 fn walk(mut rest: &[u8]) -> Option<()> {
     // How many values are still to come on each level.
@@ -102,6 +126,26 @@ mod tests {
         let way = (0..levels).fold(Way::Air, |way, _| Way::Rail(Box::new(way)));
         let prices = BTreeMap::from([("a".repeat(300), Some(1.0)), ("b".into(), None)]);
         Sent { way, others: vec![vec![0; 300], vec![]], prices }
+    }
+
+    #[test]
+    fn bytes_are_told_from_what_has_their_marks_in_it() {
+        #[derive(Serialize)]
+        #[serde(crate = "serde")]
+        struct Marked {
+            number: i8,
+            text: &'static str,
+            nested: Vec<BTreeMap<u8, Option<Vec<u8>>>>,
+        }
+        let marked = |bytes| Marked { number: -60, text: "Ĉ", nested: vec![BTreeMap::from([(7, bytes)])] };
+        let has = |marked: Marked| {
+            let mut payload = Vec::new();
+            encode("Marked", &marked, &mut payload).unwrap();
+            assert!(payload.iter().any(is_bytes));
+            has_bytes(&payload)
+        };
+        assert!(!has(marked(None)));
+        assert!(has(marked(Some(vec![1]))));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use rmp_serde::config::BytesMode;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::depth::{DEEPEST, is_shallow};
+pub(crate) use self::depth::{DEEPEST, has_bytes, is_shallow};
 pub use self::plain::{Plain, PlainReader};
 pub use self::readable::Readable;
 

@@ -4,7 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::abreast::fold_on;
@@ -379,14 +379,12 @@ impl Pipeline {
 
     /// From here on, everything answers that the engine is closed.
     fn close(self) {
-        let frozen = |(number, shown): (usize, &Shown)| match shown {
-            // The rows go; what `health` says stays.
-            Shown::Live(_) => Shown::Rebuilding(Arc::new(AtomicU64::new(
-                self.core.vitals[number].position.load(Ordering::Relaxed),
-            ))),
+        let frozen = |shown: &Shown| match shown {
+            // The rows go; how far they came stays.
+            Shown::Live(_) => Shown::Rebuilding(Arc::new(AtomicU64::new(self.head.position))),
             other => other.clone(),
         };
-        let views = self.shown.iter().enumerate().map(frozen).collect();
+        let views = self.shown.iter().map(frozen).collect();
         let gate = lock(&self.core.gate);
         self.put_up(views, true);
         drop(gate);

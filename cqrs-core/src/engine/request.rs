@@ -143,6 +143,13 @@ impl NewEvent {
         if id == Some("") {
             return Err(Refusal::EmptyId { name });
         }
+        if codec::has_bytes(&payload)
+            && let Err(error) = core.catalog.read(kind, self.schema.version, &payload)
+        {
+            // Once it is durable, no view would get past it.
+            let reason = format!("what is written could not be read again: {error}");
+            return Err(refuse(EncodeError { name, reason }));
+        }
         encoded.push(self.schema, kind, id.unwrap_or(""), &metadata, payload);
         Ok(())
     }

@@ -48,7 +48,7 @@ impl FromStr for StoreId {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = "a store identity is 32 hexadecimal digits";
-        if text.len() != 32 || !text.is_ascii() {
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(wrong);
         }
         let mut id = [0; 16];

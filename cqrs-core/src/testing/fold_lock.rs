@@ -123,11 +123,8 @@ pub(super) fn hold<V: Projection>(
     }
     match setting.update {
         Update::Yes if differences.is_none() || !unseen => {
-            if told.is_empty() {
-                Ok(())
-            } else {
-                file.write(&lock(events)?.write())
-            }
+            // A projection that has changed is what the next change is held against, whatever it made of these events.
+            if told.is_empty() && unseen { Ok(()) } else { file.write(&lock(events)?.write()) }
         }
         _ if told.is_empty() => Ok(()),
         _ => Err(told),
@@ -140,7 +137,7 @@ type Columns = Vec<(String, String)>;
 fn fold<V: Projection>(events: &[Stored]) -> Result<Vec<Columns>, String> {
     let store = MemoryStore::new();
     log::append(&store, events)?;
-    let engine = log::open::<V>(&store, &[])?;
+    let engine = log::open::<V>(&store, &[], Timestamp::UNIX_EPOCH)?;
     Ok(log::rows::<V>(&engine)?.iter().map(diff::columns).collect())
 }
 

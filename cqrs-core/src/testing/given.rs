@@ -152,7 +152,8 @@ impl Given {
     /// Folds the events into a view, with those it reads.
     pub fn view<V: Projection>(self) -> Then<V> {
         let store = MemoryStore::new();
-        let engine = log::append(&store, &self.events).and_then(|()| log::open::<V>(&store, &self.known));
+        let engine =
+            log::append(&store, &self.events).and_then(|()| log::open::<V>(&store, &self.known, self.at));
         Then { given: self, store, engine, row: PhantomData }
     }
 }

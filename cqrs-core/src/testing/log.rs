@@ -84,12 +84,13 @@ pub(super) fn read(store: &MemoryStore) -> Result<Vec<Stored>, String> {
     Ok(events)
 }
 
-/// An engine over a store, with the view `V` and what else it is to know, once all events are folded.
+/// An engine over a store, with the view `V` and what else it is to know, once all events are folded. It is always this late there.
 pub(super) fn open<V: Projection>(
     store: &MemoryStore,
     known: &[fn(Builder) -> Builder],
+    at: Timestamp,
 ) -> Result<Engine, String> {
-    let builder = Engine::with_store(Arc::new(store.clone())).threads(1);
+    let builder = Engine::with_store(Arc::new(store.clone())).threads(1).clock(move || at);
     // What is saved, and when, is the caller's: nothing by itself.
     let builder = builder.checkpoint_every(Duration::from_secs(1 << 20), 1 << 60).view::<V>();
     let builder = known.iter().fold(builder, |builder, known| known(builder));

@@ -93,7 +93,7 @@ pub(super) fn check<V: Projection + Debug>(events: &[NewEvent], seeds: &[u64]) -
 fn fold<V: Projection>(events: &[Stored]) -> Result<Vec<V>, String> {
     let store = MemoryStore::new();
     log::append(&store, events)?;
-    log::rows(&log::open::<V>(&store, &[])?)
+    log::rows(&log::open::<V>(&store, &[], Timestamp::UNIX_EPOCH)?)
 }
 
 /// The same, with a restart between any two, or any two lots of them.
@@ -101,9 +101,9 @@ fn fold_restarting<V: Projection>(events: &[Stored]) -> Result<Vec<V>, String> {
     let store = MemoryStore::new();
     for events in events.chunks(events.len().div_ceil(RESTARTS).max(1)) {
         log::append(&store, events)?;
-        close(&log::open::<V>(&store, &[])?)?;
+        close(&log::open::<V>(&store, &[], Timestamp::UNIX_EPOCH)?)?;
     }
-    log::rows(&log::open::<V>(&store, &[])?)
+    log::rows(&log::open::<V>(&store, &[], Timestamp::UNIX_EPOCH)?)
 }
 
 /// The same, in a table; `None` if it takes more than a table.
@@ -198,7 +198,7 @@ struct Round {
 
 impl Round {
     fn run<V: Projection + Debug>(&mut self, events: &[NewEvent]) -> Result<(), String> {
-        let mut engine = log::open::<V>(&self.store, &[])?;
+        let mut engine = log::open::<V>(&self.store, &[], Timestamp::UNIX_EPOCH)?;
         let mut left = events;
         while !left.is_empty() {
             let most = self.random.below(left.len().min(events.len().div_ceil(4)));
@@ -259,7 +259,7 @@ impl Round {
         let kept = self.store.kept();
         close(engine)?;
         lose(&self.store, kept);
-        let engine = log::open::<V>(&self.store, &[])?;
+        let engine = log::open::<V>(&self.store, &[], Timestamp::UNIX_EPOCH)?;
         let what = format!("after a {what} it has other rows");
         compare(&what, ["before", "after"], &before, &log::rows::<V>(&engine)?)?;
         Ok(engine)

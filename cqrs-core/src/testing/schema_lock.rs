@@ -228,6 +228,15 @@ fn field_breaks<'f>(locked: &[LockedField], now: &'f [Field]) -> Vec<(&'f str, S
                 format!("{renamed}give it `#[serde(default)]`, or make it an `Option`; or raise the event's version, and read the old one with `upcast`"),
             ));
         }
+        // An event has all fields that are required: where two of them are one now, serde finds it twice.
+        let both: Vec<_> = stored.clone().filter(|stored| stored.need != Need::Gone).collect();
+        if let [one, other, ..] = both[..] {
+            breaks.push((
+                field.name,
+                format!("it is read from `{}` and from `{}`, and events that have both are stored", one.name, other.name),
+                "keep them as two fields, and take what is there; or raise the event's version, and read the old one with `upcast`".to_owned(),
+            ));
+        }
         for stored in stored {
             if !types::reads(&stored.ty, field.ty) {
                 breaks.push((

@@ -5,6 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields, FieldsNamed, Type};
 
+use crate::check;
 use crate::errors::Errors;
 use crate::expr::beside;
 use crate::options::EventOptions;
@@ -196,6 +197,9 @@ impl<'a> Twin<'a> {
                 );
             }
             let serde = serde_attrs::field(&field.attrs);
+            if !serde.by_function {
+                check::no_option_twice(&field.ty, errors);
+            }
             let form = if serde.by_function || serde.skipped || serde.flattened {
                 Form::Owned
             } else if is_string(&field.ty) {
@@ -407,7 +411,8 @@ impl<'a> Twin<'a> {
             let rust = syn::ext::IdentExt::unraw(*ident).to_string();
             let name = serde_attrs::stored_name(&rust, serde, self.rename_all);
             let ty = field.ty.to_token_stream().to_string().replace(' ', "");
-            let required = !serde.has_default && option_of(&field.ty).is_none();
+            // Where a function reads it, serde asks for it, though it is an `Option`.
+            let required = !serde.has_default && (serde.read_by_function || option_of(&field.ty).is_none());
             let (aliases, read) = (&serde.aliases, &serde.read);
             quote! {
                 __cqrs::Field {

@@ -5,14 +5,24 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields};
 
+use crate::check;
 use crate::errors::Errors;
 use crate::prepend::core_path;
+use crate::serde_attrs;
 
 pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let core = core_path();
     if !item.generics.params.is_empty() {
         errors.at(&item.generics, "a value has no generics: its stored form has one shape");
         return TokenStream::new();
+    }
+    let fields = match &item.data {
+        Data::Struct(data) => vec![&data.fields],
+        Data::Enum(data) => data.variants.iter().map(|variant| &variant.fields).collect(),
+        Data::Union(_) => Vec::new(),
+    };
+    for field in fields.into_iter().flatten().filter(|field| !serde_attrs::field(&field.attrs).by_function) {
+        check::no_option_twice(&field.ty, errors);
     }
     let implementation = match &item.data {
         Data::Enum(data)

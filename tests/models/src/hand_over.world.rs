@@ -15,6 +15,9 @@ pub(crate) mod request {
         pub(crate) fn leads(&self) -> bool {
             self.leads
         }
+        pub(crate) fn weight(&self) -> usize {
+            1
+        }
         pub(crate) fn bytes(&self) -> usize {
             1
         }

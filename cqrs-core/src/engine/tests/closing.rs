@@ -170,3 +170,16 @@ fn many_engines_come_and_go() {
         engine.append(bought("ann", "hats", 1)).durable().wait().unwrap();
     }
 }
+
+#[test]
+fn health_says_after_the_close_how_far_views_came() {
+    everywhere(|place| {
+        let engine = place.engine().view::<Has>().event::<Noted>().start().unwrap();
+        engine.append(bought("ann", "hats", 1)).wait().unwrap();
+        // Of no interest to the view, which has passed them even so.
+        engine.append_all((0..10).map(|_| Noted { text: "noted".into() })).wait().unwrap();
+        engine.close().wait().unwrap();
+        let view = engine.health().views.remove(0);
+        assert_eq!((view.position, view.lag), (11, 0));
+    });
+}

@@ -32,6 +32,7 @@ macro_rules! spent {
 
 spent!(before, with_tax);
 spent!(changed, with_more_tax);
+spent!(visible, with_tax, 2);
 spent!(raised, with_more_tax, 2);
 
 struct Place(tempfile::TempDir);
@@ -62,6 +63,17 @@ fn bought(customer: &str, qty: i32) -> NewEvent {
 
 fn events() -> Vec<NewEvent> {
     vec![bought("ann", 100), bought("bob", 200), bought("ann", 1)]
+}
+
+#[test]
+fn a_change_is_held_against_the_last_that_was_taken_also_where_that_made_the_same_rows() {
+    let place = Place::new();
+    place.hold::<before::Spent>(&events(), WRITE).unwrap();
+    place.hold::<visible::Spent>(&events(), UPDATE).unwrap();
+    // Since then, nothing has changed that a macro can see.
+    assert_eq!(raised::Spent::FINGERPRINT, visible::Spent::FINGERPRINT);
+    let text = place.hold::<raised::Spent>(&events(), UPDATE).unwrap_err();
+    assert!(text.contains("Nothing that a macro can see has changed"), "{text}");
 }
 
 #[test]

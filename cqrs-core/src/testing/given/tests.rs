@@ -191,3 +191,26 @@ fn a_view_that_has_stopped_says_why() {
     let text = panic_of(|| drop(shop().view::<Has>().then_stopped("column `qty`")));
     assert!(text.starts_with("`Has` has folded every event"), "{text}");
 }
+
+#[projection(from = Bought, group_by = customer)]
+#[derive(Debug, Clone, PartialEq)]
+struct LastBought {
+    customer: String,
+    #[last(meta.recorded_at)]
+    at: Timestamp,
+}
+
+#[test]
+fn what_is_decided_happens_at_the_same_time() {
+    let at = Timestamp::from_micros(7);
+    nothing()
+        .at(at)
+        .view::<LastBought>()
+        .when(|tx: &mut Tx| {
+            tx.emit(bought("ann", "hats", 1));
+            Ok::<(), ()>(())
+        })
+        .then_events([bought("ann", "hats", 1)])
+        .view::<LastBought>()
+        .then_row("ann", LastBought { customer: "ann".into(), at });
+}

@@ -367,3 +367,69 @@ fn names_that_are_more_than_a_word_come_back() {
         assert_eq!(unescaped(&word).as_deref(), Some(name));
     }
 }
+
+mod two_fields {
+    use super::*;
+
+    #[event]
+    pub(super) struct Named {
+        pub(super) name: String,
+        pub(super) full_name: String,
+    }
+}
+
+mod one_field {
+    use super::*;
+
+    #[event]
+    pub(super) struct Named {
+        #[serde(alias = "full_name")]
+        pub(super) name: String,
+    }
+}
+
+#[test]
+fn two_fields_that_events_have_cannot_become_one() {
+    let place = Place::new();
+    place.lock().event::<two_fields::Named>().hold(WRITE).unwrap();
+    let text = place.lock().event::<one_field::Named>().hold(UPDATE).unwrap_err();
+    assert!(text.contains("it is read from `full_name` and from `name`"), "{text}");
+    let mut payload = Vec::new();
+    let both = two_fields::Named { name: "Ann".into(), full_name: "Ann Lee".into() };
+    both.encode(&mut payload).unwrap();
+    let error = one_field::Named::decode(0, &payload).map(|named| named.name.len()).unwrap_err();
+    assert!(error.reason.contains("duplicate field"), "{error}");
+}
+
+mod read_otherwise {
+    use super::*;
+
+    pub(super) mod plain {
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            value: &Option<u8>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            value.serialize(serializer)
+        }
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<u8>, D::Error> {
+            Option::deserialize(deserializer)
+        }
+    }
+
+    #[event]
+    pub(super) struct Named {
+        #[serde(with = "plain")]
+        pub(super) age: Option<u8>,
+    }
+}
+
+#[test]
+fn an_option_that_a_function_reads_is_required() {
+    assert!(read_otherwise::Named::TYPES[0].fields[0].required);
+    let error = read_otherwise::Named::decode(0, &[0x80]).map(|named| named.age).unwrap_err();
+    assert!(error.reason.contains("missing field"), "{error}");
+}

@@ -1,0 +1,17 @@
+use cqrs_core::prelude::*;
+
+#[value]
+#[derive(Clone)]
+pub struct Patch {
+    pub phone: Vec<Option<Option<String>>>,
+}
+
+#[event]
+pub struct Patched {
+    pub customer: u64,
+    pub email: Option<Option<String>>,
+    pub seen: Option<()>,
+    pub patch: Patch,
+}
+
+fn main() {}
