@@ -228,10 +228,14 @@ impl Database {
         connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
-    /// What SQLite's own check of the whole file finds, and whether it can be opened at all. Nothing is changed.
-    pub(super) fn integrity(&self) -> Vec<String> {
+    /// What SQLite's own check of the whole file finds, and whether it can be opened as the store was. Nothing is changed: one whose creation was cut short, or of an older
+    /// format, stays so.
+    pub(super) fn integrity(&self, read_only: bool) -> Vec<String> {
         let check = || {
             let connection = self.open_read_only()?;
+            if !read_only {
+                drop(self.open()?);
+            }
             let run = || {
                 let mut check = connection.prepare("PRAGMA integrity_check(100)")?;
                 let found = check.query_map([], |row| row.get(0))?;

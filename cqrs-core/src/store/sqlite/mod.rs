@@ -170,13 +170,13 @@ impl Store for SqliteStore {
 
     fn check(&self) -> Result<Checked, StoreError> {
         let mut checked = Checked { bytes: self.folder.bytes(), ..Checked::default() };
-        checked.log = self.folder.events.integrity();
+        checked.log = self.folder.events.integrity(self.folder.read_only());
         // Where it cannot be opened, that has been said.
         if let Ok(reader) = SqliteReader::new(&self.folder.events) {
             checked.log.extend(reader.survey(&mut |_, _| true).wrong);
         }
         if self.folder.views.path.exists() {
-            checked.checkpoints = self.folder.views.integrity();
+            checked.checkpoints = self.folder.views.integrity(self.folder.read_only());
             match SqliteCheckpoints::open_to_read(&self.folder) {
                 Ok(keeper) => checked.keeper = Some(Box::new(keeper)),
                 Err(why) => checked.checkpoints.push(why.to_string()),
