@@ -812,6 +812,41 @@ fn a_view_that_comes_later_is_of_one_fold_with_what_it_reads() {
     assert!(verified.is_whole(), "{verified}");
 }
 
+static KEPT_MENDED: AtomicBool = AtomicBool::new(true);
+
+#[projection(from = Paid, group_by = customer, on_fault = park)]
+#[derive(Debug, Clone, PartialEq)]
+struct Kept {
+    customer: String,
+    #[sum(i64::from(unless_13(amount, KEPT_MENDED.load(Ordering::Relaxed))))]
+    total: i64,
+}
+
+/// It cannot be folded at all.
+#[projection(from = Kept, group_by = ())]
+#[derive(Debug, Clone, PartialEq)]
+struct Never {
+    #[sum(1 / (total - 1))]
+    shares: i64,
+}
+
+#[test]
+fn a_view_that_goes_on_is_not_exchanged_for_one_beside_which_another_has_failed() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("store");
+    let engine = Engine::open(&folder).unwrap().view::<Kept>().start().unwrap();
+    engine.append_all([paid("ann", 13), paid("bob", 1)]).wait().unwrap();
+    engine.close().wait().unwrap();
+    KEPT_MENDED.store(false, Ordering::Relaxed);
+    let engine = Engine::open(&folder).unwrap().view::<Kept>().view::<Never>().start().unwrap();
+    assert!(engine.wait_ready().wait().is_err());
+    assert!(matches!(engine.view::<Never>().len(), Err(ReadError::Faulted(_))));
+    // It was folded along, and would have set an event aside.
+    assert_eq!((engine.view::<Kept>().len(), engine.view::<Kept>().parked().unwrap()), (Ok(2), vec![]));
+    engine.append(paid("bob", 4)).wait().unwrap();
+    assert_eq!(engine.view::<Kept>().get("bob").unwrap().unwrap().total, 5);
+}
+
 static REBUILD: Gate = Gate::new();
 
 #[projection(from = Paid, group_by = customer, on_fault = park)]

@@ -308,6 +308,8 @@ impl Builder {
             follow: read_only.then_some(self.follow),
             broken: false,
             folded: Vec::new(),
+            behind: false,
+            joining: Vec::new(),
             exchanged: 0,
             threads: self.threads,
         });

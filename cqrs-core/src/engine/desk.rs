@@ -157,6 +157,7 @@ impl Desk {
     fn break_down(&self, writer: &mut Option<Writer>, said: &str) {
         if let Some(writer) = writer.take() {
             writer.core.break_down(format!("the engine's writer panicked: {said}"));
+            writer.core.nothing_follows();
         }
         self.requests.close();
     }

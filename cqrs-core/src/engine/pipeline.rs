@@ -53,6 +53,10 @@ pub(crate) struct Pipeline {
     pub(crate) broken: bool,
     /// Who waits for what is being folded: answered when it is shown, or when every view says that the fold has broken down.
     pub(crate) folded: Vec<Acknowledge>,
+    /// Whether a follower could not fold all that it has seen in the log: its views stand somewhere before that, perhaps in the middle of an append.
+    pub(crate) behind: bool,
+    /// Views that were rebuilt, and wait until it is not.
+    pub(crate) joining: Vec<Vec<Slot>>,
     /// How often views that are read were exchanged for ones that were folded anew.
     pub(crate) exchanged: u64,
     /// How many threads may fold at the same time.
@@ -142,12 +146,14 @@ impl Pipeline {
             // What a follower could not read now, it may be able to read when it looks again.
             Err(Halt::Store(error)) if self.follow.is_some() => {
                 tracing::warn!(%error, "the log could not be read");
+                self.behind = true;
                 return false;
             }
             Err(halt) => stop_all(&mut self.slots, halt),
             Ok(()) => {}
         }
         self.head = to;
+        self.behind = false;
         true
     }
 
@@ -162,6 +168,7 @@ impl Pipeline {
                 // What was folded up to a failure may end in the middle of an append.
                 if self.catch_up(head) {
                     self.publish(&[]);
+                    std::mem::take(&mut self.joining).into_iter().for_each(|slots| self.join(slots));
                 }
             }
             Ok(head) if head.position < self.head.position => {
@@ -190,6 +197,7 @@ impl Pipeline {
 
     fn obey(&mut self, control: Control) {
         match control {
+            Control::Join(slots) if self.behind => self.joining.push(slots),
             Control::Join(slots) => self.join(slots),
             Control::Retried(retry, reply) => {
                 let replaced = self.replace(retry);
@@ -221,13 +229,23 @@ impl Pipeline {
             let other = positions(anew.parked()) != positions(live.parked());
             other.then(|| self.core.catalog.unit(number))
         };
-        let exchanged: Vec<usize> = rebuilt.iter().enumerate().filter_map(parks_otherwise).collect();
+        let mut exchanged: Vec<usize> = rebuilt.iter().enumerate().filter_map(parks_otherwise).collect();
+        // What did not come to its end takes the place of nothing that goes on; and who would read that has nothing to go on from.
+        let unit = |number: usize| self.core.catalog.unit(number);
+        let failed =
+            |number: &usize| (0..rebuilt.len()).any(|it| unit(it) == *number && rebuilt[it].fault.is_some());
+        let stuck: Vec<usize> = exchanged.extract_if(.., |number| failed(number)).collect();
         let mut joined = Vec::new();
-        for (number, slot) in rebuilt.into_iter().enumerate() {
-            // One that is live was folded along for those that read it.
+        for (number, mut slot) in rebuilt.into_iter().enumerate() {
+            // One that is live was folded along for those that read it; one that has stopped stays as it is.
             let live = self.slots[number].view.is_some();
-            if slot.view.is_none() || live && !exchanged.contains(&self.core.catalog.unit(number)) {
+            let exchange = self.slots[number].folds() && exchanged.contains(&self.core.catalog.unit(number));
+            if slot.view.is_none() || live && !exchange {
                 continue;
+            }
+            if stuck.contains(&self.core.catalog.unit(number)) && slot.fault.is_none() {
+                let reason = "views that it is folded with have set other events aside, and cannot be folded anew: restart the engine".into();
+                slot.fault(slot.at.position + 1, "", FoldError { column: "", reason });
             }
             tracing::info!(
                 view = self.core.catalog.views[number].name(),

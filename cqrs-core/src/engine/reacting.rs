@@ -185,6 +185,7 @@ impl Saver {
     }
 
     fn parked(&self, position: u64, event: &str, attempts: u32, reason: String) -> NoteToKeep {
+        let reason = brief(reason);
         tracing::warn!(
             reaction = self.inner.name,
             position,

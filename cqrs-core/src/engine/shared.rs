@@ -77,6 +77,8 @@ pub(crate) struct Core {
     append_failure: Mutex<Option<String>>,
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
     pub(crate) broken: Mutex<Option<String>>,
+    /// Whether nothing more is written, and what was written last may never be folded: the writer broke down.
+    pub(crate) written_out: AtomicBool,
     /// Whether the background work is to stop: the engine closes.
     pub(crate) stop: AtomicBool,
     /// The last event that was acknowledged before views showed it.
@@ -133,6 +135,7 @@ impl Core {
             append_failure: Mutex::default(),
             checkpoint_failure: Mutex::default(),
             broken: Mutex::default(),
+            written_out: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
             deciding: AtomicUsize::new(0),
@@ -190,7 +193,7 @@ impl Core {
     pub(crate) async fn shown(&self, position: u64) {
         let look = || {
             let published = self.published.load();
-            let over = published.closed || published.broken;
+            let over = published.closed || published.broken || self.written_out.load(Ordering::SeqCst);
             (published.position >= position || over).then_some(())
         };
         self.folded.until(look).await;
@@ -315,6 +318,12 @@ impl Core {
             views: views.collect(),
             reactions: self.reactions.health(head),
         }
+    }
+
+    /// Notes that nothing more is written: whoever waits to be shown something need not.
+    pub(crate) fn nothing_follows(&self) {
+        self.written_out.store(true, Ordering::SeqCst);
+        self.folded.notify();
     }
 
     /// Notes what became of an append, as far as the store is concerned.

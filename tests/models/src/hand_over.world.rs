@@ -79,6 +79,7 @@ pub(crate) mod writer {
     }
     pub(crate) struct Core;
     impl Core {
+        pub(crate) fn nothing_follows(&self) {}
         pub(crate) fn break_down(&self, said: String) {
             panic!("{said}");
         }

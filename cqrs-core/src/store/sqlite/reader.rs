@@ -406,21 +406,23 @@ pub(super) fn find(
     found: &mut dyn FnMut(LogEvent<'_>),
 ) -> Result<(), StoreError> {
     let fault = |error| database.fault("looking up an event id", error);
+    let mut select =
+        connection.prepare_cached("SELECT position FROM events WHERE event_id = ?").map_err(fault)?;
+    let position: Option<i64> = select.query_row([event_id], |row| row.get(0)).optional().map_err(fault)?;
+    let Some(position) = position else { return Ok(()) };
     // The row is read by its position: by its id, SQLite would take that out of the index, too.
-    let sql = format!(
-        "SELECT {COLUMNS} FROM events WHERE position = (SELECT position FROM events WHERE event_id = ?)"
-    );
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE position = ?");
     let mut select = connection.prepare_cached(&sql).map_err(fault)?;
-    let mut rows = select.query([event_id]).map_err(fault)?;
-    if let Some(row) = rows.next().map_err(fault)? {
-        let event = event(database, row)?;
-        if event.event_id != Some(event_id) {
+    let mut rows = select.query([position]).map_err(fault)?;
+    let row = rows.next().map_err(fault)?;
+    let event = row.map(|row| event(database, row)).transpose()?;
+    match event.filter(|event| event.event_id == Some(event_id)) {
+        Some(event) => found(event),
+        None => {
             return Err(database.corrupt(format!(
-                "the index of event ids has {event_id:?} for the event at position {}, which has another",
-                event.position
+                "the index of event ids has {event_id:?} for the event at position {position}, which is not there, or has another"
             )));
         }
-        found(event);
     }
     Ok(())
 }

@@ -1091,3 +1091,37 @@ fn an_index_that_names_another_event_is_damaged() {
     }
     assert_eq!(found, 1);
 }
+
+#[test]
+fn an_index_that_names_an_event_that_is_not_there_is_damaged() {
+    let (_parent, path) = place();
+    let store = open(&path);
+    let mut batch = events(Head::default(), 3);
+    let mut checksum = 0;
+    for event in &mut batch {
+        event.event_id = Some(format!("order-{}", event.position));
+        checksum = crate::store::chain(checksum, &event.borrow());
+        event.checksum = checksum;
+    }
+    append(&mut *store.log().expect("the log"), &batch).expect("appended");
+    drop(store);
+    let file = path.join("events.db");
+    let index: (i64, String) = plain(&file)
+        .query_row("SELECT rootpage, sql FROM sqlite_schema WHERE name = 'events_event_id'", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("the index");
+    // Where SQLite does not know of the index, it leaves that as it is.
+    let hidden = "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'events_event_id'";
+    plain(&file).execute_batch(hidden).expect("hidden");
+    plain(&file).execute_batch("DELETE FROM events WHERE position = 2").expect("deleted");
+    let shown = plain(&file);
+    shown.execute_batch("PRAGMA writable_schema = ON").expect("writable");
+    let back = "INSERT INTO sqlite_schema VALUES ('index', 'events_event_id', 'events', ?1, ?2)";
+    shown.execute(back, index).expect("shown");
+    drop(shown);
+    let mut log = open(&path).log().expect("the log");
+    log.find("order-1", &mut |event| assert_eq!(event.position, 1)).expect("found");
+    let why = log.find("order-2", &mut |_| panic!("it is not there")).expect_err("damaged");
+    assert!(matches!(why, StoreError::Corrupt { .. }) && why.to_string().contains("position 2"), "{why}");
+}
