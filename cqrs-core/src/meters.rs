@@ -25,6 +25,8 @@ pub(crate) fn describe() {
             Unit::Count,
             "Groups that the store did not take, as far as is known."
         );
+        // There from the beginning, so that its first step is one.
+        counter!("cqrs_append_failures_total").increment(0);
         describe_gauge!("cqrs_log_position", Unit::Count, "The last durable event.");
         describe_counter!("cqrs_folded_events_total", Unit::Count, "Events that were folded.");
         describe_histogram!("cqrs_fold_seconds", Unit::Seconds, "What it took to fold a batch.");

@@ -290,6 +290,26 @@ pub(crate) fn indexes(indexes: &[Index], names: &[String], errors: &mut Errors) 
     }
 }
 
+/// Whether nothing may be stored for it.
+fn is_or_boxes_an_option(ty: &syn::Type) -> bool {
+    match ty {
+        syn::Type::Group(inner) => is_or_boxes_an_option(&inner.elem),
+        syn::Type::Paren(inner) => is_or_boxes_an_option(&inner.elem),
+        syn::Type::Tuple(tuple) => tuple.elems.is_empty(),
+        syn::Type::Path(path) => path.path.segments.last().is_some_and(|last| {
+            let inside = match &last.arguments {
+                syn::PathArguments::AngleBracketed(arguments) => arguments.args.first(),
+                _ => None,
+            };
+            let boxed = ["Box", "Rc", "Arc"].iter().any(|name| last.ident == name);
+            last.ident == "Option"
+                || boxed
+                    && matches!(inside, Some(syn::GenericArgument::Type(ty)) if is_or_boxes_an_option(ty))
+        }),
+        _ => false,
+    }
+}
+
 /// A value that is `Some(None)` is stored as one that is `None` is: it would come back as another.
 pub(crate) fn no_option_twice(ty: &syn::Type, errors: &mut Errors) {
     struct Options<'e>(&'e mut Errors);
@@ -298,26 +318,31 @@ pub(crate) fn no_option_twice(ty: &syn::Type, errors: &mut Errors) {
             if segment.ident == "Option"
                 && let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments
                 && let Some(syn::GenericArgument::Type(inner)) = arguments.args.first()
+                && is_or_boxes_an_option(inner)
             {
-                let again = match inner {
-                    syn::Type::Path(path) => {
-                        path.path.segments.last().is_some_and(|last| last.ident == "Option")
-                    }
-                    syn::Type::Tuple(tuple) => tuple.elems.is_empty(),
-                    _ => false,
-                };
-                if again {
-                    self.0.at(
-                        inner,
-                        "what is `Some(None)` or `Some(())` would be stored, and come back, as `None`: say what it means by an enum under `#[value]`",
-                    );
-                    return;
-                }
+                self.0.at(
+                    inner,
+                    "what is `Some(None)` or `Some(())` would be stored, and come back, as `None`: say what it means by an enum under `#[value]` (events that are stored so \
+                     are read by a plain `Option`)",
+                );
+                return;
             }
             syn::visit::visit_path_segment(self, segment);
         }
     }
     syn::visit::Visit::visit_type(&mut Options(errors), ty);
+}
+
+/// A limit is cast to a number of values: one below nought would be as good as none.
+pub(crate) fn limit_is_a_number(limit: &syn::Expr, errors: &mut Errors) {
+    let wrong = match limit {
+        syn::Expr::Unary(unary) => matches!(unary.op, syn::UnOp::Neg(_)),
+        syn::Expr::Lit(literal) => !matches!(literal.lit, syn::Lit::Int(_)),
+        _ => false,
+    };
+    if wrong {
+        errors.at(limit, "a limit says how many values are kept: a whole number, `limit = 100`");
+    }
 }
 
 /// As many views as the core looks up at once.

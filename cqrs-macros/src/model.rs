@@ -569,6 +569,9 @@ fn column(field: &syn::Field, ident: &Ident, context: &Context<'_>, errors: &mut
     if context.knows_sources && !check::is_folded_from_something(attribute, ident, sources, errors) {
         return None;
     }
+    if let Some((_, limit)) = &args.limit {
+        check::limit_is_a_number(limit, errors);
+    }
     let (limit, n, custom) =
         (args.limit.as_ref().map(|(_, limit)| limit.clone()), args.n.clone(), args.custom.clone());
     let inputs = inputs(kind, ident, args, sources, errors)?;

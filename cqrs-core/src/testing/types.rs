@@ -46,7 +46,9 @@ impl Type {
         let lifetime = |argument: &&str| argument.starts_with('\'');
         let mut arguments: Vec<_> =
             arguments.into_iter().filter(|argument| !lifetime(argument)).map(Self::of).collect();
-        if TRANSPARENT.contains(&name) && arguments.len() == 1 {
+        // What is nothing within something is stored as nothing.
+        let twice = name == "Option" && arguments.first().is_some_and(|argument| argument.name == "Option");
+        if (TRANSPARENT.contains(&name) || twice) && arguments.len() == 1 {
             return arguments.remove(0);
         }
         let name = if matches!(name, "str" | "String") { "String" } else { name };

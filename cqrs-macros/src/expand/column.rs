@@ -98,9 +98,7 @@ fn one_step(
     let by = input.by.as_ref().map(|of| (local("__by", of), expression(of, bound, uses, errors)));
     let at = input.value.as_ref().map_or(aggregate.span, Expr::span);
     let (method, more) = match (aggregate.kind, &aggregate.limit, &aggregate.n) {
-        (Kind::Collect, Some(limit), _) => {
-            ("step_limited", quote!(, { const __LIMIT: ::core::primitive::usize = #limit; __LIMIT }))
-        }
+        (Kind::Collect, Some(limit), _) => ("step_limited", quote!(, (#limit) as usize)),
         (Kind::Top, _, Some(n)) => ("step", quote!(, #n as usize)),
         (Kind::TopBy, _, Some(n)) => ("step_by", quote!(, #n as usize)),
         _ => ("step", TokenStream::new()),

@@ -197,7 +197,7 @@ impl<'a> Twin<'a> {
                 );
             }
             let serde = serde_attrs::field(&field.attrs);
-            if !serde.by_function {
+            if !serde.read_by_function && !serde.skipped {
                 check::no_option_twice(&field.ty, errors);
             }
             let form = if serde.by_function || serde.skipped || serde.flattened {

@@ -727,9 +727,10 @@ fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStream {
             Column::WindowStart | Column::WindowEnd => {
                 let which =
                     if matches!(field.column, Column::WindowStart) { "window start" } else { "window end" };
-                // That of the key is of the key's type.
-                let of_key = window_key(model).is_some_and(|(key, _)| key.ident == field.ident);
-                if of_key { which.to_owned() } else { format!("{which} {}", canonical(field.ty)) }
+                // One of them is of the key, whose type is seen.
+                let ty = canonical(field.ty);
+                let alike = window_key(model).is_none_or(|(key, _)| canonical(key.ty) == ty);
+                if alike { which.to_owned() } else { format!("{which} {ty}") }
             }
             Column::Plain => "by hand".to_owned(),
             Column::Aggregate(aggregate) => {

@@ -61,6 +61,7 @@ pub(super) fn event(
         None => once,
         // One iteration an element; the collection is the event's own, or is there for as long. What is no collection is said so at the user's word.
         Some((pat, lets, over, local)) => {
+            let over = quote_spanned!(local.span()=> (#over));
             quote!({ #lets match #over { #local => for #pat in #local { #once } } })
         }
     }
@@ -84,6 +85,7 @@ fn joins(
         let name = &join.name;
         let local = Ident::new("__key", join.key.span());
         let get = Ident::new("get", join.key.span());
+        let key = quote_spanned!(local.span()=> (#key));
         lets.extend(quote!(let #name = { #needed match #key { #local => __joined.#at.#get(#local) } };));
         if !join.left {
             lets.extend(quote!(let ::core::option::Option::Some(#name) = #name else { break '__event };));
@@ -182,8 +184,9 @@ fn fold(
             quote!(__cqrs::IntegerTime::#micros(#local, #unit))
         }
     };
+    let time = super::column::held(&local, &at, &lets, &time);
     let time = quote! {
-        let __time: i64 = { #lets let #local = &(#at); #time };
+        let __time: i64 = #time;
         __sink.pass(__time);
     };
     let bound_part = bound_part(model, window);
@@ -195,15 +198,22 @@ fn fold(
         },
         Shape::Tumbling { size } | Shape::Hopping { size, .. } => {
             let every = if let Shape::Hopping { every, .. } = window.shape { every } else { size };
-            quote! {
-                #time
-                let mut __before = ::core::option::Option::None;
-                for __start in __cqrs::starts(__time, #size, #every) {
-                    let __end = __start.saturating_add(#size);
-                    // At the end of time, windows end together.
+            // At the end of time, windows end together: where that is their key, they are one.
+            let by_end = super::projection::window_key(model).is_some_and(|(_, is_start)| !is_start);
+            let before = by_end.then(|| quote!(let mut __before = ::core::option::Option::None;));
+            let together = by_end.then(|| {
+                quote! {
                     if __before.replace(__end) == ::core::option::Option::Some(__end) {
                         continue;
                     }
+                }
+            });
+            quote! {
+                #time
+                #before
+                for __start in __cqrs::starts(__time, #size, #every) {
+                    let __end = __start.saturating_add(#size);
+                    #together
                     if !__sink.takes(__end) {
                         continue;
                     }

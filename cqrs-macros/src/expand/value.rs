@@ -21,8 +21,11 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         Data::Enum(data) => data.variants.iter().map(|variant| &variant.fields).collect(),
         Data::Union(_) => Vec::new(),
     };
-    for field in fields.into_iter().flatten().filter(|field| !serde_attrs::field(&field.attrs).by_function) {
-        check::no_option_twice(&field.ty, errors);
+    for field in fields.into_iter().flatten() {
+        let serde = serde_attrs::field(&field.attrs);
+        if !serde.read_by_function && !serde.skipped {
+            check::no_option_twice(&field.ty, errors);
+        }
     }
     let implementation = match &item.data {
         Data::Enum(data)

@@ -12,6 +12,14 @@ pub struct Patched {
     pub email: Option<Option<String>>,
     pub seen: Option<()>,
     pub patch: Patch,
+    #[serde(default = "none")]
+    pub boxed: Option<Box<Option<u8>>>,
+    #[serde(skip)]
+    pub skipped: Option<Option<u8>>,
+}
+
+fn none() -> Option<Box<Option<u8>>> {
+    None
 }
 
 fn main() {}

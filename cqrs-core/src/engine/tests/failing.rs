@@ -900,6 +900,8 @@ fn decisions_wait_for_views_also_where_no_checkpoints_are_saved_any_more() {
     let pace = Duration::from_secs(3600);
     let engine = store.engine().view::<Slow>().checkpoint_every(pace, 1 << 40).start().unwrap();
     Unruly::order(&store.orders.panic_on_save, true);
+    // So that there is something to be saved.
+    engine.append(bought("zoe", "hats", 1)).wait().unwrap();
     answer(engine.checkpoint()).unwrap_err();
     assert!(engine.health().broken.is_some());
     engine.append(bought("ann", "hats", 1)).durable().wait().unwrap();
