@@ -122,10 +122,10 @@ pub(super) fn hold<V: Projection>(
         );
     }
     if told.is_empty() && !unseen {
-        let _ = write!(
+        let _ = writeln!(
             told,
             "{}: the projection `{}` has changed since the file was written, and makes the same rows of these events. So that the next change is held against this one, run the \
-             test with CQRS_UPDATE=1.\n",
+             test with CQRS_UPDATE=1.",
             file.name,
             V::RUST_NAME
         );
