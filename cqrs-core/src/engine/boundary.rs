@@ -131,9 +131,7 @@ impl Touched {
             }
         }
     }
-}
 
-impl Touched {
     /// When all was touched under a beginning of these bytes, for each beginning that was: from the longest on, each found as what comes last before the bytes, or before
     /// what it has in common with them. So a long key costs no more than the prefixes that are on the way to it.
     fn under<'t>(&'t self, bytes: &'t [u8]) -> impl Iterator<Item = u64> + 't {

@@ -409,9 +409,8 @@ impl Opened {
     /// rebuilt, too.
     fn keep_together(&mut self, catalog: &Catalog) {
         let has_parked = |slot: &Slot| slot.view.as_ref().is_some_and(|view| !view.parked().is_empty());
-        let units: Vec<usize> = (0..catalog.views.len()).map(|number| catalog.unit(number)).collect();
-        for unit in 0..units.len() {
-            let members: Vec<usize> = (0..units.len()).filter(|number| units[*number] == unit).collect();
+        for unit in (0..catalog.views.len()).filter(|number| catalog.unit(*number) == *number) {
+            let members = catalog.members(unit);
             let rebuilt = members.iter().any(|number| self.rebuilt[*number].view.is_some());
             if !rebuilt || !members.iter().any(|number| has_parked(&self.slots[*number])) {
                 continue;

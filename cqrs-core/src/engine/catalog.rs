@@ -198,7 +198,8 @@ impl Registry {
             };
             route.learn(self.kinds.iter().map(index_in).collect());
         }
-        let taken_in = taken_in(&self.members);
+        let inputs = |member: &Member| member.inputs.iter().map(|input| input.up).collect();
+        let taken_in = reached(self.members.iter().map(inputs));
         let (clusters, cluster_of) = clusters(self.members, &self.turns);
         for member in clusters.iter().flat_map(|cluster| &cluster.members) {
             member.inputs.iter().for_each(|input| self.views[input.up].watch());
@@ -262,18 +263,17 @@ fn describe(
     Description { events, views: described, reactions: Vec::new() }
 }
 
-/// For each view, those whose rows it takes in, directly or not.
-fn taken_in(members: &[Member]) -> Vec<Vec<usize>> {
-    let mut taken_in: Vec<Vec<usize>> = Vec::new();
-    // Those it takes in come first.
-    for member in members {
-        let ups = member.inputs.iter().map(|input| input.up);
-        let mut all: Vec<usize> = ups.flat_map(|up| taken_in[up].iter().copied().chain([up])).collect();
+/// For each view, those that it reaches, directly or not, of those that it reaches directly: views before it.
+fn reached(directly: impl Iterator<Item = Vec<usize>>) -> Vec<Vec<usize>> {
+    let mut reached: Vec<Vec<usize>> = Vec::new();
+    for ups in directly {
+        let beyond = ups.iter().flat_map(|up| &reached[*up]);
+        let mut all: Vec<usize> = beyond.chain(&ups).copied().collect();
         all.sort_unstable();
         all.dedup();
-        taken_in.push(all);
+        reached.push(all);
     }
-    taken_in
+    reached
 }
 
 /// Views that are folded together: those that read each other, and each that is folded an event at a time.
@@ -359,6 +359,13 @@ impl Catalog {
         let Some(cluster) = self.cluster_of[view] else { return Vec::new() };
         let member = self.clusters[cluster].members.iter().find(|member| member.view == view);
         member.map(|member| member.upstream().collect()).unwrap_or_default()
+    }
+
+    /// For each view, those that it reads, directly or not, and last itself.
+    pub(crate) fn with_upstream(&self) -> Vec<Vec<usize>> {
+        let mut all = reached((0..self.views.len()).map(|view| self.upstream(view)));
+        all.iter_mut().enumerate().for_each(|(view, reads)| reads.push(view));
+        all
     }
 
     /// The graph of what is registered.

@@ -92,7 +92,7 @@ impl Retry {
         let published = core.published.load();
         let views = &core.catalog.views;
         let mut slots: Vec<Slot> = views.iter().map(|ty| Slot::absent(&**ty)).collect();
-        for number in (0..views.len()).filter(|number| core.catalog.unit(*number) == unit) {
+        for number in core.catalog.members(view) {
             match &published.views[number] {
                 Shown::Live(_) => slots[number].view = Some(views[number].rows()),
                 // One that has stopped stays as it is. What the retried view reads has not, or it would have stopped, too.

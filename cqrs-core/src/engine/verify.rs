@@ -272,7 +272,7 @@ impl CheckViews<'_> {
             .zip(of_this_log)
             .map(|(saved, of_this_log)| number(saved).filter(|_| *of_this_log))
             .collect();
-        let reads: Vec<Vec<usize>> = self.reads();
+        let reads = self.catalog.with_upstream();
         let mut slots: Vec<Slot> = self.catalog.views.iter().map(|ty| Slot::absent(&**ty)).collect();
         // Each with those it reads: their checkpoints may be lost, or not be complete.
         for number in numbers.iter().flatten().flat_map(|number| &reads[*number]) {
@@ -324,20 +324,6 @@ impl CheckViews<'_> {
             }
         }
         folded
-    }
-
-    /// For each view, itself and those whose rows it reads, directly or not.
-    fn reads(&self) -> Vec<Vec<usize>> {
-        let mut reads: Vec<Vec<usize>> = Vec::new();
-        // Those it reads come first.
-        for number in 0..self.catalog.views.len() {
-            let ups = self.catalog.upstream(number).into_iter().flat_map(|up| reads[up].clone());
-            let mut all: Vec<usize> = ups.chain([number]).collect();
-            all.sort_unstable();
-            all.dedup();
-            reads.push(all);
-        }
-        reads
     }
 
     /// Holds a checkpoint against its own checksums, and against the rows of a fold from the beginning, if there are such.

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Waker};
 
 use super::*;
-use crate::AppendError;
 use crate::sync::lock;
+use crate::{AppendError, Tx};
 
 /// Appends in one of many ways; whether it is known to be in the log.
 fn append(engine: &Engine, customer: &str, number: i32) -> Option<bool> {
@@ -108,6 +108,24 @@ struct Superstitious {
     qty: i64,
 }
 
+/// A decision to buy as many pants as it reads there are hats; the first time, it tells what it has read, and waits until it may go on.
+fn interrupted(
+    read: impl Fn(&mut Tx) -> i64 + Send + 'static,
+) -> (Receiver<i64>, Sender<()>, impl FnMut(&mut Tx) -> Result<(), ()> + Send + 'static) {
+    let ((reads, has_read), (go_on, goes_on)) = (channel(), channel());
+    let mut first = true;
+    let decide = move |tx: &mut Tx| {
+        let qty = read(tx);
+        if std::mem::take(&mut first) {
+            reads.send(qty).unwrap();
+            goes_on.recv().unwrap();
+        }
+        tx.emit(bought("decided", "pants", qty as i32));
+        Ok(())
+    };
+    (has_read, go_on, decide)
+}
+
 #[test]
 fn a_decision_on_rows_that_are_being_exchanged_is_made_anew() {
     let engine = Engine::in_memory().view::<Superstitious>().start().unwrap();
@@ -121,22 +139,11 @@ fn a_decision_on_rows_that_are_being_exchanged_is_made_anew() {
         move || engine.retry_parked::<Superstitious>().wait().unwrap()
     });
     std::thread::sleep(Duration::from_millis(200));
-    let ((reads, has_read), (go_on, goes_on)) = (channel(), channel());
+    let (has_read, go_on, decide) =
+        interrupted(|tx| tx.get::<Superstitious>("hats").map_or(0, |row| row.qty));
     let decided = std::thread::spawn({
         let engine = engine.clone();
-        move || {
-            let mut first = true;
-            let decide = engine.decide(move |tx| {
-                let qty = tx.get::<Superstitious>("hats").map_or(0, |row| row.qty);
-                if std::mem::take(&mut first) {
-                    reads.send(qty).unwrap();
-                    goes_on.recv().unwrap();
-                }
-                tx.emit(bought("decided", "pants", qty as i32));
-                Ok::<(), ()>(())
-            });
-            decide.wait().unwrap()
-        }
+        move || engine.decide(decide).wait().unwrap()
     });
     assert_eq!(has_read.recv().unwrap(), 1);
     drop(gate);
@@ -160,22 +167,10 @@ impl std::task::Wake for Held {
 fn a_decision_on_rows_that_others_see_no_more_is_made_anew() {
     let engine = Engine::in_memory().view::<Unlucky>().start().unwrap();
     engine.append_all([bought("ann", "hats", 1), bought("ann", "hats", 13)]).wait().unwrap();
-    let ((reads, has_read), (go_on, goes_on)) = (channel(), channel());
+    let (has_read, go_on, decide) = interrupted(|tx| tx.get::<Unlucky>("hats").map_or(0, |row| row.qty));
     let decided = std::thread::spawn({
         let engine = engine.clone();
-        move || {
-            let mut first = true;
-            let decide = engine.decide(move |tx| {
-                let qty = tx.get::<Unlucky>("hats").map_or(0, |row| row.qty);
-                if std::mem::take(&mut first) {
-                    reads.send(qty).unwrap();
-                    goes_on.recv().unwrap();
-                }
-                tx.emit(bought("decided", "pants", qty as i32));
-                Ok::<(), ()>(())
-            });
-            decide.durable().wait().unwrap()
-        }
+        move || engine.decide(decide).durable().wait().unwrap()
     });
     assert_eq!(has_read.recv().unwrap(), 1);
     // A subscriber who holds up whoever tells it of the new rows, which everybody sees by then.
