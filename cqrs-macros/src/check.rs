@@ -10,6 +10,7 @@ use crate::errors::{Errors, did_you_mean, one_of};
 use crate::expr::{Names, bindings, resolve};
 use crate::model::{Action, Column, Each, Group, RowField, Source};
 use crate::options::{Index, Join, KeyArgs, SourceArg};
+use crate::spelling::ungrouped;
 use crate::window::{Shape, Unit};
 
 /// A key column stands in `group_by` once.
@@ -292,9 +293,7 @@ pub(crate) fn indexes(indexes: &[Index], names: &[String], errors: &mut Errors) 
 
 /// Whether nothing may be stored for it.
 fn is_or_boxes_an_option(ty: &syn::Type) -> bool {
-    match ty {
-        syn::Type::Group(inner) => is_or_boxes_an_option(&inner.elem),
-        syn::Type::Paren(inner) => is_or_boxes_an_option(&inner.elem),
+    match ungrouped(ty) {
         syn::Type::Tuple(tuple) => tuple.elems.is_empty(),
         syn::Type::Path(path) => path.path.segments.last().is_some_and(|last| {
             let inside = match &last.arguments {
@@ -391,17 +390,20 @@ pub(crate) fn renames_are_keys(sources: &[Source], groups: &[Group<'_>], errors:
     }
 }
 
+/// How many columns a key has at most.
+pub(crate) const KEY_COLUMNS: usize = 8;
+
 /// Keys are tuples, and tuples end somewhere.
 pub(crate) fn key_has_room(groups: &[Group<'_>], names: &[String], windowed: bool, errors: &mut Errors) {
     // One bound of the window tells the windows of a key apart.
     let bounds =
         usize::from(windowed && names.iter().any(|name| name == "window_start" || name == "window_end"));
-    if let Some(ninth) = groups.get(8 - bounds) {
+    if let Some(ninth) = groups.get(KEY_COLUMNS - bounds) {
         let with = if bounds > 0 { ", that of the window among them" } else { "" };
         errors.at(
             &ninth.name,
             format!(
-                "a key has at most 8 columns{with}: make several of them one `#[value]` type or one computed column"
+                "a key has at most {KEY_COLUMNS} columns{with}: make several of them one `#[value]` type or one computed column"
             ),
         );
     }

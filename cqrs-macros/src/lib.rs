@@ -8,11 +8,11 @@ mod duration;
 mod errors;
 mod expand;
 mod expr;
-mod fallback;
 mod model;
 mod options;
 mod prepend;
 mod serde_attrs;
+mod spelling;
 mod window;
 
 use proc_macro::TokenStream;

@@ -7,10 +7,10 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::Expr;
 use syn::spanned::Spanned;
 
-use super::event::{option_of, ungrouped};
 use crate::errors::Errors;
 use crate::expr::{Names, is_literal, resolve};
 use crate::model::{Aggregate, Input, Kind, RowField};
+use crate::spelling::{option_of, ungrouped};
 
 /// The type of the column's state.
 pub(super) fn state(field: &RowField<'_>, aggregate: &Aggregate) -> TokenStream {

@@ -4,7 +4,9 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Data, DeriveInput, Fields};
 
-use super::event::{Older, Twin, refuse_generics};
+use super::event::refuse_generics;
+use super::older::Older;
+use super::twin::Twin;
 use crate::errors::Errors;
 use crate::expr::beside;
 use crate::options::EventOptions;

@@ -3,14 +3,17 @@
 mod column;
 mod enumeration;
 mod event;
+mod fallback;
+mod older;
 mod projection;
 mod run;
+mod twin;
 mod value;
 
 use proc_macro2::TokenStream;
 
 use crate::errors::Errors;
-use crate::{fallback, model};
+use crate::model;
 
 /// `DeriveEvent`
 pub(crate) fn event(item: TokenStream) -> TokenStream {
@@ -33,10 +36,11 @@ pub(crate) fn projection(item: TokenStream) -> TokenStream {
         Err(error) => return error.to_compile_error(),
     };
     let mut errors = Errors::default();
-    let expansion = model::read(&item, &mut errors).map(|model| projection::expand(model, &mut errors));
+    let mut model = model::read(&item, &mut errors);
+    let expansion = model.is_understood.then(|| projection::expand(&mut model, &mut errors));
     match expansion {
         Some(expansion) if errors.is_empty() => expansion,
-        _ => fallback::projection(&item, errors),
+        _ => fallback::projection(&item, model, errors),
     }
 }
 

@@ -9,7 +9,8 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::column::expression;
-use super::projection::{fold_of, guard, key_part, plain_fields};
+use super::projection::reads::{fold_of, guard, key_part};
+use super::projection::{plain_fields, window_key};
 use crate::errors::Errors;
 use crate::expr::canonical;
 use crate::model::{Action, Projection, SourceEvent, Window};
@@ -199,7 +200,7 @@ fn fold(
         Shape::Tumbling { size } | Shape::Hopping { size, .. } => {
             let every = if let Shape::Hopping { every, .. } = window.shape { every } else { size };
             // At the end of time, windows end together: where that is their key, they are one.
-            let by_end = super::projection::window_key(model).is_some_and(|(_, is_start)| !is_start);
+            let by_end = window_key(model).is_some_and(|(_, is_start)| !is_start);
             let before = by_end.then(|| quote!(let mut __before = ::core::option::Option::None;));
             let together = by_end.then(|| {
                 quote! {
@@ -228,7 +229,7 @@ fn fold(
 
 /// The column of the key that is the window's.
 fn bound_part(model: &Projection<'_>, window: &Window) -> TokenStream {
-    let Some((field, is_start)) = super::projection::window_key(model) else { return TokenStream::new() };
+    let Some((field, is_start)) = window_key(model) else { return TokenStream::new() };
     let (ty, unit) = (field.ty, window.unit());
     let local = format_ident!("{}", if is_start { "__start" } else { "__end" }, span = Span::call_site());
     quote! {

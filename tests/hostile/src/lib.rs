@@ -23,16 +23,16 @@ mod errors;
 mod expand;
 #[path = "../../../cqrs-macros/src/expr.rs"]
 mod expr;
-#[path = "../../../cqrs-macros/src/fallback.rs"]
-mod fallback;
-#[path = "../../../cqrs-macros/src/model.rs"]
+#[path = "../../../cqrs-macros/src/model/mod.rs"]
 mod model;
-#[path = "../../../cqrs-macros/src/options.rs"]
+#[path = "../../../cqrs-macros/src/options/mod.rs"]
 mod options;
 #[path = "../../../cqrs-macros/src/prepend.rs"]
 mod prepend;
 #[path = "../../../cqrs-macros/src/serde_attrs.rs"]
 mod serde_attrs;
+#[path = "../../../cqrs-macros/src/spelling.rs"]
+mod spelling;
 #[path = "../../../cqrs-macros/src/window.rs"]
 mod window;
 

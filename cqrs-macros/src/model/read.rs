@@ -1,229 +1,22 @@
-//! A projection, as it was meant: sources, keys and columns, each found and checked.
+//! Out of the arguments, as they are written, what was meant.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, Data, DeriveInput, Expr, Fields, LitInt, Pat, Path, Type};
+use syn::{Attribute, Data, DeriveInput, Expr, Fields};
 
+use super::{
+    Action, Aggregate, COLUMN_ATTRIBUTES, Column, Custom, Each, Group, Input, Kind, Projection, RowField,
+    Source, SourceEvent, Window,
+};
 use crate::check;
 use crate::errors::{Errors, did_you_mean, one_of};
 use crate::expr::{beside, bindings, canonical};
-use crate::options::{
-    ColumnArgs, EachArg, GroupArg, Index, Join, KeyArg, KeyArgs, ProjectionOptions, SourceArg,
-};
-use crate::window::{Shape, Unit};
+use crate::options::{ColumnArgs, EachArg, GroupArg, KeyArgs, ProjectionOptions, SourceArg};
 
-/// The attributes that make a row's field a column.
-pub(crate) const COLUMN_ATTRIBUTES: [&str; 16] = [
-    "count",
-    "sum",
-    "avg",
-    "variance",
-    "stddev",
-    "min",
-    "max",
-    "first",
-    "last",
-    "count_distinct",
-    "collect",
-    "top",
-    "any",
-    "all",
-    "fold",
-    "computed",
-];
-
-/// A projection without mistakes that a macro can see.
-pub(crate) struct Projection<'a> {
-    pub(crate) name: &'a Ident,
-    /// What its borrowed twin is called, and the type of its look-ups.
-    pub(crate) twin: Ident,
-    pub(crate) lookups: Ident,
-    /// The name it is stored under.
-    pub(crate) stored: String,
-    pub(crate) version: u32,
-    pub(crate) sources: Vec<Source>,
-    /// The elements of a collection that each event stands for, one after the other.
-    pub(crate) each: Option<Each>,
-    /// In order: each may use those before it in its key.
-    pub(crate) joins: Vec<Join>,
-    /// The key's columns, without the window's bounds.
-    pub(crate) groups: Vec<Group<'a>>,
-    pub(crate) window: Option<Window>,
-    /// The row's fields, in order.
-    pub(crate) fields: Vec<RowField<'a>>,
-    pub(crate) having: Option<Expr>,
-    /// Where the word `park` stands, if events that fault are parked.
-    pub(crate) parks: Option<Span>,
-    pub(crate) indexes: Vec<Index>,
-    /// The names of all its fields, also of those that something is wrong with.
-    pub(crate) names: Vec<String>,
-}
-
-/// `each(line in lines)`
-pub(crate) struct Each {
-    pub(crate) pat: Pat,
-    /// Over the event: none of the bound names is known in it.
-    pub(crate) over: Expr,
-    /// What the pattern binds.
-    pub(crate) names: Vec<String>,
-}
-
-/// Event-time windows; durations are in microseconds.
-pub(crate) struct Window {
-    /// Where the word stands that says its shape.
-    pub(crate) span: Span,
-    /// The event's time.
-    pub(crate) at: Expr,
-    pub(crate) shape: Shape,
-    pub(crate) lateness: Option<i64>,
-    pub(crate) max_ahead: Option<i64>,
-    pub(crate) keep: Option<i64>,
-    /// Whether only closed windows are shown.
-    pub(crate) emit_final: bool,
-    /// What the time counts, if it is an integer.
-    pub(crate) unit: Option<Unit>,
-}
-
-impl Window {
-    /// How many microseconds are one in the bounds, if these are integers.
-    pub(crate) fn unit(&self) -> i64 {
-        self.unit.map_or(1, Unit::micros)
-    }
-}
-
-/// An event type, or an enum of which some variants are taken: all that `from`, `remove` and `by_hand` take of it.
-pub(crate) struct Source {
-    pub(crate) path: Path,
-    /// For an enum, whether `..` passes over the variants that are not named.
-    pub(crate) open: Option<bool>,
-    pub(crate) events: Vec<SourceEvent>,
-}
-
-/// One event: the source itself, or a variant of it.
-pub(crate) struct SourceEvent {
-    /// What arms call it: the variant, or the end of the source's path.
-    pub(crate) name: Ident,
-    pub(crate) keys: Vec<KeyArg>,
-    pub(crate) guard: Option<Expr>,
-    pub(crate) action: Action,
-}
-
-/// What an event does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// It is folded into the columns of its row.
-    Fold,
-    /// It removes the row of its key; or with a prefix, every row whose key begins with so many columns, one or more. They are the first of the
-    /// groups, and `keys` has an entry for each.
-    Remove { prefix: Option<usize> },
-    /// The user's `impl Fold` folds it.
-    ByHand,
-}
-
-/// A column of the key.
-pub(crate) struct Group<'a> {
-    /// As `group_by` has it: rustc's words about it belong there.
-    pub(crate) name: Ident,
-    pub(crate) ty: &'a Type,
-    pub(crate) expr: Option<Expr>,
-}
-
-/// A field of the row.
-pub(crate) struct RowField<'a> {
-    pub(crate) ident: &'a Ident,
-    pub(crate) ty: &'a Type,
-    pub(crate) column: Column,
-}
-
-pub(crate) enum Column {
-    /// One of the groups, by number.
-    Key(usize),
-    /// The bounds of the window, which are part of the key.
-    WindowStart,
-    WindowEnd,
-    Aggregate(Aggregate),
-    Computed(Expr),
-    /// Folded by hand only.
-    Plain,
-}
-
-/// A column that is folded.
-pub(crate) struct Aggregate {
-    pub(crate) kind: Kind,
-    /// Where the attribute's name stands.
-    pub(crate) span: Span,
-    /// By source and event: what it takes of that event, the first that its guard lets through. Nothing of an event that is not folded.
-    pub(crate) inputs: Vec<Vec<Vec<Input>>>,
-    /// Whether a row can be there before it has a value.
-    pub(crate) may_be_empty: bool,
-    /// Of `collect`: how many, if that is limited.
-    pub(crate) limit: Option<Expr>,
-    /// Of `top`: how many, 1 or more.
-    pub(crate) n: Option<LitInt>,
-    /// Of `fold`: the user's aggregate.
-    pub(crate) custom: Option<Custom>,
-}
-
-/// A user's aggregate.
-pub(crate) struct Custom {
-    pub(crate) path: Path,
-    /// The path as it is written, for the fingerprint.
-    pub(crate) written: String,
-}
-
-/// What a column takes of one event.
-#[derive(Clone)]
-pub(crate) struct Input {
-    pub(crate) guard: Option<Expr>,
-    /// `None` for `count`, which looks at nothing.
-    pub(crate) value: Option<Expr>,
-    pub(crate) by: Option<Expr>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Count,
-    Sum,
-    Avg,
-    Variance,
-    Stddev,
-    Min,
-    Max,
-    First,
-    FirstBy,
-    Last,
-    LastBy,
-    CountDistinct,
-    Collect,
-    Top,
-    TopBy,
-    Any,
-    All,
-    Fold,
-}
-
-impl Kind {
-    /// Whether it has a value before an event gave it one.
-    fn is_neutral(self) -> bool {
-        matches!(
-            self,
-            Self::Count
-                | Self::Sum
-                | Self::CountDistinct
-                | Self::Collect
-                | Self::Top
-                | Self::TopBy
-                | Self::Any
-                | Self::All
-                | Self::Fold
-        )
-    }
-}
-
-/// Reads the item. `None` if what is wrong leaves no projection to speak of.
-pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Projection<'a>> {
+/// Reads the item, as much of it as can be understood.
+pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Projection<'a> {
     if !item.generics.params.is_empty() {
         errors.at(
             &item.generics,
@@ -238,17 +31,19 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
                     &item.ident,
                     "a projection is a struct with named fields: they are the columns of its row",
                 );
-                return None;
+                return bare(item);
             }
         },
         _ => {
             errors.at(&item.ident, "a projection is a struct with named fields, the row that readers get");
-            return None;
+            return bare(item);
         }
     };
     let args = |attribute: &&Attribute| attribute.path().is_ident("__cqrs_projection");
     let attributes: Vec<_> = item.attrs.iter().filter(args).collect();
-    let tokens = attributes.first()?.meta.require_list().map(|list| list.tokens.clone()).unwrap_or_default();
+    let Some(arguments) = attributes.first() else { return bare(item) };
+    let tokens = arguments.meta.require_list().map(|list| list.tokens.clone()).unwrap_or_default();
+    // The attribute tells of what is misspelt before it is handed on, and does so by standing here twice.
     let misspelt = attributes.len() > 1;
 
     let options = ProjectionOptions::read(&tokens, errors);
@@ -319,9 +114,6 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
     }
     check::computed_has_no_cycle(&row, &names, errors);
     check::columns_are_few(&row, errors);
-    if misspelt {
-        return None;
-    }
     let stored = match &options.name {
         Some(name) => {
             check::stored_name(name, errors);
@@ -345,11 +137,8 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         emit_final,
         unit,
     });
-    let name = &item.ident;
-    Some(Projection {
-        name,
-        twin: beside(format_ident!("{name}Ref", span = name.span()), item),
-        lookups: beside(format_ident!("{}Lookups", name.unraw(), span = Span::call_site()), item),
+    Projection {
+        is_understood: !misspelt,
         stored,
         version: options.version,
         sources,
@@ -362,7 +151,31 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Option<Pro
         parks: options.parks,
         indexes: options.indexes,
         names,
-    })
+        ..bare(item)
+    }
+}
+
+/// A projection of which nothing is known but its name.
+fn bare(item: &DeriveInput) -> Projection<'_> {
+    let name = &item.ident;
+    Projection {
+        is_understood: false,
+        name,
+        twin: beside(format_ident!("{name}Ref", span = name.span()), item),
+        lookups: beside(format_ident!("{}Lookups", name.unraw(), span = Span::call_site()), item),
+        stored: String::new(),
+        version: 1,
+        sources: Vec::new(),
+        each: None,
+        joins: Vec::new(),
+        groups: Vec::new(),
+        window: None,
+        fields: Vec::new(),
+        having: None,
+        parks: None,
+        indexes: Vec::new(),
+        names: Vec::new(),
+    }
 }
 
 /// The fields of the row that `group_by` names.
@@ -710,7 +523,7 @@ fn find_source(head: &Expr, sources: &[Source], errors: &mut Errors) -> Option<(
 }
 
 /// `CustomerPurchases` as `customer_purchases`.
-fn snake_case(name: &str) -> String {
+pub(super) fn snake_case(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
     let mut snake = String::new();
     for (at, &c) in chars.iter().enumerate() {
@@ -723,210 +536,4 @@ fn snake_case(name: &str) -> String {
         snake.extend(c.to_lowercase());
     }
     snake
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What is understood of a projection without mistakes.
-    #[track_caller]
-    fn understood<T>(item: &str, look: impl FnOnce(Projection<'_>) -> T) -> T {
-        let item: DeriveInput = syn::parse_str(item).unwrap();
-        let mut errors = Errors::default();
-        let model = read(&item, &mut errors);
-        assert!(errors.is_empty(), "{}", errors.into_tokens());
-        look(model.unwrap())
-    }
-
-    fn actions(model: &Projection<'_>) -> Vec<(String, Action, usize)> {
-        let events = model.sources.iter().enumerate().flat_map(|(at, source)| {
-            source.events.iter().map(move |event| (event.name.to_string(), event.action, at))
-        });
-        events.collect()
-    }
-
-    #[test]
-    fn one_enum_in_several_options_is_one_source() {
-        let item = "
-            #[__cqrs_projection(
-                from(Cart { Added, .. }, Bought if qty > 0),
-                remove(Cart { Dropped { item: what }, Cleared { customer: who, .. } if sure }, Gone { customer, item, .. }),
-                by_hand(Cart { Noted }),
-                group_by = (customer, item),
-            )]
-            struct Row {
-                customer: String,
-                item: String,
-                #[sum(Added => qty)] qty: i64,
-                #[last(note)] last: Option<String>,
-                note: String,
-            }";
-        understood(item, |model| {
-            let removes = |prefix| Action::Remove { prefix };
-            assert_eq!(
-                actions(&model),
-                [
-                    ("Added".to_owned(), Action::Fold, 0),
-                    ("Dropped".to_owned(), removes(None), 0),
-                    ("Cleared".to_owned(), removes(Some(1)), 0),
-                    ("Noted".to_owned(), Action::ByHand, 0),
-                    ("Bought".to_owned(), Action::Fold, 1),
-                    // All of the key is no prefix.
-                    ("Gone".to_owned(), removes(None), 2),
-                ]
-            );
-            assert_eq!(model.sources[0].open, Some(true));
-            assert!(model.sources[0].events[2].guard.is_some());
-            assert_eq!(model.sources[0].events[2].keys[0].name, "customer");
-            let Column::Aggregate(qty) = &model.fields[2].column else { panic!() };
-            let taken: Vec<Vec<_>> =
-                qty.inputs.iter().map(|events| events.iter().map(Vec::len).collect()).collect();
-            assert_eq!(taken, [vec![1, 0, 0, 0], vec![0], vec![0]]);
-            let Column::Aggregate(last) = &model.fields[3].column else { panic!() };
-            // The first event of a row may be one that is folded by hand.
-            assert!(last.may_be_empty);
-            assert!(matches!(model.fields[4].column, Column::Plain));
-        });
-    }
-
-    #[test]
-    fn an_event_that_removes_leaves_no_column_empty() {
-        let item = "
-            #[__cqrs_projection(from = Added, remove = Dropped, group_by = item)]
-            struct Row { item: String, #[last(at)] at: i64 }";
-        understood(item, |model| {
-            let Column::Aggregate(at) = &model.fields[1].column else { panic!() };
-            assert!(!at.may_be_empty);
-        });
-    }
-
-    #[test]
-    fn all_groups_are_a_prefix_of_the_windows() {
-        let item = "
-            #[__cqrs_projection(
-                from = Added, remove(a::Gone { item, .. }, b::Gone), group_by = item, window = tumbling(at, \"1h\")
-            )]
-            struct Row { item: String, window_end: i64, #[count] n: u64 }";
-        understood(item, |model| {
-            let actions: Vec<_> = actions(&model).into_iter().map(|(_, action, _)| action).collect();
-            let removes = |prefix| Action::Remove { prefix };
-            assert_eq!(actions, [Action::Fold, removes(Some(1)), removes(None)]);
-        });
-    }
-
-    #[test]
-    fn windows_are_understood() {
-        let shape = |window: &str| {
-            let item = format!(
-                "#[__cqrs_projection(from = Bid, group_by = auction, window = {window})]
-                struct Row {{ auction: u64, window_start: i64, window_end: i64, #[count] bids: u64 }}"
-            );
-            understood(&item, |model| {
-                assert!(matches!(model.fields[1].column, Column::WindowStart));
-                assert!(matches!(model.fields[2].column, Column::WindowEnd));
-                assert_eq!(model.groups.len(), 1);
-                let window = model.window.unwrap();
-                (window.shape, window.lateness, window.keep, window.max_ahead, window.emit_final, window.unit)
-            })
-        };
-        assert_eq!(
-            shape("tumbling(at, \"1s\"), lateness = \"2s\", keep = \"3s\", emit = \"final\", unit = \"ms\""),
-            (
-                Shape::Tumbling { size: 1_000_000 },
-                Some(2_000_000),
-                Some(3_000_000),
-                None,
-                true,
-                Some(Unit::Millis)
-            )
-        );
-        assert_eq!(
-            shape("hopping(meta.recorded_at, \"1s\", every = \"1ms\",), max_ahead = \"1us\""),
-            (Shape::Hopping { size: 1_000_000, every: 1_000 }, None, None, Some(1), false, None)
-        );
-        assert_eq!(
-            shape("session(at * 1000, gap = \"5us\")"),
-            (Shape::Session { gap: 5 }, None, None, None, false, None)
-        );
-    }
-
-    #[test]
-    fn each_joins_and_indexes_are_understood() {
-        let item = "
-            #[__cqrs_projection(
-                from = Ordered,
-                each(Line { item, qty: n, .. } in lines.iter()),
-                join(listing = shop::Listings[item], seller = Sellers[(listing.country, listing.seller)]),
-                left_join(tax = Taxes[()]),
-                group_by = (item, kind = listing.kind),
-                index(kind),
-                index(kind, total),
-            )]
-            struct Row { item: String, kind: String, #[sum(n if n > 0)] total: u64 }";
-        understood(item, |model| {
-            assert_eq!(model.each.unwrap().names, ["item", "n"]);
-            let joins: Vec<_> = model.joins.iter().map(|join| (join.name.to_string(), join.left)).collect();
-            assert_eq!(
-                joins,
-                [("listing".to_owned(), false), ("seller".to_owned(), false), ("tax".to_owned(), true)]
-            );
-            let indexes: Vec<Vec<_>> = model
-                .indexes
-                .iter()
-                .map(|index| index.columns.iter().map(ToString::to_string).collect())
-                .collect();
-            assert_eq!(indexes, [vec!["kind"], vec!["kind", "total"]]);
-        });
-    }
-
-    #[test]
-    fn the_aggregates_are_understood() {
-        let item = "
-            #[__cqrs_projection(from(A, B), group_by = ())]
-            struct Row {
-                #[variance] variance: f64,
-                #[stddev(A => x)] stddev: Option<f64>,
-                #[count_distinct(x if x > 0)] distinct: u64,
-                #[collect(x, limit = 2 * LIMIT)] collect: Vec<u8>,
-                #[top(3)] top: Vec<u8>,
-                #[top(2, A => x, B if y => z, by = at)] top_by: Vec<u8>,
-                #[any(x > 0)] any: bool,
-                #[all] all: bool,
-                #[fold(my::Quantile<95>, A => x)] fold: f64,
-                #[fold(my::Median)] median: f64,
-            }";
-        understood(item, |model| {
-            let all = model.fields.iter().map(|field| match &field.column {
-                Column::Aggregate(aggregate) => {
-                    let taken: Vec<_> = aggregate.inputs.iter().map(|events| events[0].len()).collect();
-                    (aggregate.kind, aggregate.may_be_empty, taken)
-                }
-                _ => panic!(),
-            });
-            use Kind::*;
-            assert_eq!(
-                all.collect::<Vec<_>>(),
-                [
-                    (Variance, false, vec![1, 1]),
-                    (Stddev, true, vec![1, 0]),
-                    (CountDistinct, false, vec![1, 1]),
-                    (Collect, false, vec![1, 1]),
-                    (Top, false, vec![1, 1]),
-                    (TopBy, false, vec![1, 1]),
-                    (Any, false, vec![1, 1]),
-                    (All, false, vec![1, 1]),
-                    (Fold, false, vec![1, 0]),
-                    (Fold, false, vec![1, 1]),
-                ]
-            );
-        });
-    }
-
-    #[test]
-    fn stored_names_are_snake_case() {
-        assert_eq!(snake_case("CustomerPurchases"), "customer_purchases");
-        assert_eq!(snake_case("HTTPRequests2xx"), "http_requests2xx");
-        assert_eq!(snake_case("A"), "a");
-    }
 }
