@@ -305,6 +305,7 @@ pub enum DecideError<R> {
         /// The projection's Rust name.
         view: &'static str,
         /// Why.
+        #[source]
         error: ReadError,
     },
     /// Its events could not be appended, or it is unknown.

@@ -102,7 +102,7 @@ pub use error::{
     ReadError, RefoldError, Refusal, RetryError, StartError, StoreFailure, WaitError,
 };
 pub use health::{ReactionHealth, ReactionState};
-pub use react::{ParkedEvent, ReactOptions, Reacting, Reaction, Since};
+pub use react::{Park, ParkedEvent, ReactOptions, Reacting, Reaction, Since};
 pub use receipt::{ParseReceiptError, Receipt};
 pub use snapshot::Snapshot;
 pub use sync::Wait;

@@ -16,12 +16,13 @@ use super::events::Events;
 use super::request::{Consistency, NoteToKeep, Request, Step, answered, encode, hand_over};
 use super::shared::Core;
 use crate::decide::{Decide, Tx, is_deciding};
-use crate::error::{AppendError, EventsError, ReactError, Refusal, RetryError, StoreFailure};
+use crate::error::{AppendError, EventsError, ReactError, ReadError, Refusal, RetryError, StoreFailure};
 use crate::event::{Event, RecordedEvent};
 use crate::health::ReactionState;
 use crate::meters;
 use crate::react::{
-    self, Inner, ParkedEvent, ReactOptions, Reacting, Reaction, Retry, Since, Within, parked_at, parked_key,
+    self, Inner, Park, ParkedEvent, ReactOptions, Reacting, Reaction, Retry, Since, Within, parked_at,
+    parked_key,
 };
 use crate::receipt::Receipt;
 use crate::sync::{block_on, lock, reply};
@@ -35,6 +36,9 @@ const TIME: Duration = Duration::from_millis(100);
 /// How far it goes on without an event of its type before that is saved.
 const STRETCH: u64 = 65_536;
 
+/// How long it waits at most before it looks again whether a view has been rebuilt.
+const REBUILDING: Duration = Duration::from_secs(1);
+
 /// Why a reaction ends.
 enum Halt {
     /// It is to, or the engine is closed.
@@ -44,6 +48,43 @@ enum Halt {
 
 /// What handlers answer.
 type Handled = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// How a handler failed.
+struct Failure {
+    reason: String,
+    then: Then,
+}
+
+/// What is done about it.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    /// It is tried again, so often.
+    Again,
+    /// The handler says that it is no use.
+    Park,
+    /// A view that it reads is being rebuilt: that is nobody's fault, and passes.
+    Later,
+}
+
+impl Failure {
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut then = Then::Again;
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if error.is::<Park>() {
+                then = Then::Park;
+            } else if let Some(ReadError::Rebuilding { .. }) = error.downcast_ref() {
+                then = Then::Later;
+            }
+            next = error.source();
+        }
+        Self { reason: brief(in_full(error)), then }
+    }
+
+    fn again(reason: String) -> Self {
+        Self { reason, then: Then::Again }
+    }
+}
 
 /// An event that was handled, or parked, and what is to be stored because of it.
 struct Done {
@@ -74,6 +115,10 @@ pub(crate) struct Saver {
 }
 
 impl Saver {
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.inner.is_to_stop()
+    }
+
     /// What other things are known by that follow from the event at this position.
     pub(crate) fn id(&self, position: u64) -> String {
         format!("{}/{position}", self.source)
@@ -201,9 +246,13 @@ impl Saver {
 
     /// Waits before something is tried again.
     fn retry_later(&self, position: u64, attempt: u32, reason: String) -> Result<(), Halt> {
+        self.pause(position, attempt, reason, self.options.after(attempt))
+    }
+
+    fn pause(&self, position: u64, attempt: u32, reason: String, pause: Duration) -> Result<(), Halt> {
         tracing::warn!(reaction = self.inner.name, position, attempt, reason, "it is tried again");
         self.inner.set_state(ReactionState::Retrying { position, attempt, reason });
-        let stops = self.inner.pause(&self.core, self.options.after(attempt));
+        let stops = self.inner.pause(&self.core, pause);
         if stops { Err(Halt::Asked) } else { Ok(()) }
     }
 
@@ -438,24 +487,33 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         let event = name_of(&recorded.event);
         block_on(self.core.shown(position));
         let mut reacting = self.reacting(recorded, 1);
+        let mut waits = 0;
         let done = loop {
             let attempt = reacting.attempt;
-            match self.handle(&mut reacting) {
+            let Failure { reason, then } = match self.handle(&mut reacting) {
                 Ok(events) => break Done { position, event, events, note: None },
-                Err(reason) => {
-                    meters::failed(&self.inner.name);
-                    let mut saver = lock(&self.saver);
-                    saver.save()?;
-                    if attempt >= saver.options.attempts {
-                        let note = Some(saver.parked(position, event, attempt, reason));
-                        break Done { position, event, events: EncodedEvents::default(), note };
-                    }
+                Err(failure) => failure,
+            };
+            meters::failed(&self.inner.name);
+            let mut saver = lock(&self.saver);
+            saver.save()?;
+            match then {
+                Then::Later => {
+                    waits += 1;
+                    let pause = saver.options.after(waits).min(REBUILDING);
+                    saver.pause(position, attempt, reason, pause)?;
+                }
+                Then::Again if attempt < saver.options.attempts => {
                     saver.retry_later(position, attempt, reason)?;
+                    reacting.attempt += 1;
+                }
+                Then::Again | Then::Park => {
+                    let note = Some(saver.parked(position, event, attempt, reason));
+                    break Done { position, event, events: EncodedEvents::default(), note };
                 }
             }
-            reacting.attempt += 1;
         };
-        if reacting.attempt > 1 {
+        if reacting.attempt > 1 || waits > 0 {
             self.inner.set_state(ReactionState::Running);
         }
         let mut saver = lock(&self.saver);
@@ -465,7 +523,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
     }
 
     /// Has an event handled once: what it emits, or why it failed.
-    fn handle(&mut self, reacting: &mut Reacting<E>) -> Result<EncodedEvents, String> {
+    fn handle(&mut self, reacting: &mut Reacting<E>) -> Result<EncodedEvents, Failure> {
         let (position, attempt) = (reacting.position(), reacting.attempt);
         let event = name_of(&reacting.recorded.event);
         let reaction = &*self.inner.name;
@@ -473,16 +531,18 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         reacting.emitted.clear();
         reacting.executed = 0;
         // What it says of its error is the handler's, too.
-        let handled = || (self.handler)(reacting).map_err(|error| in_full(&*error));
+        let handled = || (self.handler)(reacting).map_err(|error| Failure::of(&*error));
         match catch_unwind(AssertUnwindSafe(handled)) {
             Ok(Ok(())) => {}
-            Ok(Err(reason)) => return Err(brief(reason)),
-            Err(panic) => return Err(brief(format!("it panicked: {}", said(&*panic)))),
+            Ok(Err(failure)) => return Err(failure),
+            Err(panic) => {
+                return Err(Failure::again(brief(format!("it panicked: {}", said(&*panic)))));
+            }
         }
         let (origin, id) = (reacting.origin(), lock(&self.saver).id(reacting.position()));
         let emitted = std::mem::take(&mut reacting.emitted).into_iter().enumerate();
         let emitted = emitted.map(|(at, event)| event.beside(&origin).known_as(|| format!("{id}/{at}")));
-        encode(&self.core, emitted).map_err(|refusal| refusal.to_string())
+        encode(&self.core, emitted).map_err(|refusal| Failure::again(refusal.to_string()))
     }
 
     fn retry(&mut self, retry: Retry) -> Result<(), Halt> {
@@ -490,6 +550,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         match retry {
             Retry::One(position, reply) => reply.send(self.once_more(position)?),
             Retry::All(reply) => reply.send(self.all_once_more()?),
+            Retry::Discard(position, reply) => reply.send(self.discard(position)?),
         }
         Ok(())
     }
@@ -522,7 +583,9 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         let attempts = attempts.saturating_add(1);
         let mut events = Events::<E>::new(&self.core, position).up_to(position);
         let outcome = match block_on(events.next()) {
-            Some(Ok(recorded)) => self.handle(&mut self.reacting(recorded, attempts)),
+            Some(Ok(recorded)) => {
+                self.handle(&mut self.reacting(recorded, attempts)).map_err(|failure| failure.reason)
+            }
             Some(Err(EventsError::Store(error))) => return Ok(Err(StoreFailure::Store(error).into())),
             Some(Err(error)) => Err(error.to_string()),
             None => Err("it is none of the events that the reaction is for".into()),
@@ -549,6 +612,28 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
             Ok(_) => {
                 saver.saved = Some(to);
                 Ok(Err(RetryError::Failed { position, reason }))
+            }
+            Err(error) => self.not_put(&saver, error),
+        }
+    }
+
+    /// Has a parked event be parked no longer. The answer is for who asked; the error ends the reaction.
+    fn discard(&mut self, position: u64) -> Result<Result<(), RetryError>, Halt> {
+        let name = &self.inner.name;
+        match parked_at(&self.core, name, position) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(Err(RetryError::NotParked { name: name.clone(), position })),
+            Err(failure) => return Ok(Err(failure.into())),
+        }
+        let mut saver = lock(&self.saver);
+        let (to, note) = (saver.to, Some((parked_key(name, position), None)));
+        let given_up = Done { position, event: "", events: EncodedEvents::default(), note };
+        match saver.put(&[given_up], to) {
+            Ok(_) => {
+                tracing::warn!(reaction = name, position, "an event that was parked is given up");
+                saver.saved = Some(to);
+                self.inner.count_parked(|count| count.saturating_sub(1));
+                Ok(Ok(()))
             }
             Err(error) => self.not_put(&saver, error),
         }

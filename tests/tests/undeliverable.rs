@@ -1,0 +1,217 @@
+//! What becomes of events that a reaction cannot handle, or cannot handle yet.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cqrs_core::prelude::*;
+use cqrs_core::{Park, ReactOptions, Reaction, ReactionState, RetryError};
+use integration_tests::soon;
+
+#[event]
+#[derive(Debug)]
+pub struct Ordered {
+    order: u64,
+    mail: String,
+}
+
+#[event]
+#[derive(Debug)]
+pub struct Confirmed {
+    order: u64,
+}
+
+fn ordered(order: u64, mail: &str) -> Ordered {
+    Ordered { order, mail: mail.into() }
+}
+
+fn memory() -> Engine {
+    Engine::in_memory().event::<Ordered>().event::<Confirmed>().start().unwrap()
+}
+
+fn reached(reaction: &Reaction, receipt: &Receipt) {
+    let reached = reaction.wait_for(receipt, Duration::from_secs(60)).wait();
+    assert_eq!(reached.unwrap(), Reached::Reached);
+}
+
+fn parked(reaction: &Reaction) -> Vec<(u64, String, u32)> {
+    let parked = reaction.parked().unwrap().into_iter();
+    parked.map(|event| (event.position, event.reason, event.attempts)).collect()
+}
+
+#[test]
+fn what_can_never_be_handled_is_parked_at_once() {
+    #[derive(Debug)]
+    struct NotSent(Park);
+    impl std::fmt::Display for NotSent {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the mail cannot be sent")
+        }
+    }
+    impl std::error::Error for NotSent {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    let engine = memory();
+    let mails = engine
+        .react::<Ordered>("mails", Since::Beginning, |ordered| match &*ordered.mail {
+            "" => Err(Park::because("it has no address").into()),
+            // Also where it stands behind an error of the user's.
+            "bob" => Err(NotSent(Park::because(format_args!("`{}` is no address", ordered.mail))).into()),
+            _ => {
+                ordered.emit(Confirmed { order: ordered.order });
+                Ok(())
+            }
+        })
+        .unwrap();
+    let orders = [ordered(1, ""), ordered(2, "bob"), ordered(3, "ann@example.org")];
+    let receipt = engine.append_all(orders).wait().unwrap();
+    reached(&mails, &receipt);
+    let both =
+        [(1, "it has no address".into(), 1), (2, "the mail cannot be sent: `bob` is no address".into(), 1)];
+    assert_eq!(parked(&mails), both);
+    assert_eq!(engine.health().reactions[0].parked, 2);
+    // Asked for once more, it says the same, and it stays.
+    assert!(matches!(mails.retry(1).wait(), Err(RetryError::Failed { position: 1, .. })));
+    assert_eq!(parked(&mails)[0], (1, "it has no address".into(), 2));
+}
+
+#[test]
+fn what_is_given_up_is_parked_no_longer_and_not_handled() {
+    let folder = tempfile::tempdir().unwrap();
+    let open =
+        || Engine::open(folder.path()).unwrap().event::<Ordered>().event::<Confirmed>().start().unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let begin = |engine: &Engine| {
+        let calls = calls.clone();
+        let never = move |_: &mut Reacting<Ordered>| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            Err(Park::because("never").into())
+        };
+        engine.react::<Ordered>("mails", Since::Beginning, never).unwrap()
+    };
+    let engine = open();
+    let mails = begin(&engine);
+    let receipt = engine.append_all((1..=3).map(|order| ordered(order, ""))).wait().unwrap();
+    reached(&mails, &receipt);
+    mails.discard(2).wait().unwrap();
+    assert_eq!(parked(&mails).iter().map(|(position, ..)| *position).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(engine.health().reactions[0].parked, 2);
+    let nothing = mails.discard(2).wait();
+    assert!(matches!(nothing, Err(RetryError::NotParked { position: 2, .. })), "{nothing:?}");
+    engine.close().wait().unwrap();
+
+    let engine = open();
+    let mails = begin(&engine);
+    assert_eq!(parked(&mails).len(), 2, "it is durable");
+    mails.discard(1).wait().unwrap();
+    mails.discard(3).wait().unwrap();
+    assert_eq!((parked(&mails), engine.health().reactions[0].parked), (Vec::new(), 0));
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
+    mails.stop().wait();
+    assert!(matches!(mails.discard(1).wait(), Err(RetryError::Stopped { .. })));
+}
+
+#[test]
+fn a_handler_can_see_that_it_is_to_stop() {
+    let engine = memory();
+    let (waiting, waits) = std::sync::mpsc::channel();
+    let mails = engine
+        .react_with::<Ordered>("mails", Since::Beginning, ReactOptions::new().attempts(1), move |ordered| {
+            assert!(!ordered.is_stopping());
+            waiting.send(()).unwrap();
+            while !ordered.is_stopping() {
+                std::thread::yield_now();
+            }
+            Ok(())
+        })
+        .unwrap();
+    engine.append_all([ordered(1, ""), ordered(2, "")]).wait().unwrap();
+    waits.recv().unwrap();
+    engine.close().wait().unwrap();
+    mails.stop().wait();
+    assert_eq!(mails.position(), 1, "it has returned, and the next was not handled");
+}
+
+/// Whether [`Slow`] may be folded.
+static GOES_ON: AtomicBool = AtomicBool::new(true);
+
+fn slowly(order: u64) -> u64 {
+    while !GOES_ON.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    order
+}
+
+#[projection(from = Ordered, group_by = mail)]
+#[derive(Debug)]
+pub struct Fast {
+    mail: String,
+    #[last(order)]
+    last: u64,
+}
+
+#[projection(from = Ordered, group_by = mail)]
+#[derive(Debug)]
+pub struct Slow {
+    mail: String,
+    #[last(slowly(order))]
+    last: u64,
+}
+
+#[test]
+fn while_a_view_is_rebuilt_nothing_that_reads_it_is_parked() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path()).unwrap().view::<Fast>().start().unwrap();
+    let last = engine.append_all((1..=3).map(|order| ordered(order, "ann"))).wait().unwrap();
+    engine.close().wait().unwrap();
+
+    GOES_ON.store(false, Ordering::SeqCst);
+    // One is folded from the log, and the reaction asks for it in both ways.
+    let engine = Engine::open(folder.path())
+        .unwrap()
+        .view::<Fast>()
+        .view::<Slow>()
+        .event::<Confirmed>()
+        .start()
+        .unwrap();
+    let (view, once) = (engine.view::<Slow>(), ReactOptions::new().attempts(1));
+    let reads = engine
+        .react_with::<Ordered>("reads", Since::Beginning, once, move |ordered| {
+            assert_eq!(view.get("ann")?.map(|row| row.last), Some(3));
+            assert_eq!(ordered.attempt(), 1);
+            Ok(())
+        })
+        .unwrap();
+
+    struct Confirm(u64);
+    impl Command for Confirm {
+        type Refusal = &'static str;
+        fn decide(&self, tx: &mut Tx) -> Result<(), &'static str> {
+            tx.get::<Slow>("ann").ok_or("who?")?;
+            tx.emit(Confirmed { order: self.0 });
+            Ok(())
+        }
+    }
+    let decides = engine
+        .react_with::<Ordered>("decides", Since::Beginning, once, |ordered| {
+            ordered.execute(Confirm(ordered.order)).wait()?;
+            Ok(())
+        })
+        .unwrap();
+    soon("both wait for the view", || {
+        let waits = |state: &ReactionState| matches!(state, ReactionState::Retrying { position: 1, attempt: 1, reason } if reason.contains("rebuilt"));
+        engine.health().reactions.iter().all(|reaction| waits(&reaction.state))
+    });
+    GOES_ON.store(true, Ordering::SeqCst);
+    for reaction in [&reads, &decides] {
+        reached(reaction, &last);
+        assert_eq!(parked(reaction), []);
+    }
+    soon("both go on", || {
+        engine.health().reactions.iter().all(|reaction| reaction.state == ReactionState::Running)
+    });
+    assert_eq!(engine.health().position, 6, "three orders, three confirmations");
+}
