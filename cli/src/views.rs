@@ -27,7 +27,7 @@ pub(crate) fn views(folder: &Path, out: &mut dyn Write) -> Done {
         let (lag, state) = if view.store == store.id() {
             (Cell::number(end.saturating_sub(*position)), Cell::text(state))
         } else {
-            (Cell::number("-"), Cell::text("of another log: the program folds it anew"))
+            (Cell::number("-"), Cell::text("of another log: a start is refused until views.db is deleted"))
         };
         vec![Cell::text(name), Cell::number(position), lag, Cell::number(rows), state]
     };

@@ -274,6 +274,18 @@ pub enum Refusal {
         /// The command's name.
         name: &'static str,
     },
+    /// Two types of commands bear one name, and would share their keys: a command of the one would be taken for one of the other that was executed before.
+    #[error(
+        "two commands are called `{name}`, and would share their keys, `{first}` and `{second}`: give one of them a name of its own, `fn name(&self) -> &'static str`"
+    )]
+    OneName {
+        /// The name.
+        name: &'static str,
+        /// The type that was executed under a key first.
+        first: &'static str,
+        /// The type that was refused.
+        second: &'static str,
+    },
     /// What a decision rests on has been touched. [`Engine::decide`](crate::Engine::decide) decides anew then, and does not answer this.
     #[error("what the decision read has been touched since")]
     Conflict,

@@ -91,7 +91,7 @@ mod view;
 pub mod __private;
 
 pub use change::{Change, Changes, Next, NextTimeout};
-pub use decide::{Command, Decide, Tx, TxView};
+pub use decide::{Command, Decide, Tx};
 pub use describe::Description;
 pub use engine::{
     Append, Builder, Consistency, Engine, Events, Fed, Feed, FeedContent, FeedItem, IntoFeedItem, Items,
@@ -102,12 +102,15 @@ pub use error::{
     ReadError, RefoldError, Refusal, RetryError, StartError, StoreFailure, WaitError,
 };
 pub use health::{ReactionHealth, ReactionState};
+pub use lookups::PinnedView;
 pub use react::{Park, ParkedEvent, ReactOptions, Reacting, Reaction, Since};
 pub use receipt::{ParseReceiptError, Receipt};
 pub use snapshot::Snapshot;
 pub use sync::Wait;
 pub use table::{Parked, Table};
 pub use tick::Tick;
+#[cfg(feature = "chrono")]
+pub use timestamp::OutOfChrono;
 pub use timestamp::Timestamp;
 pub use view::{Reached, View, ViewRows};
 

@@ -1,5 +1,6 @@
 //! Look-ups by index, and from where they read: what is published now, or whatever else has rows.
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use crate::engine::shared::Core;
 use crate::error::ReadError;
 use crate::projection::Projection;
-use crate::table::Rows;
+use crate::table::{Rows, Span};
 use crate::view::ViewRows;
 
 /// From where look-ups read.
@@ -64,6 +65,70 @@ impl Access for Live {
     fn looks_up(&self, _: usize, _: &Part) {}
 }
 
+/// A view at one position, as a [snapshot](crate::Snapshot::view) or a [decision](crate::Tx::view) has it: derefs to the look-ups of its indexes, which answer
+/// with rows, without a `Result`.
+pub struct PinnedView<P: Projection> {
+    lookups: P::Lookups<Pinned>,
+}
+
+impl<P: Projection> PinnedView<P> {
+    /// The view of this number; what is looked up in it is `noted`.
+    pub(crate) fn new(
+        view: usize,
+        rows: Arc<Rows<P>>,
+        position: u64,
+        noted: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Self {
+        let pinned = Pinned { rows, position, noted: Arc::new(noted) };
+        Self { lookups: Indexed::new(pinned, view).into() }
+    }
+}
+
+impl<P: Projection> std::fmt::Debug for PinnedView<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PinnedView").field("projection", &P::RUST_NAME).finish_non_exhaustive()
+    }
+}
+
+impl<P: Projection> std::ops::Deref for PinnedView<P> {
+    type Target = P::Lookups<Pinned>;
+    fn deref(&self) -> &Self::Target {
+        &self.lookups
+    }
+}
+
+/// Reads the rows of a view at one position.
+#[derive(Clone)]
+pub struct Pinned {
+    rows: Arc<dyn Any + Send + Sync>,
+    position: u64,
+    /// Is told of the view when something is looked up in it.
+    noted: Arc<dyn Fn(usize) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pinned").field("position", &self.position).finish_non_exhaustive()
+    }
+}
+
+impl Access for Pinned {
+    type Answer<T> = T;
+
+    fn rows<P: Projection>(&self, _: usize) -> Shared<P> {
+        let Ok(rows) = self.rows.clone().downcast() else { unreachable!("they were taken for their view") };
+        Shared { rows, position: self.position }
+    }
+
+    fn map<T, U>(answer: T, make: impl FnOnce(T) -> U) -> U {
+        make(answer)
+    }
+
+    fn looks_up(&self, view: usize, _: &Part) {
+        (self.noted)(view);
+    }
+}
+
 /// A part of an index: the rows with these first columns, and the next in a range. All in canonical bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -86,14 +151,23 @@ impl Part {
         columns >= self.first() && self.has_begun(columns) && !self.has_ended(columns)
     }
 
-    /// The numbers of its rows, in the order of the index.
-    pub(crate) fn of<P: Projection>(&self, rows: &Rows<P>) -> Vec<u32> {
-        let found = rows.index(self.index).from(self.first());
-        let found = found.skip_while(|(columns, _)| !self.has_begun(columns));
-        found.take_while(|(columns, _)| !self.has_ended(columns)).map(|(_, row)| row).collect()
+    /// Where it is among the keys of the index: the columns, and what tells rows apart that are alike in them.
+    fn span(&self) -> Span {
+        let from = match &self.start {
+            Bound::Unbounded => Span::default(),
+            Bound::Included(start) => Span::from(start.clone()),
+            Bound::Excluded(start) => Span::beyond(start.clone()),
+        };
+        let to = match &self.end {
+            Bound::Unbounded => Span::default(),
+            Bound::Included(end) => Span::through(end.clone()),
+            Bound::Excluded(end) => Span::before(end.clone()),
+        };
+        Span::under(self.prefix.clone()).and(from).and(to)
     }
 
     /// Before this, there is nothing of it.
+    #[cfg(test)]
     fn first(&self) -> &[u8] {
         match &self.start {
             Bound::Unbounded => &self.prefix,
@@ -102,11 +176,13 @@ impl Part {
     }
 
     /// Whether it has begun at these columns, which are not before the [first](Self::first).
+    #[cfg(test)]
     fn has_begun(&self, columns: &[u8]) -> bool {
         !matches!(&self.start, Bound::Excluded(start) if columns.starts_with(start))
     }
 
     /// The same, of its end.
+    #[cfg(test)]
     fn has_ended(&self, columns: &[u8]) -> bool {
         let within = match &self.end {
             Bound::Unbounded => true,
@@ -157,8 +233,7 @@ impl<P: Projection, A: Access> Indexed<P, A> {
         let part = Part::new(index, prefix, range);
         self.access.looks_up(self.number, &part);
         A::map(self.access.rows::<P>(self.number), |Shared { rows, position }| {
-            let found = part.of(&rows);
-            ViewRows::these(rows, position, found)
+            ViewRows::in_order(rows, position, Some(part.index), part.span())
         })
     }
 }

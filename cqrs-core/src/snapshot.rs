@@ -6,8 +6,10 @@ use std::sync::Arc;
 use crate::engine::shared::{Core, Published};
 use crate::error::ReadError;
 use crate::key::{Key, PrefixOf};
+use crate::lookups::PinnedView;
 use crate::projection::Projection;
-use crate::view::ViewRows;
+use crate::table::Span;
+use crate::view::{ViewRows, key_bytes};
 
 /// All views of an engine, at one and the same position: what [`Engine::snapshot`](crate::Engine::snapshot) hands out.
 ///
@@ -80,6 +82,74 @@ impl<'e> Snapshot<'e> {
     ) -> Result<ViewRows<P>, ReadError> {
         let view = self.number::<P>();
         Ok(ViewRows::under(self.core.shared_rows(&self.published, view)?, self.position(), &prefix))
+    }
+
+    /// All rows of the view of `P` in the order of their keys; from the last one on with `.rev()`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn rows_by_key<P: Projection>(&self) -> Result<ViewRows<P>, ReadError> {
+        self.in_order(Span::default())
+    }
+
+    /// The rows of the view of `P` whose keys come after this one, in their order. The key need not have a row.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn rows_after<P: Projection>(&self, key: <P::Key as Key>::Ref<'_>) -> Result<ViewRows<P>, ReadError> {
+        self.in_order(Span::after(key_bytes::<P>(&key)))
+    }
+
+    /// The rows of the view of `P` whose keys come before this one, in their order. The key need not have a row.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn rows_before<P: Projection>(
+        &self,
+        key: <P::Key as Key>::Ref<'_>,
+    ) -> Result<ViewRows<P>, ReadError> {
+        self.in_order(Span::before(key_bytes::<P>(&key)))
+    }
+
+    /// The view of `P`, for look-ups by its indexes: `snapshot.view::<Order>()?.by_status(Status::Open)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    #[track_caller]
+    pub fn view<P: Projection>(&self) -> Result<PinnedView<P>, ReadError> {
+        let view = self.number::<P>();
+        let rows = self.core.shared_rows::<P>(&self.published, view)?;
+        Ok(PinnedView::new(view, rows, self.position(), |_| {}))
+    }
+
+    #[track_caller]
+    fn in_order<P: Projection>(&self, span: Span) -> Result<ViewRows<P>, ReadError> {
+        let view = self.number::<P>();
+        let rows = self.core.shared_rows(&self.published, view)?;
+        Ok(ViewRows::in_order(rows, self.position(), None, span))
     }
 
     #[track_caller]

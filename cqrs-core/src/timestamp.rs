@@ -82,6 +82,20 @@ impl From<chrono::DateTime<chrono::Utc>> for Timestamp {
     }
 }
 
+/// A time of more than some 262,000 years before or after the epoch: `chrono` has none such.
+#[cfg(feature = "chrono")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} microseconds since 1970 are beyond the years that `chrono` counts", .0.as_micros())]
+pub struct OutOfChrono(pub Timestamp);
+
+#[cfg(feature = "chrono")]
+impl TryFrom<Timestamp> for chrono::DateTime<chrono::Utc> {
+    type Error = OutOfChrono;
+    fn try_from(time: Timestamp) -> Result<Self, OutOfChrono> {
+        Self::from_timestamp_micros(time.0).ok_or(OutOfChrono(time))
+    }
+}
+
 impl std::fmt::Display for Timestamp {
     /// RFC 3339, UTC, six decimals.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -123,6 +137,17 @@ mod tests {
         assert_eq!(at(11_017), "2000-03-01T00:00:00.000000Z");
         assert_eq!(at(19_782), "2024-02-29T00:00:00.000000Z");
         assert_eq!(at(19_783), "2024-03-01T00:00:00.000000Z");
+    }
+
+    #[test]
+    #[cfg(feature = "chrono")]
+    fn times_of_chrono_go_there_and_back() {
+        for micros in [-1_500_000, 0, 1, 1_700_000_000_123_456] {
+            let there = chrono::DateTime::<chrono::Utc>::try_from(Timestamp(micros)).unwrap();
+            assert_eq!(Timestamp::from(there), Timestamp(micros));
+        }
+        let beyond = Timestamp(i64::MAX);
+        assert_eq!(chrono::DateTime::<chrono::Utc>::try_from(beyond), Err(OutOfChrono(beyond)));
     }
 
     #[test]

@@ -37,7 +37,7 @@ use proc_macro::TokenStream;
 ///
 /// The type is serialised by serde, which the attribute derives: the struct must not derive it too, and the crate needs no `serde` of its own. Serde's
 /// attributes on fields (`rename`, `default`, `alias`, `skip`, `with`, ..) mean what they mean to serde; on the item, `rename_all` and `deny_unknown_fields` do.
-/// Fields are of any type that serde takes and that is `Clone`; a type of your own becomes one by [`#[value]`](macro@value). `meta` is no field's name.
+/// Fields are of any type that serde takes and that is `Clone`, but no `Option` of an `Option` or of `()`; a type of your own becomes one by [`#[value]`](macro@value). `meta` is no field's name.
 ///
 /// A fold sees an event through its borrowed twin, `<Purchased as Event>::Ref<'_>`: the same fields, with `&str` for `String` and `Option<&str>` for
 /// `Option<String>`.
@@ -556,7 +556,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | --- | --- |
 /// | `having = total != 0` | rows that fail it are not shown to readers, nor in SQL, nor to subscribers, nor to views over this one |
 /// | `name = ".."` | the stored name and the name in SQL; the struct's name in snake case otherwise |
-/// | `version = N` | bump it to force a rebuild where something changed that the macro cannot see: the body of a called function or of a fold by hand, the value of a constant |
+/// | `version = N` | bump it to force a rebuild where something changed that the macro cannot see: the body of a called function or of a fold by hand, the value of a constant. (For an `impl Aggregate` of yours, count up its `const VERSION`.) |
 ///
 /// ```
 /// use cqrs_core::prelude::*;
@@ -580,7 +580,10 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Events that cannot be folded
 ///
-/// An expression that panics, a sum that overflows, a fold by hand that answers with an error, a payload that cannot be read: the event is at fault, and changes nothing of the view.
+/// An expression of what is folded (keys, guards, columns) that panics, a sum that overflows, a fold by hand that answers with an error, a payload that cannot be read: the event is at fault, and changes nothing of the view.
+///
+/// `computed` and `having` are not folded. They are worked out when a row is read, and a panic there is the reader's: `view.get` panics, SQL leaves the row out, an index does so where it is `computed` that panics, a subscription ends. Where a view over this
+/// one, a look-up or a fold by hand reads the row, it does so for an event, which is at fault then.
 ///
 /// | option | meaning |
 /// | --- | --- |
@@ -736,7 +739,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// A lower-case single name in value position is a field of the event, unless a `let`, a pattern, a closure, `each` or a join binds it; in `having` and `computed` it
 /// is a column of the row. `meta.position` and `meta.recorded_at` are the event's. Called functions, paths with `::`, fields, methods and upper-case constants are
 /// ordinary Rust; a lower-case constant or a function as a value is written `self::parse`. `matches!` is the only macro. `?`, `return`, `break`, `continue`, `.await`, loops,
-/// assignments and items are refused: call a function. A bare literal has the column's type. A panic in an expression is a fault of the view.
+/// assignments and items are refused: call a function. A bare literal has the column's type. A panic in what is folded is a fault of the view; one in `having` or `computed` is the [reader's](#events-that-cannot-be-folded).
 ///
 /// ```
 /// use cqrs_core::prelude::*;

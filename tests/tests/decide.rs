@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use cqrs_core::prelude::*;
-use cqrs_core::{Decide, Refusal};
+use cqrs_core::{Decide, Refusal, Timestamp};
 
 #[event]
 #[derive(Debug, Clone, PartialEq)]
@@ -856,4 +856,99 @@ fn a_key_has_a_limit() {
     assert!(too_large(error));
     assert!(too_large(engine.append(NewEvent::new(moved("ann", 0, 1)).id(&long)).wait().unwrap_err()));
     engine.execute(Take(0)).key(&long[1..]).wait().unwrap();
+}
+
+#[test]
+fn a_decision_has_the_engines_time_and_passes_on_what_it_is_told() {
+    let clock = Arc::new(AtomicUsize::new(7));
+    let tells = clock.clone();
+    let now = move || Timestamp::from_micros(tells.load(Ordering::SeqCst) as i64);
+    let engine = Engine::in_memory().view::<Total>().clock(now).start().unwrap();
+    let moved = |amount| Moved { account: "ann".into(), part: 0, amount };
+    let cause = NewEvent::new(moved(1)).id("first").correlation_id("request-1").meta("by", "web");
+    let receipt = engine.append(cause).wait().unwrap();
+    let cause = engine.events::<Moved>(receipt.first).up_to(receipt.last).next().wait().unwrap().unwrap();
+
+    let passed = cause.metadata.clone();
+    let decided = engine.decide(move |tx: &mut Tx| {
+        let seen = tx.now();
+        clock.store(9, Ordering::SeqCst);
+        assert_eq!((seen, tx.now()), (Timestamp::from_micros(7), seen), "it is one moment");
+        tx.emit(moved(tx.now().as_micros()));
+        tx.emit(NewEvent::new(moved(2)).correlation_id("own").metadata(Metadata::default()));
+        Ok::<_, ()>(())
+    });
+    let receipt = decided.causation_id("this goes").metadata(passed.clone()).wait().unwrap();
+    let mut stream = engine.events::<Moved>(receipt.first).up_to(receipt.last);
+    let mut emitted = Vec::new();
+    while let Some(recorded) = stream.next().wait() {
+        emitted.push(recorded.unwrap());
+    }
+    assert_eq!(emitted.iter().map(|recorded| recorded.event.amount).collect::<Vec<_>>(), [7, 2]);
+    for recorded in emitted {
+        assert_eq!(recorded.metadata.correlation_id.as_deref(), Some("request-1"));
+        assert_eq!(recorded.metadata.entries, passed.entries);
+        assert_eq!(recorded.recorded_at, Timestamp::from_micros(9));
+    }
+
+    // What is not there yet is waited for.
+    let mut ahead = engine.events::<Moved>(4).up_to(5);
+    engine.append_all([moved(3), moved(4), moved(5)]).wait().unwrap();
+    let got: Vec<_> =
+        std::iter::from_fn(|| ahead.next().wait()).map(|event| event.unwrap().position).collect();
+    assert_eq!(got, [4, 5]);
+}
+
+#[test]
+fn commands_of_one_name_do_not_share_keys() {
+    mod orders {
+        #[derive(Debug)]
+        pub(super) struct Cancel;
+    }
+    mod invoices {
+        #[derive(Debug)]
+        pub(super) struct Cancel;
+        #[derive(Debug)]
+        pub(super) struct Renamed;
+    }
+    fn moved(tx: &mut Tx, part: u32) -> Result<(), String> {
+        tx.emit(Moved { account: "ann".into(), part, amount: 1 });
+        Ok(())
+    }
+    impl Command for orders::Cancel {
+        type Refusal = String;
+        fn decide(&self, tx: &mut Tx) -> Result<(), String> {
+            moved(tx, 1)
+        }
+    }
+    impl Command for invoices::Cancel {
+        type Refusal = String;
+        fn decide(&self, tx: &mut Tx) -> Result<(), String> {
+            moved(tx, 2)
+        }
+    }
+    impl Command for invoices::Renamed {
+        type Refusal = String;
+        fn decide(&self, tx: &mut Tx) -> Result<(), String> {
+            moved(tx, 3)
+        }
+        fn name(&self) -> &'static str {
+            "Cancel" // as it was called before
+        }
+    }
+    let engine = Engine::in_memory().view::<Balance>().start().unwrap();
+    let first = engine.execute(orders::Cancel).key("request-1").wait().unwrap();
+    assert_eq!(engine.execute(orders::Cancel).key("request-1").wait().unwrap(), first);
+    for key in ["request-1", "request-2"] {
+        let refused = engine.execute(invoices::Cancel).key(key).wait().unwrap_err().to_string();
+        assert!(refused.contains("two commands are called `Cancel`"), "{refused}");
+        assert!(refused.contains("orders::Cancel") && refused.contains("invoices::Cancel"), "{refused}");
+    }
+    // Without a key there is nothing to share; and a name that is given is meant.
+    engine.execute(invoices::Cancel).wait().unwrap();
+    assert_eq!(engine.execute(invoices::Renamed).key("request-1").wait().unwrap(), first);
+    assert_eq!(
+        engine.view::<Balance>().rows_of("ann").unwrap().map(|row| row.part).collect::<Vec<_>>(),
+        [1, 2]
+    );
 }

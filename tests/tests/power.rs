@@ -659,7 +659,7 @@ fn seed() -> u64 {
 
 #[test]
 fn whatever_a_power_cut_leaves_has_everything_that_was_acknowledged() {
-    let (seed, wanted, begun) = (seed(), number("POWER_IMAGES", 10_000), Instant::now());
+    let (seed, wanted, begun) = (seed(), number("POWER_IMAGES", 4_000), Instant::now());
     let (figures, chain) = (Figures::default(), AtomicU64::new(0));
     // Stories that go on from one another, each such chain with a seed of its own.
     let tell = || {

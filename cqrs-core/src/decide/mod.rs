@@ -5,8 +5,9 @@
 
 mod tx;
 
-use std::any::Any;
+use std::any::{Any, TypeId, type_name};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use std::task::{Context, Poll};
 
 use tracing::Instrument;
 
-pub use self::tx::{Tx, TxView};
+pub use self::tx::Tx;
 use crate::engine::boundary::Boundary;
 use crate::engine::desk::Desk;
 use crate::engine::encoded::EncodedEvents;
@@ -116,11 +117,36 @@ pub trait Command: Send + 'static {
     /// The refusal. Nothing is appended then.
     fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal>;
 
-    /// Its name, in traces and for its [key](Decide::key): the type's, unless it says otherwise.
+    /// Its name, in traces and for its [key](Decide::key): the type's own, without its path and its generics, unless it says otherwise.
+    ///
+    /// Keys are kept under it for ever: where a type is renamed, this goes on saying the old name. Two types of one name are refused once both are executed
+    /// under keys, which they would share: one of them says another here.
     fn name(&self) -> &'static str {
-        let name = std::any::type_name::<Self>();
-        let plain = name.split('<').next().unwrap_or(name);
-        plain.rsplit("::").next().unwrap_or(plain)
+        own_name::<Self>()
+    }
+}
+
+/// A type's name, without its path and its generics.
+fn own_name<T: ?Sized>() -> &'static str {
+    let name = type_name::<T>();
+    let plain = name.split('<').next().unwrap_or(name);
+    plain.rsplit("::").next().unwrap_or(plain)
+}
+
+/// Which types of commands have been executed under keys, by the names that they have of themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Named(Mutex<BTreeMap<&'static str, Type>>);
+
+/// A type, and what it is called.
+type Type = (TypeId, &'static str);
+
+impl Named {
+    /// Takes a name for a type, unless another has it.
+    fn take(&self, name: &'static str, of: Type) -> Result<(), Refusal> {
+        match *lock(&self.0).entry(name).or_insert(of) {
+            (id, _) if id == of.0 => Ok(()),
+            (_, first) => Err(Refusal::OneName { name, first, second: of.1 }),
+        }
     }
 }
 
@@ -148,6 +174,8 @@ struct Start<R> {
     desk: Option<Arc<Desk>>,
     consistency: Consistency,
     name: &'static str,
+    /// The type that its name is of, where that says no other.
+    of: Option<Type>,
     key: Option<String>,
     metadata: Metadata,
     /// What the ids of its events begin with, where they have none of their own.
@@ -179,6 +207,7 @@ impl<R: Send + 'static> Decide<R> {
             desk,
             consistency,
             name,
+            of: None,
             key: None,
             metadata,
             ids: None,
@@ -187,6 +216,13 @@ impl<R: Send + 'static> Decide<R> {
             blocks: false,
         };
         Self { state: State::Ready(Box::new(start)) }
+    }
+
+    /// That of a command of this type.
+    pub(crate) fn of<C: Command>(self) -> Self {
+        self.with(|start| {
+            start.of = (start.name == own_name::<C>()).then(|| (TypeId::of::<C>(), type_name::<C>()));
+        })
     }
 
     /// As a reaction makes it: known by this, and caused so.
@@ -232,6 +268,11 @@ impl<R: Send + 'static> Decide<R> {
     /// Anything else that is to be kept with each of its events.
     pub fn meta(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.with(|start| drop(start.metadata.entries.insert(key.into(), value.into())))
+    }
+
+    /// All of this at once, in place of what was said before: that of an event that it follows from, say.
+    pub fn metadata(self, metadata: Metadata) -> Self {
+        self.with(|start| start.metadata = metadata)
     }
 
     /// What it waits for once it is decided, whatever the engine's setting. What it sees does not depend on that.
@@ -336,6 +377,11 @@ impl<R: Send + 'static> Start<R> {
         let (size, limit) = (self.key.as_deref().map_or(0, str::len), core.catalog.payload_limit);
         if size > limit {
             return Err(AppendError::NotAppended(Refusal::TooLarge { name, size, limit }).into());
+        }
+        if let (Some(_), Some(of)) = (&self.key, self.of)
+            && let Err(refusal) = core.commands.take(name, of)
+        {
+            return Err(AppendError::NotAppended(refusal).into());
         }
         let note = self.key.as_ref().map(|key| note_of(name, key));
         if self.metadata.causation_id.is_none() && !name.is_empty() {

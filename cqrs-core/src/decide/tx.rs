@@ -1,15 +1,17 @@
 //! What a decision sees, and what it says.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
+use std::cell::OnceCell;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 
+use crate::Timestamp;
 use crate::engine::boundary::{Boundary, Read};
 use crate::engine::request::NewEvent;
 use crate::engine::shared::{Core, Published};
 use crate::error::ReadError;
 use crate::key::{Key, PrefixOf};
-use crate::lookups::{Access, Indexed, Part, Shared};
+use crate::lookups::PinnedView;
 use crate::projection::Projection;
 use crate::sync::lock;
 use crate::table::Rows;
@@ -26,6 +28,7 @@ pub struct Tx {
     published: Arc<Published>,
     reads: Arc<Mutex<Vec<Read>>>,
     pub(super) events: Vec<NewEvent>,
+    now: OnceCell<Timestamp>,
     /// The view that could not be read, and why.
     pub(super) failed: Option<(&'static str, ReadError)>,
 }
@@ -46,7 +49,14 @@ impl Tx {
     /// One that sees what is published now.
     pub(super) fn new(core: &Arc<Core>) -> Self {
         let (core, published) = (core.clone(), core.published.load_full());
-        Self { core, published, reads: Arc::default(), events: Vec::new(), failed: None }
+        Self {
+            core,
+            published,
+            reads: Arc::default(),
+            events: Vec::new(),
+            now: OnceCell::new(),
+            failed: None,
+        }
     }
 
     /// What it rests on by now.
@@ -59,6 +69,38 @@ impl Tx {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.published.position
+    }
+
+    /// How late it is by the engine's [clock](crate::Builder::clock): the same however often it is asked for. A decision that is made anew is made at a later time.
+    ///
+    /// Its events are recorded at this time or later (a log's times do not go back, should the clock do so).
+    ///
+    /// ```
+    /// # use cqrs_core::prelude::*;
+    /// # use cqrs_core::Timestamp;
+    /// # #[event]
+    /// # pub struct Offered { pub offer: u32, pub until: Timestamp }
+    /// # #[event]
+    /// # pub struct Accepted { pub offer: u32 }
+    /// # #[projection(from = Offered, group_by = offer)]
+    /// # pub struct Offers { pub offer: u32, #[last] pub until: Timestamp }
+    /// # let noon = Timestamp::from_micros(43_200_000_000);
+    /// # let engine = Engine::in_memory().view::<Offers>().event::<Accepted>().clock(move || noon).start()?;
+    /// # engine.append(Offered { offer: 1, until: Timestamp::from_micros(1) }).wait()?;
+    /// let late = engine.decide(|tx: &mut Tx| {
+    ///     let offer = tx.get::<Offers>(1).ok_or("there is no such offer")?;
+    ///     if offer.until < tx.now() {
+    ///         return Err("the offer has ended");
+    ///     }
+    ///     tx.emit(Accepted { offer: 1 });
+    ///     Ok(())
+    /// });
+    /// assert!(matches!(late.wait(), Err(DecideError::Refused("the offer has ended"))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        *self.now.get_or_init(|| (self.core.clock)())
     }
 
     /// The row of a key in the view of `P`; `None` if there is none, or `having` hides it. Either way the key is in the boundary.
@@ -120,11 +162,11 @@ impl Tx {
     ///
     /// As [`get`](Self::get).
     #[track_caller]
-    pub fn view<P: Projection>(&mut self) -> TxView<P> {
+    pub fn view<P: Projection>(&mut self) -> PinnedView<P> {
         let view = self.number::<P>();
         let rows = self.shared::<P>(view);
-        let pinned = Pinned { rows, position: self.position(), reads: self.reads.clone() };
-        TxView { lookups: Indexed::new(pinned, view).into() }
+        let reads = self.reads.clone();
+        PinnedView::new(view, rows, self.position(), move |view| lock(&reads).push(Read::All(view)))
     }
 
     /// Has an event appended, if the decision stands: all of a decision's events, in this order, or none. The decision does not see it in what it reads.
@@ -158,54 +200,5 @@ impl Tx {
             Ok(number) => number,
             Err(error) => panic!("{error}"),
         }
-    }
-}
-
-/// A view as a decision sees it: derefs to the look-ups of its indexes, which answer with rows, without a `Result`.
-pub struct TxView<P: Projection> {
-    lookups: P::Lookups<Pinned>,
-}
-
-impl<P: Projection> std::fmt::Debug for TxView<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TxView").field("projection", &P::RUST_NAME).finish_non_exhaustive()
-    }
-}
-
-impl<P: Projection> std::ops::Deref for TxView<P> {
-    type Target = P::Lookups<Pinned>;
-    fn deref(&self) -> &Self::Target {
-        &self.lookups
-    }
-}
-
-/// Reads what a decision sees, and has it noted.
-#[derive(Clone)]
-pub struct Pinned {
-    rows: Arc<dyn Any + Send + Sync>,
-    position: u64,
-    reads: Arc<Mutex<Vec<Read>>>,
-}
-
-impl std::fmt::Debug for Pinned {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pinned").field("position", &self.position).finish_non_exhaustive()
-    }
-}
-
-impl Access for Pinned {
-    type Answer<T> = T;
-
-    fn rows<P: Projection>(&self, _: usize) -> Shared<P> {
-        let Ok(rows) = self.rows.clone().downcast() else { unreachable!("they were taken for their view") };
-        Shared { rows, position: self.position }
-    }
-
-    fn map<T, U>(answer: T, make: impl FnOnce(T) -> U) -> U {
-        make(answer)
-    }
-
-    fn looks_up(&self, view: usize, _: &Part) {
-        lock(&self.reads).push(Read::All(view));
     }
 }

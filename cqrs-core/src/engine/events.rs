@@ -97,8 +97,9 @@ impl<E: Event> Events<E> {
         self
     }
 
-    /// Ends the stream after this position.
-    pub(crate) fn up_to(mut self, position: u64) -> Self {
+    /// Ends the stream after the last event up to this position, which need not be durable yet: `engine.events::<E>(receipt.first).up_to(receipt.last)` is what
+    /// an append or a decision has put in the log.
+    pub fn up_to(mut self, position: u64) -> Self {
         self.until = Some(position);
         self
     }

@@ -327,7 +327,7 @@ impl Engine {
     pub fn execute<C: Command>(&self, command: C) -> Decide<C::Refusal> {
         let Handle { core, desk, consistency, .. } = &*self.handle;
         let name = command.name();
-        Decide::new(core, desk.clone(), *consistency, name, Box::new(move |tx| command.decide(tx)))
+        Decide::new(core, desk.clone(), *consistency, name, Box::new(move |tx| command.decide(tx))).of::<C>()
     }
 
     /// Begins a reaction: a handler that is called with each event of type `E` (of all its variants, if it is an enum), once, in the order of

@@ -87,6 +87,12 @@ impl NewEvent {
         self
     }
 
+    /// All of it at once, in place of what was said before: that of another event, say.
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = Some(Box::new(metadata));
+        self
+    }
+
     fn metadata_mut(&mut self) -> &mut Metadata {
         self.metadata.get_or_insert_default()
     }

@@ -14,6 +14,7 @@ use super::fold::Message;
 use super::pipeline::Control;
 use super::slot::AnyRows;
 use crate::Timestamp;
+use crate::decide::Named;
 use crate::error::{AppendError, NoSuchView, ReadError, Refusal, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::meters;
@@ -86,6 +87,7 @@ pub(crate) struct Core {
     /// How many decisions are being made.
     pub(crate) deciding: AtomicUsize,
     pub(crate) reactions: Reactions,
+    pub(crate) commands: Named,
     /// By which notes are looked up; made when it is first needed.
     notes: Mutex<Option<Arc<LentReader>>>,
     controls: Mutex<VecDeque<Control>>,
@@ -141,6 +143,7 @@ impl Core {
             deciding: AtomicUsize::new(0),
             notes: Mutex::default(),
             reactions: Reactions::default(),
+            commands: Named::default(),
             controls: Mutex::default(),
             nudge,
         }

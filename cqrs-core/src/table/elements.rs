@@ -156,7 +156,7 @@ impl Elements {
         let mut end = [0; 8];
         end[8 - OWNER..].copy_from_slice(&owner);
         let end = (u64::from_be_bytes(end) + 1).to_be_bytes();
-        let numbers = self.ordered.before(&self.keys, &end[8 - OWNER..]);
+        let numbers = self.ordered.before(&self.keys, Some(&end[8 - OWNER..]));
         numbers.map_while(move |number| self.of(&owner, number))
     }
 

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use super::keys::{Keys, Probe};
-use super::ordered::Ordered;
-use super::rows::Rows;
+use super::ordered::{Ordered, Span};
+use super::rows::{Page, Rows};
 use super::unwinding;
 use crate::projection::Projection;
 
@@ -55,12 +55,19 @@ impl Index {
         }
     }
 
-    /// The rows whose columns' bytes are not before `from`, in order, each with those bytes.
-    pub(crate) fn from(&self, from: &[u8]) -> impl Iterator<Item = (&[u8], u32)> {
-        self.ordered.from(&self.keys, from).map(|entry| {
-            let key = self.keys.key(entry);
-            (&key[..key.len() - size_of::<u32>()], *self.keys.value(entry))
-        })
+    /// The first rows of a span, in order.
+    pub(super) fn first_in(&self, span: &Span, limit: usize) -> Page {
+        self.page(self.ordered.within(&self.keys, span).take(limit).collect())
+    }
+
+    /// The last rows of a span, the very last first.
+    pub(super) fn last_in(&self, span: &Span, limit: usize) -> Page {
+        self.page(self.ordered.within_reversed(&self.keys, span).take(limit).collect())
+    }
+
+    fn page(&self, entries: Vec<u32>) -> Page {
+        let end = entries.last().map(|entry| self.keys.key(*entry).to_vec());
+        Page { rows: entries.into_iter().map(|entry| *self.keys.value(entry)).collect(), end }
     }
 
     /// Bytes in memory of those that have been made.

@@ -23,6 +23,7 @@ pub use clock::Clock;
 pub use elements::{Cell, Cells, Elements, Shown, ShownCells};
 use fold::AHEAD;
 pub(crate) use fold::Folder;
+pub(crate) use ordered::Span;
 pub use parked::Parked;
 pub(crate) use parked::brief;
 pub(crate) use rows::Rows;

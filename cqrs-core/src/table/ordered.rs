@@ -8,6 +8,95 @@ use crate::key::Inline;
 /// How many rows a run has at most; one that grows beyond is cut in two.
 const RUN: usize = 512;
 
+/// A stretch of keys, in canonical bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// It begins with this key, or after it.
+    from: Vec<u8>,
+    after: bool,
+    /// It ends before this key; `None` if it does not end.
+    to: Option<Vec<u8>>,
+}
+
+impl Span {
+    /// All keys from this one on.
+    pub(crate) fn from(key: Vec<u8>) -> Self {
+        Self { from: key, ..Self::default() }
+    }
+
+    /// All keys after this one.
+    pub(crate) fn after(key: Vec<u8>) -> Self {
+        Self { from: key, after: true, to: None }
+    }
+
+    /// All keys before this one.
+    pub(crate) fn before(key: Vec<u8>) -> Self {
+        Self { to: Some(key), ..Self::default() }
+    }
+
+    /// All keys that begin with these bytes.
+    pub(crate) fn under(prefix: Vec<u8>) -> Self {
+        Self { to: beyond(prefix.clone()), from: prefix, after: false }
+    }
+
+    /// All keys under both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let (later, earlier) = match self.from.cmp(&other.from) {
+            Ordering::Less => (other, self),
+            Ordering::Greater => (self, other),
+            Ordering::Equal if self.after => (self, other),
+            Ordering::Equal => (other, self),
+        };
+        let to = match (later.to, earlier.to) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Self { to, ..later }
+    }
+
+    /// All keys that neither begin with these bytes nor come before them.
+    pub(crate) fn beyond(prefix: Vec<u8>) -> Self {
+        match beyond(prefix) {
+            Some(from) => Self { from, ..Self::default() },
+            None => Self { to: Some(Vec::new()), ..Self::default() },
+        }
+    }
+
+    /// All keys that begin with these bytes, or come before them.
+    pub(crate) fn through(prefix: Vec<u8>) -> Self {
+        Self { to: beyond(prefix), ..Self::default() }
+    }
+
+    /// Leaves what comes after a key of it.
+    pub(crate) fn go_on_after(&mut self, key: Vec<u8>) {
+        (self.from, self.after) = (key, true);
+    }
+
+    /// Leaves what comes before a key of it.
+    pub(crate) fn go_on_before(&mut self, key: Vec<u8>) {
+        self.to = Some(key);
+    }
+
+    fn has_begun(&self, key: &[u8]) -> bool {
+        if self.after { key > &self.from[..] } else { key >= &self.from[..] }
+    }
+
+    fn has_ended(&self, key: &[u8]) -> bool {
+        self.to.as_ref().is_some_and(|to| key >= &to[..])
+    }
+}
+
+/// The first bytes that come after all that begin with these; `None` if all later ones do.
+fn beyond(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
+    while let Some(last) = prefix.pop() {
+        if last < u8::MAX {
+            prefix.push(last + 1);
+            return Some(prefix);
+        }
+    }
+    None
+}
+
 /// Row numbers, ordered by their keys, in runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ordered {
@@ -103,13 +192,35 @@ impl Ordered {
         rest.iter().chain(after.iter().flat_map(|run| &run.rows)).copied()
     }
 
-    /// The rows before a key, the last first.
+    /// The rows of a span, in order.
+    pub(crate) fn within<'a, V, I: Inline>(
+        &'a self,
+        keys: &'a Keys<V, I>,
+        span: &'a Span,
+    ) -> impl Iterator<Item = u32> + 'a {
+        let begun = self.from(keys, &span.from).skip_while(|row| !span.has_begun(keys.key(*row)));
+        begun.take_while(|row| !span.has_ended(keys.key(*row)))
+    }
+
+    /// The same, the last first.
+    pub(crate) fn within_reversed<'a, V, I: Inline>(
+        &'a self,
+        keys: &'a Keys<V, I>,
+        span: &'a Span,
+    ) -> impl Iterator<Item = u32> + 'a {
+        self.before(keys, span.to.as_deref()).take_while(|row| span.has_begun(keys.key(*row)))
+    }
+
+    /// The rows before a key, or all, the last first.
     pub(crate) fn before<'a, V, I: Inline>(
         &'a self,
         keys: &Keys<V, I>,
-        key: &[u8],
+        key: Option<&[u8]>,
     ) -> impl Iterator<Item = u32> + use<'a, V, I> {
-        let (at, before) = self.seek(keys, key);
+        let (at, before) = match key {
+            Some(key) => self.seek(keys, key),
+            None => (self.runs.len(), 0),
+        };
         let first = self.runs.get(at).map_or(&[][..], |run| &run.rows[..before]);
         let earlier = self.runs.get(..at).unwrap_or_default();
         first.iter().rev().chain(earlier.iter().rev().flat_map(|run| run.rows.iter().rev())).copied()
@@ -179,10 +290,46 @@ mod tests {
             let expected: Vec<_> = plain.range(prefix.clone()..).map(|(_, row)| *row).collect();
             prop_assert_eq!(ordered.from(&keys, &prefix).collect::<Vec<_>>(), expected);
             let expected: Vec<_> = plain.range(..prefix.clone()).rev().map(|(_, row)| *row).collect();
-            prop_assert_eq!(ordered.before(&keys, &prefix).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(ordered.before(&keys, Some(&prefix)).collect::<Vec<_>>(), expected);
             let expected: Vec<_> =
                 plain.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, row)| *row).collect();
-            prop_assert_eq!(ordered.under(&keys, &prefix).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(ordered.under(&keys, &prefix).collect::<Vec<_>>(), &*expected);
+            prop_assert_eq!(ordered.within(&keys, &Span::under(prefix.clone())).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(ordered.before(&keys, None).count(), plain.len());
+        }
+
+        #[test]
+        fn spans_hold_the_keys_that_they_say(
+            all in prop::collection::btree_set(prop::collection::vec(prop::sample::select(vec![0, 1, 0xfe, 0xff]), 0..4), 0..60),
+            one in prop::collection::vec(prop::sample::select(vec![0, 1, 0xfe, 0xff]), 0..4),
+            other in prop::collection::vec(prop::sample::select(vec![0, 1, 0xfe, 0xff]), 0..4),
+        ) {
+            let mut keys = Small::default();
+            for key in &all {
+                put(&mut keys, key);
+            }
+            let ordered = Ordered::of(&keys);
+            let (of, with) = (one.clone(), other.clone());
+            type Holds<'k> = &'k dyn Fn(&Vec<u8>) -> bool;
+            let spans: [(Span, Holds<'_>); 7] = [
+                (Span::default(), &|_| true),
+                (Span::after(one.clone()), &|key| key > &of),
+                (Span::before(one.clone()), &|key| key < &of),
+                (Span::under(one.clone()), &|key| key.starts_with(&of)),
+                (Span::beyond(one.clone()), &|key| key > &of && !key.starts_with(&of)),
+                (Span::through(one.clone()), &|key| key < &of || key.starts_with(&of)),
+                (Span::after(one.clone()).and(Span::under(other.clone())).and(Span::under(one.clone())), &|key| {
+                    key > &of && key.starts_with(&with) && key.starts_with(&of)
+                }),
+            ];
+            for (span, holds) in spans {
+                let expected: Vec<_> = all.iter().filter(|key| holds(key)).cloned().collect();
+                let found: Vec<_> = ordered.within(&keys, &span).map(|row| keys.key(row).to_vec()).collect();
+                prop_assert_eq!(&found, &expected, "{:?}", span);
+                let mut back: Vec<_> = ordered.within_reversed(&keys, &span).map(|row| keys.key(row).to_vec()).collect();
+                back.reverse();
+                prop_assert_eq!(&back, &expected, "{:?}", span);
+            }
         }
     }
 
@@ -196,7 +343,7 @@ mod tests {
             }
             let found: Vec<_> =
                 ordered.from(&keys, &1000_u32.to_be_bytes()).map(|row| keys.key(row).to_vec()).collect();
-            let back = ordered.before(&keys, &4000_u32.to_be_bytes()).map(|row| keys.key(row).to_vec());
+            let back = ordered.before(&keys, Some(&4000_u32.to_be_bytes())).map(|row| keys.key(row).to_vec());
             assert!(back.eq((0..4000_u32).rev().map(|n| n.to_be_bytes())));
             assert!(
                 found.iter().map(Vec::as_slice).eq((1000..5000_u32)

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::elements::{Cells, Elements};
 use super::index::Index;
 use super::keys::{Keys, Place, Probe};
-use super::ordered::Ordered;
+use super::ordered::{Ordered, Span};
 use super::parked::{MOST_PARKED, Parked};
 use super::window::Schedule;
 use crate::aggregate::State;
@@ -27,6 +27,13 @@ pub(crate) struct Rows<P: Projection> {
     pub(super) schedule: Option<Schedule>,
     /// One for each of the projection's indexes.
     indexes: Vec<OnceLock<Index>>,
+}
+
+/// Some rows of a span, by their numbers.
+pub(crate) struct Page {
+    pub(crate) rows: Vec<u32>,
+    /// What the last of them is ordered by: the others come behind it. `None` if there is none.
+    pub(crate) end: Option<Vec<u8>>,
 }
 
 /// What stands of a key beside its row.
@@ -134,8 +141,8 @@ impl<P: Projection> Rows<P> {
 
     /// The numbers of the rows under a prefix whose keys come before this one, the last first.
     pub(crate) fn before<'a>(&'a self, prefix: &'a [u8], key: &[u8]) -> impl Iterator<Item = u32> + 'a {
-        let ordered = self.ordered.get_or_init(|| Ordered::of(&self.keys));
-        ordered.before(&self.keys, key).take_while(move |row| self.keys.key(*row).starts_with(prefix))
+        let before = self.ordered().before(&self.keys, Some(key));
+        before.take_while(move |row| self.keys.key(*row).starts_with(prefix))
     }
 
     /// The row, hidden or not. `None` only for a number that has none, and for a state that no fold makes.
@@ -168,8 +175,7 @@ impl<P: Projection> Rows<P> {
 
     /// The same for canonical bytes.
     pub(crate) fn under_bytes(&self, bytes: &[u8]) -> Vec<u32> {
-        let ordered = self.ordered.get_or_init(|| Ordered::of(&self.keys));
-        ordered.under(&self.keys, bytes).collect()
+        self.ordered().under(&self.keys, bytes).collect()
     }
 
     /// One of the indexes.
@@ -189,11 +195,30 @@ impl<P: Projection> Rows<P> {
         }
     }
 
-    /// The numbers of some rows whose keys come after this one, or from it on, in the order of their keys.
-    pub(crate) fn after(&self, key: &[u8], with: bool, limit: usize) -> Vec<u32> {
-        let ordered = self.ordered.get_or_init(|| Ordered::of(&self.keys));
-        let rows = ordered.from(&self.keys, key);
-        rows.skip_while(|row| !with && self.keys.key(*row) == key).take(limit).collect()
+    /// The first rows of a span, in the order of an index or of their keys.
+    pub(crate) fn first_in(&self, index: Option<usize>, span: &Span, limit: usize) -> Page {
+        match index {
+            Some(number) => self.index(number).first_in(span, limit),
+            None => {
+                let rows: Vec<_> = self.ordered().within(&self.keys, span).take(limit).collect();
+                Page { end: rows.last().map(|row| self.keys.key(*row).to_vec()), rows }
+            }
+        }
+    }
+
+    /// The last rows of a span, the very last first.
+    pub(crate) fn last_in(&self, index: Option<usize>, span: &Span, limit: usize) -> Page {
+        match index {
+            Some(number) => self.index(number).last_in(span, limit),
+            None => {
+                let rows: Vec<_> = self.ordered().within_reversed(&self.keys, span).take(limit).collect();
+                Page { end: rows.last().map(|row| self.keys.key(*row).to_vec()), rows }
+            }
+        }
+    }
+
+    fn ordered(&self) -> &Ordered {
+        self.ordered.get_or_init(|| Ordered::of(&self.keys))
     }
 
     /// The exact state of a row, for a checkpoint.

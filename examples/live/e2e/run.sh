@@ -11,7 +11,8 @@ driver="$target/e2e"
 mkdir -p "$driver"
 npm install --prefix "$driver" --no-save --no-package-lock --no-audit --no-fund --silent playwright-core@1.65.1
 
-cargo build --locked -p live
+# Of the whole workspace, so that what `cargo test --workspace` has built serves.
+cargo build --locked --workspace --bin live
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 CHROMIUM=$(command -v chromium) DRIVER="$driver" SERVER="$target/debug/live" FOLDER="$folder" \

@@ -1,9 +1,13 @@
 //! What readers hold of a view.
 
+mod rows;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+pub use self::rows::ViewRows;
+pub(crate) use self::rows::key_bytes;
 use crate::change::{Backlog, Changes, Feed, Subscriber};
 use crate::engine::shared::{Core, Shown};
 use crate::error::{ChangesError, ReadError, WaitError};
@@ -12,7 +16,7 @@ use crate::lookups::{Access, Indexed, Live, Shared};
 use crate::projection::{Fault, Projection};
 use crate::receipt::Receipt;
 use crate::sync::{Wait, within};
-use crate::table::{Parked, Rows};
+use crate::table::{Parked, Rows, Span};
 
 /// A view of an engine: the rows of the projection `P`, in memory, always at the end of some batch of events.
 ///
@@ -89,14 +93,14 @@ impl<P: Projection> View<P> {
         &self.indexed.access.core
     }
 
-    /// All rows in the order of their keys, at one position.
+    /// All rows in the order of their keys, at one position; from the last one on with `.rev()`.
     ///
     /// # Errors
     ///
     /// As [`get`](Self::get).
     pub fn rows_by_key(&self) -> Result<ViewRows<P>, ReadError> {
         let (rows, position) = self.shared()?;
-        Ok(ViewRows::after(rows, position, Vec::new(), true))
+        Ok(ViewRows::in_order(rows, position, None, Span::default()))
     }
 
     /// The rows whose keys come after this one, in the order of their keys: the next page is `view.rows_after(last_key)?.take(100)`.
@@ -108,9 +112,19 @@ impl<P: Projection> View<P> {
     /// As [`get`](Self::get).
     pub fn rows_after(&self, key: <P::Key as Key>::Ref<'_>) -> Result<ViewRows<P>, ReadError> {
         let (rows, position) = self.shared()?;
-        let mut bytes = Vec::with_capacity(64);
-        P::Key::write_ref(&key, &mut bytes);
-        Ok(ViewRows::after(rows, position, bytes, false))
+        Ok(ViewRows::in_order(rows, position, None, Span::after(key_bytes::<P>(&key))))
+    }
+
+    /// The rows whose keys come before this one, in the order of their keys: the page before is `view.rows_before(first_key)?.rev().take(100)`, from its end.
+    ///
+    /// The key need not have a row.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn rows_before(&self, key: <P::Key as Key>::Ref<'_>) -> Result<ViewRows<P>, ReadError> {
+        let (rows, position) = self.shared()?;
+        Ok(ViewRows::in_order(rows, position, None, Span::before(key_bytes::<P>(&key))))
     }
 
     /// How often an event came too late for its window, and was not folded.
@@ -238,95 +252,5 @@ impl<P: Projection> View<P> {
                 Ok(Reached::TimedOut { behind })
             })
         })
-    }
-}
-
-/// Rows of a view, at one position.
-pub struct ViewRows<P: Projection> {
-    rows: Arc<Rows<P>>,
-    position: u64,
-    left: Left,
-}
-
-enum Left {
-    All(std::ops::Range<u32>),
-    These(std::vec::IntoIter<u32>),
-    /// Some of them, and where the others begin: after this key, or from it on.
-    ByKey(std::vec::IntoIter<u32>, Vec<u8>, bool),
-}
-
-/// How many rows are looked up at a time, where they come by key.
-const PAGE: usize = 256;
-
-impl<P: Projection> ViewRows<P> {
-    pub(crate) fn all(rows: Arc<Rows<P>>, position: u64) -> Self {
-        let left = Left::All(0..rows.keys().end());
-        Self { rows, position, left }
-    }
-
-    pub(crate) fn under<const N: usize>(
-        rows: Arc<Rows<P>>,
-        position: u64,
-        prefix: &impl PrefixOf<P, N>,
-    ) -> Self {
-        let these = rows.under(prefix);
-        Self::these(rows, position, these)
-    }
-
-    pub(crate) fn these(rows: Arc<Rows<P>>, position: u64, these: Vec<u32>) -> Self {
-        Self { rows, position, left: Left::These(these.into_iter()) }
-    }
-
-    pub(crate) fn after(rows: Arc<Rows<P>>, position: u64, key: Vec<u8>, with: bool) -> Self {
-        Self { rows, position, left: Left::ByKey(Vec::new().into_iter(), key, with) }
-    }
-
-    /// The position at which all of them stand.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.position
-    }
-}
-
-impl<P: Projection> Iterator for ViewRows<P> {
-    type Item = P;
-
-    fn next(&mut self) -> Option<P> {
-        loop {
-            let row = match &mut self.left {
-                Left::All(rows) => rows.next(),
-                Left::These(rows) => rows.next(),
-                Left::ByKey(page, key, with) => page.next().or_else(|| {
-                    let next = self.rows.after(key, *with, PAGE);
-                    *key = self.rows.keys().key(*next.last()?).to_vec();
-                    *with = false;
-                    *page = next.into_iter();
-                    page.next()
-                }),
-            }?;
-            if let Some(row) = self.rows.show(row) {
-                return Some(row);
-            }
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = match &self.left {
-            Left::All(rows) => rows.len(),
-            Left::These(rows) => rows.len(),
-            Left::ByKey(..) => self.rows.len(),
-        };
-        (0, Some(left))
-    }
-}
-
-impl<P: Projection> std::iter::FusedIterator for ViewRows<P> {}
-
-impl<P: Projection> std::fmt::Debug for ViewRows<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ViewRows")
-            .field("projection", &P::RUST_NAME)
-            .field("position", &self.position)
-            .finish()
     }
 }
