@@ -378,3 +378,60 @@ fn what_could_not_be_read_again_is_not_taken_in() {
     }
     assert_eq!(engine.view::<AllSent>().get(()).unwrap().unwrap().sent, 2);
 }
+
+mod words {
+    use super::*;
+
+    #[event]
+    #[derive(Debug)]
+    pub struct V1 {
+        pub id: u64,
+    }
+
+    /// The name of a type is any that Rust allows.
+    #[event(version = 2, upcast = V1)]
+    #[derive(Debug, PartialEq)]
+    #[allow(non_camel_case_types)]
+    pub struct r#try {
+        pub id: u64,
+        pub why: String,
+    }
+
+    impl From<V1> for r#try {
+        fn from(old: V1) -> Self {
+            Self { id: old.id, why: String::new() }
+        }
+    }
+
+    #[event]
+    #[derive(Debug)]
+    #[allow(non_camel_case_types)]
+    pub enum Deeds {
+        #[event(name = "loop")]
+        r#loop {
+            id: u64,
+        },
+        r#try(r#try),
+    }
+}
+
+#[projection(from = words::r#try, group_by = id)]
+#[derive(Debug)]
+pub struct Deeds {
+    id: u64,
+    #[last]
+    why: String,
+}
+
+#[test]
+fn types_and_variants_are_named_by_any_word() {
+    use words::Deeds as Did;
+    let engine = Engine::in_memory().view::<Deeds>().event::<Did>().start().unwrap();
+    let tried = words::r#try { id: 1, why: "x".into() };
+    let receipt = engine.append_all([Did::r#loop { id: 1 }, Did::from(tried)]).wait().unwrap();
+    assert_eq!(engine.view::<Deeds>().get(1).unwrap().unwrap().why, "x");
+    let mut log = engine.events::<Did>(receipt.first).until_head();
+    let mut next = || log.next().wait().unwrap().unwrap().event;
+    assert!(matches!(next(), Did::r#loop { id: 1 }));
+    assert_eq!(words::r#try::try_from(next()).unwrap().id, 1);
+}

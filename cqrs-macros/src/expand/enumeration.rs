@@ -168,6 +168,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     });
     quote! {
         #[automatically_derived]
+        #[allow(non_camel_case_types)]
         const _: () = {
             use #core::__private as __cqrs;
             type __Enum = #name;

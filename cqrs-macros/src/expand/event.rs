@@ -47,6 +47,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let decode = twin.decode();
     quote! {
         #[automatically_derived]
+        #[allow(non_camel_case_types)]
         const _: () = {
             use #core::__private as __cqrs;
             #definition

@@ -19,11 +19,14 @@ pub(super) fn event(item: &DeriveInput, errors: Errors) -> TokenStream {
     }
     let Form { outer, inner, twin } = form(item);
     quote! {
-        #errors
         #[automatically_derived]
+        #[allow(non_camel_case_types)]
         const _: () = {
             use #core::__private as __cqrs;
             type __Event = #name;
+            // What is not known is of a type that is a mistake itself: whatever touches it is silent.
+            #[allow(dead_code)]
+            type __Unknown = <() as __cqrs::Asked<{ #errors }>>::Itself;
             #outer
             const _: () = {
                 #inner
@@ -81,12 +84,13 @@ fn form(item: &DeriveInput) -> Form {
         }
         Data::Enum(data) => {
             let (mut outer, mut variants) = (TokenStream::new(), TokenStream::new());
+            let mut types: Vec<&syn::Type> = Vec::new();
             let mut borrows = false;
             for variant in &data.variants {
                 let variant_name = &variant.ident;
                 match &variant.fields {
                     Fields::Named(fields) => {
-                        let twin_name = beside(format_ident!("{name}{variant_name}Ref"), item);
+                        let twin_name = beside(format_ident!("{name}{}Ref", variant_name), item);
                         let twin = Twin::new(twin_name, fields, None, &[], told);
                         let (twin_name, generics) = (&twin.name, twin.generics());
                         borrows |= generics.is_some();
@@ -94,19 +98,31 @@ fn form(item: &DeriveInput) -> Form {
                         variants.extend(quote!(#variant_name(#twin_name #generics),));
                     }
                     Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
-                        let (ty, alias) = (&fields.unnamed[0].ty, format_ident!("__{variant_name}Event"));
-                        outer.extend(quote! {
-                            type #alias = #ty;
-                            impl ::core::convert::From<#alias> for __Event {
-                                fn from(event: #alias) -> Self {
-                                    Self::#variant_name(event)
+                        let (ty, alias) = (&fields.unnamed[0].ty, format_ident!("__{}Event", variant_name));
+                        let conversions = (!types.contains(&ty)).then(|| {
+                            quote! {
+                                impl ::core::convert::From<#alias> for __Event {
+                                    fn from(event: #alias) -> Self {
+                                        Self::#variant_name(event)
+                                    }
+                                }
+                                impl ::core::convert::TryFrom<__Event> for #alias {
+                                    type Error = __Event;
+                                    fn try_from(_: __Event) -> ::core::result::Result<Self, __Event> {
+                                        ::core::unreachable!()
+                                    }
                                 }
                             }
+                        });
+                        types.push(ty);
+                        outer.extend(quote! {
+                            type #alias = #ty;
+                            #conversions
                         });
                         borrows = true;
                         variants.extend(quote!(#variant_name(<#alias as __cqrs::Event>::Ref<'a>),));
                     }
-                    _ => variants.extend(quote!(#variant_name(()),)),
+                    _ => variants.extend(quote!(#variant_name(__Unknown),)),
                 }
             }
             let generics = borrows.then(|| quote!(<'a>));
@@ -117,22 +133,27 @@ fn form(item: &DeriveInput) -> Form {
             Form { outer, inner, twin: quote!(#name #generics) }
         }
         // A tuple, or a union: nothing is known of its fields.
-        _ => Form { outer: TokenStream::new(), inner: TokenStream::new(), twin: quote!(&'a Self) },
+        _ => Form { outer: TokenStream::new(), inner: TokenStream::new(), twin: quote!(__Unknown) },
     }
 }
 
 pub(super) fn projection<'a>(item: &'a DeriveInput, model: Projection<'a>, errors: Errors) -> TokenStream {
-    let (core, errors, name) = (core_path(), errors.into_tokens(), &item.ident);
+    let (core, told, name) = (core_path(), errors.is_empty(), &item.ident);
+    let errors = errors.into_tokens();
     if !item.generics.params.is_empty() {
         return errors;
     }
-    let inert::Form { key, lookups, assumed, items } = inert::form(&model.with_every_field(item));
+    // As above; but where the attribute has told what is wrong, there is nothing left that is.
+    let unknown = if told { quote!(()) } else { quote!(<() as __cqrs::Asked<{ #errors }>>::Itself) };
+    let inert::Form { key, lookups, items } = inert::form(&model.with_every_field(item));
     quote! {
-        #errors
         #[automatically_derived]
+        #[allow(non_camel_case_types)]
         const _: () = {
             use #core::__private as __cqrs;
-            impl __cqrs::Projection for #name where #assumed {
+            #[allow(dead_code)]
+            type __Unknown = #unknown;
+            impl __cqrs::Projection for #name {
                 const NAME: &'static str = "";
                 const RUST_NAME: &'static str = "";
                 const FINGERPRINT: u128 = 0;
@@ -152,7 +173,7 @@ pub(super) fn projection<'a>(item: &'a DeriveInput, model: Projection<'a>, error
                 fn sql(&self, _: &mut ::std::vec::Vec<__cqrs::SqlValue>) {}
             }
             #items
-            impl<S: __cqrs::Source> __cqrs::Reads<S> for #name where #assumed {
+            impl<S: __cqrs::Source> __cqrs::Reads<S> for #name {
                 fn wants(_: usize) -> bool {
                     false
                 }

@@ -20,7 +20,8 @@ impl Older {
     pub(super) fn new(options: &EventOptions, name: &Ident, event: &Ident) -> Option<Self> {
         let path = options.upcast.as_ref()?;
         let (span, version) = (path.span(), options.version);
-        let [written, alias] = ["Written", "Older"].map(|word| format_ident!("__{name}{word}", span = span));
+        let [written, alias] =
+            ["Written", "Older"].map(|word| format_ident!("__{}{word}", name, span = span));
         let mut event = event.clone();
         event.set_span(span);
         let question = quote_spanned!(span=> { __cqrs::is_upcast::<#written, #event>() });

@@ -58,6 +58,9 @@ pub(crate) struct Projection<'a> {
     pub(crate) indexes: Vec<Index>,
     /// The names of all its fields, also of those that something is wrong with.
     pub(crate) names: Vec<String>,
+    /// Whether what its rows are found by is what was meant: nothing is wrong with the key, or with the indexes.
+    pub(crate) knows_key: bool,
+    pub(crate) knows_indexes: bool,
 }
 
 impl<'a> Projection<'a> {

@@ -95,7 +95,13 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Projection
     if let Some(window) = &options.window {
         check::window_is_in_the_row(&window.word, window.shape, &names, errors);
     }
-    check::indexes(&options.indexes, &names, errors);
+    let mut of_indexes = Errors::default();
+    check::indexes(&options.indexes, &names, &mut of_indexes);
+    let knows_indexes = of_indexes.is_empty() && said("index") != options.indexes.is_empty();
+    errors.append(of_indexes);
+    let is_bound = |name: &Ident| name == "window_start" || name == "window_end";
+    let bounded = fields.iter().filter_map(|field| field.ident.as_ref()).any(is_bound);
+    let knows_key = read_keys && (!windowed || bounded && !groups.iter().any(|group| is_bound(&group.name)));
 
     let context = Context {
         groups: &groups,
@@ -151,6 +157,8 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Projection
         parks: options.parks,
         indexes: options.indexes,
         names,
+        knows_key,
+        knows_indexes,
         ..bare(item)
     }
 }
@@ -175,6 +183,8 @@ fn bare(item: &DeriveInput) -> Projection<'_> {
         parks: None,
         indexes: Vec::new(),
         names: Vec::new(),
+        knows_key: false,
+        knows_indexes: false,
     }
 }
 

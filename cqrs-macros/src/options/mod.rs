@@ -50,8 +50,14 @@ fn each_option(
                     &option,
                     format!("unknown option `{word}`{near} (expected one of {})", one_of(known)),
                 );
-                // What was probably meant is not missing too.
-                seen.extend(closest(&word, known).map(str::to_owned));
+                // What was probably meant is taken for it, and not missing too.
+                if let Some(near) = closest(&word, known).map(str::to_owned) {
+                    if !seen.contains(&near) || REPEATED.contains(&&*near) {
+                        let meant = Ident::new(&near, option.span());
+                        let _ = parse(&meant, input, &mut Errors::default());
+                    }
+                    seen.push(near);
+                }
                 skip_to_comma(input);
                 continue;
             }

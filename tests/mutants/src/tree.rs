@@ -80,6 +80,20 @@ pub(crate) struct Binary {
     pub(crate) folder: PathBuf,
 }
 
+/// Removes sources that are not to be there.
+fn remove_others(folder: &Path, is_there: &dyn Fn(&Path) -> bool) {
+    let Ok(all) = std::fs::read_dir(folder) else { return };
+    for path in all.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "target") {
+                remove_others(&path, is_there);
+            }
+        } else if path.extension().is_some_and(|ending| ending == "rs") && !is_there(&path) {
+            std::fs::remove_file(&path).expect("a file of the copy can be removed");
+        }
+    }
+}
+
 impl Tree {
     pub(crate) fn new(project: &Path, package: &str) -> Self {
         let copy = project.join("tests/mutants/target/tree");
@@ -95,7 +109,14 @@ impl Tree {
             .current_dir(&self.project)
             .output()
             .expect("git starts");
-        for name in String::from_utf8(listed.stdout).expect("file names are UTF-8").split_terminator('\0') {
+        let listed = String::from_utf8(listed.stdout).expect("file names are UTF-8");
+        let listed: BTreeSet<&str> = listed.split_terminator('\0').collect();
+        // What was moved since the last copy would be there twice.
+        remove_others(&self.copy, &|path| {
+            let name = path.strip_prefix(&self.copy).ok().and_then(Path::to_str);
+            name.is_some_and(|name| listed.contains(name) && self.project.join(name).exists())
+        });
+        for name in listed {
             if !changed.contains(name)
                 && let Ok(content) = std::fs::read(self.project.join(name))
             {

@@ -6,7 +6,6 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::ext::IdentExt;
 
-use super::key_types;
 use super::types::indexed_types;
 use crate::model::Projection;
 use crate::spelling::is_string;
@@ -41,8 +40,8 @@ pub(super) fn lookups(model: &Projection<'_>) -> (TokenStream, TokenStream) {
     (quote!(#name<__A>), indexes)
 }
 
-/// The type that has the projection's look-ups: `by_item`, and `by_item_in` for a range.
-pub(super) fn lookup_type(model: &Projection<'_>) -> TokenStream {
+/// The type that has the projection's look-ups: `by_item`, and `by_item_in` for a range. The bounds `assumed` are taken for granted.
+pub(super) fn lookup_type(model: &Projection<'_>, assumed: &TokenStream) -> TokenStream {
     if model.indexes.is_empty() {
         return TokenStream::new();
     }
@@ -110,7 +109,7 @@ pub(super) fn lookup_type(model: &Projection<'_>) -> TokenStream {
         }
     }
     let doc = format!("The look-ups of [`{row}`]'s indexes.");
-    let assumed = indexed_types(model).into_iter().map(|(_, ty)| quote!(for<'__k> #ty: __cqrs::KeyPart));
+    let keys = indexed_types(model).into_iter().map(|(_, ty)| quote!(for<'__k> #ty: __cqrs::KeyPart));
     quote! {
         #[doc = #doc]
         pub struct #name<__A = __cqrs::LiveAccess>(__cqrs::Indexed<#row, __A>);
@@ -119,15 +118,13 @@ pub(super) fn lookup_type(model: &Projection<'_>) -> TokenStream {
                 Self(indexed)
             }
         }
-        impl<__A: __cqrs::Access> #name<__A> where #(#assumed,)* { #methods }
+        impl<__A: __cqrs::Access> #name<__A> where #(#keys,)* #assumed { #methods }
     }
 }
 
-/// `PrefixOf` for the borrowed forms of the first key columns: one, two, .. but not all.
-pub(super) fn prefixes(model: &Projection<'_>) -> TokenStream {
-    let name = model.name;
+/// `PrefixOf` for the borrowed forms of the first key columns: one, two, .. but not all. The bounds `assumed` are taken for granted.
+pub(super) fn prefixes(name: &Ident, key_types: &[&syn::Type], assumed: &TokenStream) -> TokenStream {
     let mut implementations = TokenStream::new();
-    let key_types = key_types(model);
     for parts in 1..key_types.len() {
         let types = &key_types[..parts];
         let refs = types.iter().map(|ty| quote!(<#ty as __cqrs::KeyPart>::Ref<'a>));
@@ -142,7 +139,7 @@ pub(super) fn prefixes(model: &Projection<'_>) -> TokenStream {
             (quote!((#(#refs),*)), quote!((#(#locals),*)))
         };
         implementations.extend(quote! {
-            impl<'a> __cqrs::PrefixOf<#name, #parts> for #prefix {
+            impl<'a> __cqrs::PrefixOf<#name, #parts> for #prefix where #assumed {
                 fn write_prefix(&self, out: &mut ::std::vec::Vec<u8>) {
                     let #pattern = self;
                     #( <#types as __cqrs::KeyPart>::write_ref(#locals, out); )*
@@ -153,7 +150,7 @@ pub(super) fn prefixes(model: &Projection<'_>) -> TokenStream {
         if text {
             let ty = types[0];
             implementations.extend(quote! {
-                impl<'a> __cqrs::PrefixOf<#name, 1> for &'a #ty {
+                impl<'a> __cqrs::PrefixOf<#name, 1> for &'a #ty where #assumed {
                     fn write_prefix(&self, out: &mut ::std::vec::Vec<u8>) {
                         <#ty as __cqrs::KeyPart>::write_ref(&self.as_str(), out);
                     }

@@ -33,8 +33,10 @@ pub(super) fn expand(model: &mut Projection<'_>, errors: &mut Errors) -> TokenSt
     let reads: Vec<_> = (0..model.sources.len()).map(|source| reads(model, source, errors)).collect();
     let (state, row) = (state(model), projection(model, &reads, errors));
     let implementations = reads.iter().map(|reads| &reads.implementation);
-    let (checks, prefixes, twin) = (checks(model), prefixes(model), twin(model));
-    let (lookup_type, questions, tick) = (lookup_type(model), questions(model), tick(model));
+    let assumed = assumptions(model);
+    let (checks, prefixes, twin) =
+        (checks(model), prefixes(model.name, &key_types(model), &assumed), twin(model));
+    let (lookup_type, questions, tick) = (lookup_type(model, &assumed), questions(model), tick(model));
     let mode = model.sources.iter().fold(quote!(__cqrs::Appended), |mode, source| {
         let path = &source.path;
         quote!(<#mode as __cqrs::Mode>::Or<<#path as __cqrs::Source>::Mode>)
@@ -112,7 +114,7 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
         let (column, ty) = (field.ident.unraw().to_string(), field.ty);
         quote!((#column, <#ty as __cqrs::Value>::SQL),)
     });
-    let key = key(model);
+    let key = key(&key_types(model));
     let tick: Option<syn::Path> = model.window.as_ref().map(|_| syn::parse_quote!(__cqrs::Tick));
     let sources = model.sources.iter().map(|source| &source.path).chain(&tick);
     let joins = model.joins.iter().map(|join| &join.path);
@@ -253,9 +255,9 @@ fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowFie
     })
 }
 
-/// What its rows are found by, as a type.
-fn key(model: &Projection<'_>) -> TokenStream {
-    match key_types(model).as_slice() {
+/// What its rows are found by, as a type: of key columns of these types.
+fn key(types: &[&syn::Type]) -> TokenStream {
+    match types {
         [] => quote!(()),
         [one] => quote!(#one),
         many => quote!((#(#many),*)),

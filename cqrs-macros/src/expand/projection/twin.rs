@@ -9,6 +9,19 @@ use crate::spelling::{is_collection, is_string, option_of};
 
 /// The row as a source of other projections: its borrowed twin.
 pub(super) fn twin(model: &Projection<'_>) -> TokenStream {
+    of(model, &assumptions(model), |made| made)
+}
+
+/// The same of a projection with mistakes, whose types need not be what they have to be. It is never made.
+pub(super) fn inert(model: &Projection<'_>) -> TokenStream {
+    of(model, &TokenStream::new(), |_| quote!(::core::unreachable!()))
+}
+
+fn of(
+    model: &Projection<'_>,
+    assumed: &TokenStream,
+    borrowed: impl Fn(TokenStream) -> TokenStream,
+) -> TokenStream {
     let name = model.name;
     let twin = &model.twin;
     let doc = format!("The borrowed twin of a row, `{twin}`.");
@@ -26,7 +39,7 @@ pub(super) fn twin(model: &Projection<'_>) -> TokenStream {
     });
     let (types, places): (Vec<_>, Vec<_>) = forms.unzip();
     let idents: Vec<_> = model.fields.iter().map(|field| field.ident).collect();
-    let assumed = assumptions(model);
+    let borrowed = borrowed(quote!(#twin { #(#idents: #places,)* __row: ::core::marker::PhantomData }));
     quote! {
         #[doc = #doc]
         #[allow(private_interfaces, dead_code)]
@@ -46,7 +59,7 @@ pub(super) fn twin(model: &Projection<'_>) -> TokenStream {
         }
         impl __cqrs::RowSource for #name where #assumed {
             fn borrowed(&self) -> #twin<'_> {
-                #twin { #(#idents: #places,)* __row: ::core::marker::PhantomData }
+                #borrowed
             }
             fn sign(sign: __cqrs::Sign) -> __cqrs::Sign {
                 sign
