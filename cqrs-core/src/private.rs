@@ -17,7 +17,7 @@ pub use crate::schema::{Field, Schema, field_shape, mix, mix_str, source_shape, 
 pub use crate::sql::{SqlType, SqlValue};
 pub use crate::table::{Sink, WindowShape, WindowSpec, starts};
 pub use crate::time::{EventTime, IntegerTime, WindowBound};
-pub use crate::value::{Item, KeyInput, KeyPart, Scalar, Value};
+pub use crate::value::{Item, KeyInput, KeyPart, Scalar, Value, json};
 pub use crate::view::ViewRows;
 pub use serde;
 

@@ -812,7 +812,7 @@ pub fn projection(args: TokenStream, item: TokenStream) -> TokenStream {
     prepend::projection(args.into(), item.into()).into()
 }
 
-/// Makes a type of the user's usable in events, and a unit-only enum or a newtype as a key or a column too.
+/// Makes a type of the user's usable in events, and as a column or a key too.
 ///
 /// It derives serde, so that the crate needs no `serde` of its own. The type has to be `Clone`, and as a field that expressions compare, `PartialEq`.
 ///
@@ -820,7 +820,11 @@ pub fn projection(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | --- | --- | --- | --- |
 /// | `enum Status { Placed, Paid }` | yes | yes: ordered as declared, in SQL its name | yes |
 /// | `struct Sku(String)` | yes | yes: as what is in it | yes, if what is in it can be one; looked up by reference |
-/// | any other struct or enum | yes | no | no |
+/// | `struct Address { city: String, .. }`, `struct Range(i32, i32)` | yes | yes, if each field can be one: ordered by the first, then the next; in SQL JSON | yes, if each field can be one; by reference |
+/// | `enum Payment { Cash, Card { last: u16 } }` | yes | the same, ordered by the variants first, as they are declared | the same |
+///
+/// A field of a type that no row can hold (a `HashMap`, a `Box`) makes it a mere field of events, and no error before it is to be a column. So does a type that is within
+/// itself; of types that are within each other, each says so: `#[value(field)]`.
 ///
 /// ```
 /// use cqrs_core::prelude::*;
@@ -833,8 +837,12 @@ pub fn projection(args: TokenStream, item: TokenStream) -> TokenStream {
 /// #[derive(Debug, Clone, Copy, PartialEq)]
 /// pub enum Status { Placed, Paid }
 ///
+/// #[value]
+/// #[derive(Debug, Clone, PartialEq)]
+/// pub struct Shelf { pub hall: u8, pub row: String }
+///
 /// #[event]
-/// pub struct Moved { pub sku: Sku, pub status: Status }
+/// pub struct Moved { pub sku: Sku, pub status: Status, pub to: Shelf }
 ///
 /// #[projection(from = Moved, group_by = sku)]
 /// pub struct BySku {
@@ -843,12 +851,16 @@ pub fn projection(args: TokenStream, item: TokenStream) -> TokenStream {
 ///     pub furthest: Status,
 ///     #[count(if matches!(status, Status::Placed))]
 ///     pub placed: u64,
+///     #[last(to)]
+///     pub at: Shelf,
 /// }
 ///
+/// let shelf = |hall| Shelf { hall, row: "B".into() };
 /// let mut table = Table::<BySku>::new();
-/// table.apply(&Moved { sku: Sku("A-1".into()), status: Status::Paid })?;
-/// table.apply(&Moved { sku: Sku("A-1".into()), status: Status::Placed })?;
-/// assert_eq!(table.get(&Sku("A-1".into())).unwrap().furthest, Status::Paid);
+/// table.apply(&Moved { sku: Sku("A-1".into()), status: Status::Paid, to: shelf(1) })?;
+/// table.apply(&Moved { sku: Sku("A-1".into()), status: Status::Placed, to: shelf(2) })?;
+/// let row = table.get(&Sku("A-1".into())).unwrap();
+/// assert_eq!((row.furthest, row.at), (Status::Paid, shelf(2)));
 /// # Ok::<(), Fault>(())
 /// ```
 #[proc_macro_attribute]
@@ -890,7 +902,7 @@ pub fn derive_projection(item: TokenStream) -> TokenStream {
 }
 
 #[doc(hidden)]
-#[proc_macro_derive(DeriveValue, attributes(serde))]
+#[proc_macro_derive(DeriveValue, attributes(__cqrs_value, serde))]
 pub fn derive_value(item: TokenStream) -> TokenStream {
     expand::value(item.into()).into()
 }

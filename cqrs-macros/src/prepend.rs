@@ -40,13 +40,19 @@ pub(crate) fn value(args: TokenStream, item: TokenStream) -> TokenStream {
     let core = core_path();
     let serde = derive_serde(&core);
     let mut errors = Errors::default();
-    if !args.is_empty() {
-        errors.at(&args, "`#[value]` takes no arguments");
-    }
+    let field = match args.to_string().as_str() {
+        "" => None,
+        "field" => Some(quote!(#[__cqrs_value(field)])),
+        _ => {
+            errors.at(&args, "`#[value]` takes nothing, or `field`: that makes it a field of events, and neither a key nor a column");
+            None
+        }
+    };
     let errors = errors.into_tokens();
     quote! {
         #errors
         #[derive(#core::__private::DeriveValue)]
+        #field
         #serde
         #item
     }

@@ -1,10 +1,9 @@
 //! Columns of many values: lists, sets and maps. They can be columns, and neither keys nor parts of one another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use super::scalar::take;
-use super::{Scalar, Value};
+use super::{Scalar, Value, json};
 use crate::schema::{mix, mix_str};
 use crate::sql::{SqlType, SqlValue};
 
@@ -84,7 +83,10 @@ macro_rules! value {
                 read_each(input, <$item>::read_key, $add)
             }
             fn sql(&self) -> SqlValue {
-                list(self)
+                json::text(self)
+            }
+            fn write_json(&self, out: &mut String) {
+                json::array(self.iter().map(|value| value as &dyn json::Json), out);
             }
         }
     )* };
@@ -125,68 +127,11 @@ impl<K: Scalar + Ord, V: Scalar> Value for BTreeMap<K, V> {
         read_each(input, pair, |map: &mut Self, (key, value)| drop(map.insert(key, value)))
     }
     fn sql(&self) -> SqlValue {
-        let mut out = String::from("{");
-        for (key, value) in self {
-            if out.len() > 1 {
-                out.push(',');
-            }
-            match key.sql() {
-                key @ (SqlValue::Text(_) | SqlValue::Blob(_)) => json(&key, &mut out),
-                // The names in a JSON object are text.
-                key => {
-                    out.push('"');
-                    json(&key, &mut out);
-                    out.push('"');
-                }
-            }
-            out.push(':');
-            json(&value.sql(), &mut out);
-        }
-        out.push('}');
-        SqlValue::Text(out.into())
+        json::text(self)
     }
-}
-
-/// A JSON array.
-fn list<'v, T: Value>(values: impl IntoIterator<Item = &'v T>) -> SqlValue {
-    let mut out = String::from("[");
-    for value in values {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        json(&value.sql(), &mut out);
+    fn write_json(&self, out: &mut String) {
+        json::object(self.iter().map(|(key, value)| (json::name(key), value as &dyn json::Json)), out);
     }
-    out.push(']');
-    SqlValue::Text(out.into())
-}
-
-/// A value in JSON: bytes in hexadecimal, a float that JSON has no word for as `null`.
-fn json(value: &SqlValue, out: &mut String) {
-    // Writing to a string cannot fail.
-    let _ = match value {
-        SqlValue::Null => write!(out, "null"),
-        SqlValue::Integer(number) => write!(out, "{number}"),
-        SqlValue::Real(number) if number.is_finite() => write!(out, "{number:?}"),
-        SqlValue::Real(_) => write!(out, "null"),
-        SqlValue::Blob(bytes) => {
-            out.push('"');
-            for byte in bytes {
-                let _ = write!(out, "{byte:02x}");
-            }
-            write!(out, "\"")
-        }
-        SqlValue::Text(text) => {
-            out.push('"');
-            for c in text.chars() {
-                let _ = match c {
-                    '"' | '\\' => write!(out, "\\{c}"),
-                    c if c < ' ' => write!(out, "\\u{:04x}", u32::from(c)),
-                    c => write!(out, "{c}"),
-                };
-            }
-            write!(out, "\"")
-        }
-    };
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod collection;
 mod foreign;
+pub mod json;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use crate::sql::{SqlType, SqlValue};
 ///
 /// Implemented for integers, floats, `bool`, `char`, `String`, `Vec<u8>`, durations, [`Timestamp`](crate::Timestamp), `Option` of these,
 /// `uuid`, `jiff`, `chrono` and `rust_decimal` types behind the features of these names, and for a user's own
-/// unit-only enums and newtypes by [`#[value]`](macro@crate::value). Of what `#[collect]` and `#[top]` make, `Vec`, `BTreeSet` and `BTreeMap`,
+/// structs and enums of these by [`#[value]`](macro@crate::value). Of what `#[collect]` and `#[top]` make, `Vec`, `BTreeSet` and `BTreeMap`,
 /// for columns only.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key or a column",
@@ -87,6 +88,11 @@ pub trait Value: Clone + Send + Sync + Sized + 'static {
 
     /// What SQL shows.
     fn sql(&self) -> SqlValue;
+
+    /// Appends how it stands within the JSON that SQL shows of a value of several parts.
+    fn write_json(&self, out: &mut String) {
+        json::one(&self.sql(), out);
+    }
 }
 
 /// A [`Value`] that is not an `Option`.
@@ -290,6 +296,13 @@ impl<T: Scalar> Value for Option<T> {
 
     fn sql(&self) -> SqlValue {
         self.as_ref().map_or(SqlValue::Null, T::sql)
+    }
+
+    fn write_json(&self, out: &mut String) {
+        match self {
+            Some(value) => value.write_json(out),
+            None => json::one(&SqlValue::Null, out),
+        }
     }
 }
 

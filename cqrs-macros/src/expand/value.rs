@@ -1,9 +1,10 @@
-//! `#[value]`: a type of the user's as a field, and, if it is a unit-only enum or a newtype, as a key or a column.
+//! `#[value]`: a type of the user's as a field, a key or a column.
 
-use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Fields};
+use syn::{Data, DeriveInput, Fields, Member};
 
 use crate::check;
 use crate::errors::Errors;
@@ -16,16 +17,15 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         errors.at(&item.generics, "a value has no generics: its stored form has one shape");
         return TokenStream::new();
     }
-    let fields = match &item.data {
-        Data::Struct(data) => vec![&data.fields],
-        Data::Enum(data) => data.variants.iter().map(|variant| &variant.fields).collect(),
-        Data::Union(_) => Vec::new(),
-    };
-    for field in fields.into_iter().flatten() {
+    for field in fields(item) {
         let serde = serde_attrs::field(&field.attrs);
         if !serde.read_by_function && !serde.skipped {
             check::no_option_twice(&field.ty, errors);
         }
+    }
+    if item.attrs.iter().any(|attribute| attribute.path().is_ident("__cqrs_value")) || is_within_itself(item)
+    {
+        return TokenStream::new();
     }
     let implementation = match &item.data {
         Data::Enum(data)
@@ -33,9 +33,16 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         {
             unit_enum(item, data)
         }
+        Data::Enum(data) if !data.variants.is_empty() => {
+            let variants = data.variants.iter().enumerate();
+            let variants = variants
+                .map(|(number, variant)| Parts::new(Some((number as u32, &variant.ident)), &variant.fields));
+            composite(item, &variants.collect::<Vec<_>>())
+        }
         Data::Struct(data) => match &data.fields {
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => newtype(item, &fields.unnamed[0].ty),
-            // Any other shape can stand in an event, where serde is all it needs.
+            fields if !fields.is_empty() => composite(item, &[Parts::new(None, fields)]),
+            // What says nothing can stand in an event, where serde is all it needs.
             _ => return TokenStream::new(),
         },
         _ => return TokenStream::new(),
@@ -52,10 +59,32 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     }
 }
 
+/// Whether its own name stands in a field's type: whether such a type can be a column would depend on itself.
+fn is_within_itself(item: &DeriveInput) -> bool {
+    fn mentions(tokens: TokenStream, name: &Ident) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(word) => word == *name || word == "Self",
+            TokenTree::Group(group) => mentions(group.stream(), name),
+            _ => false,
+        })
+    }
+    fields(item).any(|field| mentions(field.ty.to_token_stream(), &item.ident))
+}
+
+/// The fields of a struct, or of all variants.
+fn fields(item: &DeriveInput) -> impl Iterator<Item = &syn::Field> {
+    let fields = match &item.data {
+        Data::Struct(data) => vec![&data.fields],
+        Data::Enum(data) => data.variants.iter().map(|variant| &variant.fields).collect(),
+        Data::Union(_) => Vec::new(),
+    };
+    fields.into_iter().flatten()
+}
+
 /// Stored as the variant's number: in the order of declaration, which is the order of `min` and `max`.
 fn unit_enum(item: &DeriveInput, data: &syn::DataEnum) -> TokenStream {
     let name = &item.ident;
-    let text = syn::ext::IdentExt::unraw(name).to_string();
+    let text = name.unraw().to_string();
     let variants: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
     let numbers: Vec<_> = (0..variants.len()).map(|number| number as u32).collect();
     quote! {
@@ -94,7 +123,7 @@ fn unit_enum(item: &DeriveInput, data: &syn::DataEnum) -> TokenStream {
 
 fn newtype(item: &DeriveInput, inner: &syn::Type) -> TokenStream {
     let name = &item.ident;
-    let text = syn::ext::IdentExt::unraw(name).to_string();
+    let text = name.unraw().to_string();
     // `for<'k>`: a float inside makes this no key, and no error before somebody groups by it.
     let key = quote_spanned!(inner.span()=> for<'k> #inner: __cqrs::KeyPart);
     let value = quote_spanned!(inner.span()=> <#inner as __cqrs::Value>);
@@ -126,10 +155,176 @@ fn newtype(item: &DeriveInput, inner: &syn::Type) -> TokenStream {
             fn sql(&self) -> __cqrs::SqlValue {
                 #value::sql(&self.0)
             }
+            fn write_json(&self, out: &mut ::std::string::String) {
+                #value::write_json(&self.0, out);
+            }
         }
         impl __cqrs::Scalar for #name where #column {}
         impl __cqrs::Item for #name where #column {}
         impl __cqrs::KeyPart for #name where #column, #key {
+            type Ref<'a> = &'a Self;
+            fn write_ref(key: &&Self, out: &mut ::std::vec::Vec<u8>) {
+                __cqrs::Value::write_key(*key, out);
+            }
+        }
+    }
+}
+
+/// The fields of a struct, or of a variant of this number.
+struct Parts<'a> {
+    variant: Option<(u32, &'a Ident)>,
+    fields: &'a Fields,
+    /// What each is called here.
+    locals: Vec<Ident>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(variant: Option<(u32, &'a Ident)>, fields: &'a Fields) -> Self {
+        let locals = (0..fields.len()).map(|at| format_ident!("__field_{at}")).collect();
+        Self { variant, fields, locals }
+    }
+
+    /// `Self::Variant { field: __field_0, 0: __field_1 }`: what takes it apart, and what makes it.
+    fn whole(&self) -> TokenStream {
+        let path = match self.variant {
+            Some((_, variant)) => quote!(Self::#variant),
+            None => quote!(Self),
+        };
+        let (members, locals) = (self.fields.members(), &self.locals);
+        quote!(#path { #(#members: #locals),* })
+    }
+
+    /// An arm that writes each field with this function, behind the variant's number.
+    fn write(&self, one: &Ident) -> TokenStream {
+        let (whole, locals) = (self.whole(), &self.locals);
+        let number = self.variant.map(|(number, _)| quote!(__cqrs::Value::#one(&#number, out);));
+        quote!(#whole => { #number #( __cqrs::Value::#one(#locals, out); )* })
+    }
+
+    /// Reads the fields one after the other.
+    fn read(&self, one: &Ident) -> TokenStream {
+        let (whole, locals) = (self.whole(), &self.locals);
+        let types = self.fields.iter().map(|field| &field.ty);
+        quote!({ #( let #locals = <#types as __cqrs::Value>::#one(input)?; )* ::core::option::Option::Some(#whole) })
+    }
+
+    /// An arm that shows it as serde_json would.
+    fn json(&self) -> TokenStream {
+        let (whole, locals) = (self.whole(), &self.locals);
+        let inside = match self.fields {
+            Fields::Named(fields) => {
+                let names =
+                    fields.named.iter().filter_map(|field| Some(field.ident.as_ref()?.unraw().to_string()));
+                quote!(__cqrs::json::object([#( (#names, #locals as &dyn __cqrs::json::Json) ),*], out))
+            }
+            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+                quote!( #(__cqrs::Value::write_json(#locals, out))* )
+            }
+            _ => quote!(__cqrs::json::array([#( #locals as &dyn __cqrs::json::Json ),*], out)),
+        };
+        match self.variant {
+            None => quote!(#whole => #inside,),
+            Some((_, variant)) => {
+                let name = variant.unraw().to_string();
+                let inside = if self.fields.is_empty() {
+                    quote!(::core::option::Option::None)
+                } else {
+                    quote!(::core::option::Option::Some(&|out: &mut ::std::string::String| #inside))
+                };
+                quote!(#whole => __cqrs::json::variant(#name, #inside, out),)
+            }
+        }
+    }
+
+    /// What it adds to the shape: the names and shapes of the fields.
+    fn shape(&self) -> TokenStream {
+        let variant = self.variant.map(|(_, variant)| {
+            let name = variant.unraw().to_string();
+            quote!(let hash = __cqrs::mix_str(hash, #name);)
+        });
+        let names = self.fields.members().map(|member| match member {
+            Member::Named(name) => name.unraw().to_string(),
+            Member::Unnamed(index) => index.index.to_string(),
+        });
+        let types = self.fields.iter().map(|field| &field.ty);
+        quote! {
+            #variant
+            #( let hash = __cqrs::mix(__cqrs::mix_str(hash, #names), <#types as __cqrs::Value>::SHAPE); )*
+        }
+    }
+}
+
+/// Several fields, one after the other: ordered by the first, then the next; of an enum, by the variants as they are declared first of all. In SQL it is JSON.
+fn composite(item: &DeriveInput, variants: &[Parts<'_>]) -> TokenStream {
+    let name = &item.ident;
+    let text = name.unraw().to_string();
+    let mut types: Vec<&syn::Type> = Vec::new();
+    for field in variants.iter().flat_map(|parts| parts.fields) {
+        if !types.contains(&&field.ty) {
+            types.push(&field.ty);
+        }
+    }
+    // As of a newtype: whatever no row can hold makes this a mere field of events, and a float no key.
+    let column = types.iter().map(|ty| quote_spanned!(ty.span()=> for<'k> #ty: __cqrs::Value));
+    let column = quote!(#(#column,)* for<'k> #name: ::core::clone::Clone);
+    let key = types.iter().map(|ty| quote_spanned!(ty.span()=> for<'k> #ty: __cqrs::KeyPart));
+    let shapes = variants.iter().map(Parts::shape);
+    let jsons = variants.iter().map(Parts::json);
+    let writes = |one: &str| {
+        let one = Ident::new(one, Span::call_site());
+        let arms = variants.iter().map(|parts| parts.write(&one));
+        quote!(match self { #(#arms)* })
+    };
+    let reads = |one: &str| {
+        let one = Ident::new(one, Span::call_site());
+        match variants {
+            [parts] if parts.variant.is_none() => parts.read(&one),
+            _ => {
+                let arms = variants.iter().map(|parts| {
+                    let (number, read) = (parts.variant.map(|(number, _)| number), parts.read(&one));
+                    quote!(#number => #read)
+                });
+                quote! {
+                    match <u32 as __cqrs::Value>::#one(input)? {
+                        #(#arms)*
+                        _ => ::core::option::Option::None,
+                    }
+                }
+            }
+        }
+    };
+    let (write, write_key) = (writes("write"), writes("write_key"));
+    let (read, read_key) = (reads("read"), reads("read_key"));
+    quote! {
+        impl __cqrs::Value for #name where #column {
+            const SHAPE: u128 = {
+                let hash = __cqrs::mix_str(0, #text);
+                #(#shapes)*
+                hash
+            };
+            const SQL: __cqrs::SqlType = __cqrs::SqlType::Text;
+            fn write(&self, out: &mut ::std::vec::Vec<u8>) {
+                #write
+            }
+            fn read(input: &mut &[u8]) -> ::core::option::Option<Self> {
+                #read
+            }
+            fn write_key(&self, out: &mut ::std::vec::Vec<u8>) {
+                #write_key
+            }
+            fn read_key(input: &mut &[u8]) -> ::core::option::Option<Self> {
+                #read_key
+            }
+            fn sql(&self) -> __cqrs::SqlValue {
+                __cqrs::json::text(self)
+            }
+            fn write_json(&self, out: &mut ::std::string::String) {
+                match self { #(#jsons)* }
+            }
+        }
+        impl __cqrs::Scalar for #name where #column {}
+        impl __cqrs::Item for #name where #column {}
+        impl __cqrs::KeyPart for #name where #column, #(#key,)* {
             type Ref<'a> = &'a Self;
             fn write_ref(key: &&Self, out: &mut ::std::vec::Vec<u8>) {
                 __cqrs::Value::write_key(*key, out);

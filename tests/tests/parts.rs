@@ -1,0 +1,250 @@
+//! Values of several parts, structs and enums of the user's own, as fields, columns and keys.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use cqrs_core::prelude::*;
+use cqrs_core::testing::given;
+
+#[value]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    pub country: Country,
+    pub city: String,
+    pub street: Option<String>,
+}
+
+#[value]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Country {
+    Norway,
+    Sweden,
+}
+
+#[value]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Payment {
+    Cash,
+    Card { last: u16, tries: Vec<u8> },
+    Voucher(String),
+    Split(i64, f64),
+}
+
+#[value]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Range(pub i32, pub i32);
+
+/// What no row can hold may still be in an event; and a type may be within itself.
+#[value]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remarks {
+    pub by: HashMap<String, String>,
+    pub replies: Vec<Remarks>,
+}
+
+/// Two that are within each other say so.
+#[value(field)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    pub parts: Vec<Part>,
+}
+
+#[value(field)]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    Text(String),
+    Section(Section),
+}
+
+#[event]
+#[derive(Debug, Clone)]
+pub struct Ordered {
+    pub order: u32,
+    pub to: Address,
+    pub paid: Payment,
+    pub range: Range,
+    pub remarks: Option<Remarks>,
+    pub text: Section,
+}
+
+#[projection(from = Ordered, group_by = order)]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    pub order: u32,
+    #[last]
+    pub to: Address,
+    #[last(paid if paid != Payment::Cash)]
+    pub paid: Option<Payment>,
+    #[collect(to)]
+    pub all: Vec<Address>,
+    #[collect(to)]
+    pub each: BTreeSet<Address>,
+    #[collect((range, to.clone()))]
+    pub by_range: BTreeMap<Range, Address>,
+    #[count_distinct(to)]
+    pub different: u64,
+    #[max(range)]
+    pub widest: Range,
+    #[top(2, to, by = order)]
+    pub latest: Vec<Address>,
+}
+
+/// Grouped by one, and looked up by another.
+#[projection(from = Ordered, group_by = (to, order), index(range))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct At {
+    pub to: Address,
+    pub order: u32,
+    #[last]
+    pub range: Range,
+}
+
+fn address(country: Country, city: &str, street: Option<&str>) -> Address {
+    Address { country, city: city.into(), street: street.map(Into::into) }
+}
+
+fn ordered(order: u32, to: &Address, paid: Payment, range: Range) -> Ordered {
+    let replies = vec![Remarks { by: HashMap::new(), replies: Vec::new() }];
+    let text = Section { parts: vec![Part::Text("a".into()), Part::Section(Section { parts: Vec::new() })] };
+    let by = HashMap::from([("ann".into(), "soon, please".into())]);
+    Ordered { order, to: to.clone(), paid, range, remarks: Some(Remarks { by, replies }), text }
+}
+
+#[test]
+fn they_are_columns_and_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        let engine = Engine::open(folder.path()).unwrap().view::<Order>().view::<At>().start().unwrap();
+        engine.wait_ready().wait().unwrap();
+        engine
+    };
+    let (oslo, bergen) =
+        (address(Country::Norway, "Oslo", Some("Storgata")), address(Country::Norway, "Bergen", None));
+    let lund = address(Country::Sweden, "Lund", Some("a \"b\""));
+    let card = Payment::Card { last: 4711, tries: vec![1, 2] };
+    let expected = Order {
+        order: 1,
+        to: lund.clone(),
+        paid: Some(Payment::Split(-3, 0.5)),
+        all: vec![oslo.clone(), bergen.clone(), oslo.clone(), lund.clone()],
+        each: BTreeSet::from([bergen.clone(), oslo.clone(), lund.clone()]),
+        by_range: BTreeMap::from([(Range(-1, 5), oslo.clone()), (Range(0, 0), lund.clone())]),
+        different: 3,
+        widest: Range(0, 0),
+        latest: vec![oslo.clone(), bergen.clone()],
+    };
+    let engine = open();
+    let events = [
+        ordered(1, &oslo, Payment::Cash, Range(-1, 5)),
+        ordered(1, &bergen, card, Range(-1, 5)),
+        ordered(1, &oslo, Payment::Voucher("v".into()), Range(-1, 5)),
+        ordered(1, &lund, Payment::Split(-3, 0.5), Range(0, 0)),
+        ordered(2, &lund, Payment::Cash, Range(-7, 9)),
+    ];
+    engine.append_all(events).wait().unwrap();
+    let mut opened = Some(engine);
+    for _ in 0..2 {
+        // The second time from what is stored of the rows.
+        let engine = opened.take().unwrap_or_else(open);
+        let row = engine.view::<Order>().get(1).unwrap().unwrap();
+        assert_eq!(row, expected);
+        let at = engine.view::<At>();
+        assert_eq!(at.get((&lund, 2)).unwrap().unwrap().range, Range(-7, 9));
+        assert!(at.get((&address(Country::Norway, "Lund", None), 2)).unwrap().is_none());
+        // In the order of their parts: the country as it is declared, then the city, and none before some.
+        let order: Vec<(String, u32)> =
+            at.rows_by_key().unwrap().map(|row| (row.to.city, row.order)).collect();
+        assert_eq!(order, [("Bergen".into(), 1), ("Oslo".into(), 1), ("Lund".into(), 1), ("Lund".into(), 2)]);
+        assert_eq!(at.rows_of(&lund).unwrap().count(), 2);
+        let ranges: Vec<Range> = at.by_range_in(&Range(-1, 0)..).unwrap().map(|row| row.range).collect();
+        assert_eq!(ranges, [Range(-1, 5), Range(-1, 5), Range(0, 0)]);
+        engine.close().wait().unwrap();
+    }
+
+    let sql = rusqlite::Connection::open(folder.path().join("views.db")).unwrap();
+    let texts = "SELECT \"to\", paid, \"all\", by_range, widest, \"to\" ->> 'city' FROM \"order\" WHERE \"order\" = 1";
+    let shown: Vec<String> = sql.query_row(texts, [], |row| (0..6).map(|at| row.get(at)).collect()).unwrap();
+    assert_eq!(shown[0], r#"{"country":"Sweden","city":"Lund","street":"a \"b\""}"#);
+    assert_eq!(shown[1], r#"{"Split":[-3,0.5]}"#);
+    assert!(shown[2].starts_with(r#"[{"country":"Norway","city":"Oslo","street":"Storgata"},{"country":"Norway","city":"Bergen","street":null},"#));
+    assert!(shown[3].starts_with(r#"{"[-1,5]":{"country""#), "{}", shown[3]);
+    assert_eq!((&*shown[4], &*shown[5]), ("[0,0]", "Lund"));
+}
+
+#[test]
+fn what_changes_in_them_is_seen() {
+    mod before {
+        use super::*;
+        #[value]
+        #[derive(Debug, Clone, PartialEq)]
+        pub(super) struct Size {
+            pub(super) width: u32,
+            pub(super) height: u32,
+        }
+        #[event]
+        #[derive(Debug)]
+        pub(super) struct Measured {
+            pub(super) size: Size,
+        }
+        #[projection(from = Measured, group_by = ())]
+        #[derive(Debug)]
+        pub(super) struct Last {
+            #[last]
+            pub(super) size: Size,
+        }
+    }
+    mod after {
+        use super::*;
+        #[value]
+        #[derive(Debug, Clone, PartialEq)]
+        pub(super) struct Size {
+            pub(super) height: u32,
+            pub(super) width: u32,
+        }
+        #[event]
+        #[derive(Debug)]
+        pub(super) struct Measured {
+            pub(super) size: Size,
+        }
+        #[projection(from = Measured, group_by = ())]
+        #[derive(Debug)]
+        pub(super) struct Last {
+            #[last]
+            pub(super) size: Size,
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path()).unwrap().view::<before::Last>().start().unwrap();
+    let size = before::Size { width: 1, height: 2 };
+    engine.append(before::Measured { size: size.clone() }).wait().unwrap();
+    assert_eq!(engine.view::<before::Last>().get(()).unwrap().unwrap().size, size);
+    engine.close().wait().unwrap();
+    // The same fields in another order: the events are read by name, and the row is not taken for one of that form.
+    let engine = Engine::open(folder.path()).unwrap().view::<after::Last>().start().unwrap();
+    engine.wait_ready().wait().unwrap();
+    let row = engine.view::<after::Last>().get(()).unwrap().unwrap();
+    assert_eq!(row.size, after::Size { height: 2, width: 1 });
+}
+
+#[test]
+fn the_kit_knows_them() {
+    let oslo = address(Country::Norway, "Oslo", None);
+    let rows = [At { to: oslo.clone(), order: 1, range: Range(1, 2) }];
+    given([ordered(1, &oslo, Payment::Cash, Range(1, 2))]).view::<At>().then_rows(rows);
+}
+
+proptest::proptest! {
+    #[test]
+    fn keys_order_as_the_types_do(
+        places in proptest::collection::btree_set(
+            (proptest::bool::ANY, "[ab\0]{0,3}", proptest::option::of("[ab\0]{0,2}")), 0..40),
+    ) {
+        let country = |norway| if norway { Country::Norway } else { Country::Sweden };
+        let places = places.iter().map(|(norway, city, street)| address(country(*norway), city, street.as_deref()));
+        let places: BTreeSet<Address> = places.collect();
+        let engine = Engine::in_memory().view::<At>().start().unwrap();
+        let shuffled = places.iter().rev().map(|place| ordered(1, place, Payment::Cash, Range(0, 0)));
+        engine.append_all(shuffled).wait().unwrap();
+        let found: Vec<Address> = engine.view::<At>().rows_by_key().unwrap().map(|row| row.to).collect();
+        proptest::prop_assert!(found.iter().eq(&places), "{found:?}");
+    }
+}
