@@ -14,7 +14,7 @@ use crate::spelling::{option_of, ungrouped};
 
 /// The type of the column's state.
 pub(super) fn state(field: &RowField<'_>, aggregate: &Aggregate) -> TokenStream {
-    let ty = field.ty;
+    let ty = &field.ty;
     // Bounds on the column's type are reported at the type, as the user wrote it.
     let name = |name: &str| Ident::new(name, ty.span());
     match aggregate.kind {
@@ -90,7 +90,7 @@ fn one_step(
     uses: &mut BTreeSet<String>,
     errors: &mut Errors,
 ) -> TokenStream {
-    let (ident, ty) = (field.ident, field.ty);
+    let (ident, ty) = (field.ident, &field.ty);
     let name = syn::ext::IdentExt::unraw(ident).to_string();
     // Each value is a local that bears the span of the user's first word: rustc's words about its type stand there.
     let local = |name: &str, of: &Expr| Ident::new(name, of.span());
@@ -122,7 +122,7 @@ fn one_step(
         // A bare literal has the type of the values: that of the column, where its values are such.
         let of_column = !matches!(aggregate.kind, Kind::Collect | Kind::Top | Kind::TopBy | Kind::Fold);
         step = if input.value.as_ref().is_some_and(is_literal) && of_column {
-            let ty = option_of(ty).unwrap_or(ty);
+            let ty = option_of(ty.name()).unwrap_or(ty.name());
             quote!({ let #local: &#ty = &(#tokens); #step })
         } else {
             held(&local, &tokens, &needed, &step)

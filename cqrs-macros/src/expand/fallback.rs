@@ -145,7 +145,7 @@ pub(super) fn projection<'a>(item: &'a DeriveInput, model: Projection<'a>, error
     }
     // As above; but where the attribute has told what is wrong, there is nothing left that is.
     let unknown = if told { quote!(()) } else { quote!(<() as __cqrs::Asked<{ #errors }>>::Itself) };
-    let inert::Form { key, lookups, items } = inert::form(&model.with_every_field(item));
+    let inert::Form { key, lookups, items } = inert::form(&mut model.with_every_field(item));
     quote! {
         #[automatically_derived]
         #[allow(non_camel_case_types)]

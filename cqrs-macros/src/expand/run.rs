@@ -230,7 +230,7 @@ fn fold(
 /// The column of the key that is the window's.
 fn bound_part(model: &Projection<'_>, window: &Window) -> TokenStream {
     let Some((field, is_start)) = window_key(model) else { return TokenStream::new() };
-    let (ty, unit) = (field.ty, window.unit());
+    let (ty, unit) = (&field.ty, window.unit());
     let local = format_ident!("{}", if is_start { "__start" } else { "__end" }, span = Span::call_site());
     quote! {
         let __bound = <#ty as __cqrs::WindowBound>::bound(#local, #unit);

@@ -4,7 +4,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::ToTokens;
+use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Expr, LitInt, Pat, Path, Type};
 
 pub(crate) use self::read::read;
@@ -64,17 +66,22 @@ pub(crate) struct Projection<'a> {
 }
 
 impl<'a> Projection<'a> {
-    /// All fields of the row: those that something is wrong with are as if they were folded by hand.
+    /// All fields of the row: those that something is wrong with are keys, if they are to be, or as if they were folded by hand.
     pub(crate) fn with_every_field(mut self, item: &'a DeriveInput) -> Self {
         let Data::Struct(data) = &item.data else { return self };
         let mut read = std::mem::take(&mut self.fields);
+        // What has been named is to be named anew.
+        self.groups.iter_mut().for_each(|group| group.ty.named = None);
         for field in &data.fields {
             let Some(ident) = &field.ident else { continue };
             let column = match read.iter().position(|read| read.ident == ident) {
                 Some(at) => read.swap_remove(at).column,
-                None => Column::Plain,
+                None => match self.groups.iter().position(|group| group.name.unraw() == ident.unraw()) {
+                    Some(group) => Column::Key(group),
+                    None => Column::Plain,
+                },
             };
-            self.fields.push(RowField { ident, ty: &field.ty, column });
+            self.fields.push(RowField { ident, ty: RowType::new(&field.ty), column });
         }
         self
     }
@@ -145,15 +152,41 @@ pub(crate) enum Action {
 pub(crate) struct Group<'a> {
     /// As `group_by` has it: rustc's words about it belong there.
     pub(crate) name: Ident,
-    pub(crate) ty: &'a Type,
+    pub(crate) ty: RowType<'a>,
     pub(crate) expr: Option<Expr>,
 }
 
 /// A field of the row.
 pub(crate) struct RowField<'a> {
     pub(crate) ident: &'a Ident,
-    pub(crate) ty: &'a Type,
+    pub(crate) ty: RowType<'a>,
     pub(crate) column: Column,
+}
+
+/// The type of a row's field.
+#[derive(Clone)]
+pub(crate) struct RowType<'a> {
+    /// As it is written: what it is by its spelling is seen here.
+    pub(crate) written: &'a Type,
+    /// What generated code calls it, where it has a name for it.
+    pub(crate) named: Option<Type>,
+}
+
+impl<'a> RowType<'a> {
+    pub(crate) fn new(written: &'a Type) -> Self {
+        Self { written, named: None }
+    }
+
+    /// What generated code calls it.
+    pub(crate) fn name(&self) -> &Type {
+        self.named.as_ref().unwrap_or(self.written)
+    }
+}
+
+impl ToTokens for RowType<'_> {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.name().to_tokens(tokens);
+    }
 }
 
 pub(crate) enum Column {

@@ -8,7 +8,7 @@ use syn::{Attribute, Data, DeriveInput, Expr, Fields};
 
 use super::{
     Action, Aggregate, COLUMN_ATTRIBUTES, Column, Custom, Each, Group, Input, Kind, Projection, RowField,
-    Source, SourceEvent, Window,
+    RowType, Source, SourceEvent, Window,
 };
 use crate::check;
 use crate::errors::{Errors, did_you_mean, one_of};
@@ -115,7 +115,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Projection
     for field in fields {
         let Some(ident) = &field.ident else { continue };
         if let Some(column) = column(field, ident, &context, errors) {
-            row.push(RowField { ident, ty: &field.ty, column });
+            row.push(RowField { ident, ty: RowType::new(&field.ty), column });
         }
     }
     check::computed_has_no_cycle(&row, &names, errors);
@@ -209,7 +209,7 @@ fn groups<'a>(
             *all_read = false;
             continue;
         };
-        groups.push(Group { name: group.name, ty: &field.ty, expr: group.expr });
+        groups.push(Group { name: group.name, ty: RowType::new(&field.ty), expr: group.expr });
     }
     groups
 }

@@ -41,8 +41,8 @@ pub(super) fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStrea
                 let which =
                     if matches!(field.column, Column::WindowStart) { "window start" } else { "window end" };
                 // One of them is of the key, whose type is seen.
-                let ty = canonical(field.ty);
-                let alike = window_key(model).is_none_or(|(key, _)| canonical(key.ty) == ty);
+                let ty = canonical(field.ty.written);
+                let alike = window_key(model).is_none_or(|(key, _)| canonical(key.ty.written) == ty);
                 if alike { which.to_owned() } else { format!("{which} {ty}") }
             }
             Column::Plain => "by hand".to_owned(),
@@ -51,7 +51,7 @@ pub(super) fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStrea
                 let custom = aggregate.custom.as_ref().map_or("", |custom| &custom.written);
                 // Of these, the state does not say of which type the column is.
                 let stateless = matches!(aggregate.kind, Kind::Avg | Kind::Variance | Kind::Stddev);
-                let maybe = if stateless && option_of(field.ty).is_some() { " maybe" } else { "" };
+                let maybe = if stateless && option_of(field.ty.written).is_some() { " maybe" } else { "" };
                 format!("{} {}{custom}{maybe}", aggregate_word(aggregate.kind), canonical(&quote!(#limit #n)))
             }
             Column::Computed(expr) => format!("computed {}", canonical(expr)),
@@ -63,7 +63,7 @@ pub(super) fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStrea
     }
     for field in &model.fields {
         if let Column::Computed(_) = field.column {
-            let ty = field.ty;
+            let ty = &field.ty;
             parts.extend(quote!(let hash = __cqrs::mix(hash, <#ty as __cqrs::Value>::SHAPE);));
         }
     }

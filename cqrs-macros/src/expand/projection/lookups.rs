@@ -6,6 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::ext::IdentExt;
 
+use super::key_types;
 use super::types::indexed_types;
 use crate::model::Projection;
 use crate::spelling::is_string;
@@ -18,8 +19,12 @@ pub(super) fn lookups(model: &Projection<'_>) -> (TokenStream, TokenStream) {
     let name = &model.lookups;
     let count = model.indexes.len();
     let arms = model.indexes.iter().enumerate().map(|(at, index)| {
-        let columns = &index.columns;
-        quote!(#at => { #( __cqrs::Value::write_key(&self.#columns, out); )* })
+        let columns = index.columns.iter().filter_map(|column| {
+            let field = model.fields.iter().find(|field| field.ident.unraw() == column.unraw())?;
+            let ty = &field.ty;
+            Some(quote!(<#ty as __cqrs::Value>::write_key(&self.#column, out);))
+        });
+        quote!(#at => { #(#columns)* })
     });
     let places = model.indexes.iter().map(|index| {
         let place =
@@ -40,8 +45,8 @@ pub(super) fn lookups(model: &Projection<'_>) -> (TokenStream, TokenStream) {
     (quote!(#name<__A>), indexes)
 }
 
-/// The type that has the projection's look-ups: `by_item`, and `by_item_in` for a range. The bounds `assumed` are taken for granted.
-pub(super) fn lookup_type(model: &Projection<'_>, assumed: &TokenStream) -> TokenStream {
+/// The type that has the projection's look-ups: `by_item`, and `by_item_in` for a range.
+pub(super) fn lookup_type(model: &Projection<'_>) -> TokenStream {
     if model.indexes.is_empty() {
         return TokenStream::new();
     }
@@ -50,7 +55,7 @@ pub(super) fn lookup_type(model: &Projection<'_>, assumed: &TokenStream) -> Toke
     let mut made: BTreeSet<String> = BTreeSet::new();
     for (at, index) in model.indexes.iter().enumerate() {
         let types = index.columns.iter().map(|column| {
-            model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| field.ty)
+            model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| &field.ty)
         });
         // A column that the row has not is reported already.
         let Some(types) = types.collect::<Option<Vec<_>>>() else { continue };
@@ -118,18 +123,19 @@ pub(super) fn lookup_type(model: &Projection<'_>, assumed: &TokenStream) -> Toke
                 Self(indexed)
             }
         }
-        impl<__A: __cqrs::Access> #name<__A> where #(#keys,)* #assumed { #methods }
+        impl<__A: __cqrs::Access> #name<__A> where #(#keys,)* { #methods }
     }
 }
 
-/// `PrefixOf` for the borrowed forms of the first key columns: one, two, .. but not all. The bounds `assumed` are taken for granted.
-pub(super) fn prefixes(name: &Ident, key_types: &[&syn::Type], assumed: &TokenStream) -> TokenStream {
+/// `PrefixOf` for the borrowed forms of the first key columns: one, two, .. but not all.
+pub(super) fn prefixes(model: &Projection<'_>) -> TokenStream {
+    let (name, key_types) = (model.name, key_types(model));
     let mut implementations = TokenStream::new();
     for parts in 1..key_types.len() {
         let types = &key_types[..parts];
         let refs = types.iter().map(|ty| quote!(<#ty as __cqrs::KeyPart>::Ref<'a>));
         let locals: Vec<_> = (0..parts).map(|at| format_ident!("__part_{at}")).collect();
-        let text = parts == 1 && is_string(types[0]);
+        let text = parts == 1 && is_string(types[0].written);
         let (prefix, pattern) = if text {
             // By name: rustc does not know this form of a `String` from others that stand here.
             (quote!(&'a ::core::primitive::str), quote!(#(#locals)*))
@@ -139,7 +145,7 @@ pub(super) fn prefixes(name: &Ident, key_types: &[&syn::Type], assumed: &TokenSt
             (quote!((#(#refs),*)), quote!((#(#locals),*)))
         };
         implementations.extend(quote! {
-            impl<'a> __cqrs::PrefixOf<#name, #parts> for #prefix where #assumed {
+            impl<'a> __cqrs::PrefixOf<#name, #parts> for #prefix {
                 fn write_prefix(&self, out: &mut ::std::vec::Vec<u8>) {
                     let #pattern = self;
                     #( <#types as __cqrs::KeyPart>::write_ref(#locals, out); )*
@@ -150,7 +156,7 @@ pub(super) fn prefixes(name: &Ident, key_types: &[&syn::Type], assumed: &TokenSt
         if text {
             let ty = types[0];
             implementations.extend(quote! {
-                impl<'a> __cqrs::PrefixOf<#name, 1> for &'a #ty where #assumed {
+                impl<'a> __cqrs::PrefixOf<#name, 1> for &'a #ty {
                     fn write_prefix(&self, out: &mut ::std::vec::Vec<u8>) {
                         <#ty as __cqrs::KeyPart>::write_ref(&self.as_str(), out);
                     }

@@ -18,11 +18,11 @@ use self::lookups::{lookup_type, lookups, prefixes};
 use self::reads::{Reads, reads};
 use self::row::{row, state};
 use self::twin::twin;
-use self::types::{assumptions, checks, questions};
+use self::types::{checks, questions};
 use crate::errors::Errors;
 use crate::expand::run::is_many;
 use crate::expr::{Local, Names, resolve};
-use crate::model::{Aggregate, Column, Projection, RowField};
+use crate::model::{Aggregate, Column, Projection, RowField, RowType};
 use crate::prepend::core_path;
 use crate::window::Shape;
 
@@ -33,10 +33,8 @@ pub(super) fn expand(model: &mut Projection<'_>, errors: &mut Errors) -> TokenSt
     let reads: Vec<_> = (0..model.sources.len()).map(|source| reads(model, source, errors)).collect();
     let (state, row) = (state(model), projection(model, &reads, errors));
     let implementations = reads.iter().map(|reads| &reads.implementation);
-    let assumed = assumptions(model);
-    let (checks, prefixes, twin) =
-        (checks(model), prefixes(model.name, &key_types(model), &assumed), twin(model));
-    let (lookup_type, questions, tick) = (lookup_type(model, &assumed), questions(model), tick(model));
+    let (checks, prefixes, twin) = (checks(model), prefixes(model), twin(model));
+    let (lookup_type, questions, tick) = (lookup_type(model), questions(model), tick(model));
     let mode = model.sources.iter().fold(quote!(__cqrs::Appended), |mode, source| {
         let path = &source.path;
         quote!(<#mode as __cqrs::Mode>::Or<<#path as __cqrs::Source>::Mode>)
@@ -69,18 +67,9 @@ pub(super) fn expand(model: &mut Projection<'_>, errors: &mut Errors) -> TokenSt
 }
 
 /// Gives what the projection reads names of its own, which all other items go by: whether it can be read is asked where it is named, and
-/// nowhere else. (A type with a const in it that does not compile is a mistake once; whoever goes by it is silent.)
+/// nowhere else.
 fn named(model: &mut Projection<'_>) -> TokenStream {
-    // A trait of its own, and not one of the core: of that, and a type of another crate, rustc would say that the other crate might answer otherwise one day, and
-    // that two sources of other crates might be one.
-    let mut items = quote! {
-        pub trait __Asked<const ANSWER: bool> {
-            type Itself;
-        }
-        impl<T, const ANSWER: bool> __Asked<ANSWER> for T {
-            type Itself = T;
-        }
-    };
+    let mut items = types::asked();
     let mut name = |path: &mut syn::Path, question: &str, at: usize| {
         let span = path.span();
         let [written, alias] =
@@ -103,6 +92,7 @@ fn named(model: &mut Projection<'_>) -> TokenStream {
             name(&mut custom.path, "is_aggregate", at);
         }
     }
+    items.extend(types::name(model));
     items
 }
 
@@ -111,10 +101,10 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
     let stored = &model.stored;
     let rust_name = name.unraw().to_string();
     let columns = model.fields.iter().map(|field| {
-        let (column, ty) = (field.ident.unraw().to_string(), field.ty);
+        let (column, ty) = (field.ident.unraw().to_string(), &field.ty);
         quote!((#column, <#ty as __cqrs::Value>::SQL),)
     });
-    let key = key(&key_types(model));
+    let key = key(model);
     let tick: Option<syn::Path> = model.window.as_ref().map(|_| syn::parse_quote!(__cqrs::Tick));
     let sources = model.sources.iter().map(|source| &source.path).chain(&tick);
     let joins = model.joins.iter().map(|join| &join.path);
@@ -163,12 +153,12 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             }
         }
     });
-    let idents: Vec<_> = model.fields.iter().map(|field| field.ident).collect();
+    // By the names of their types: what cannot be a column is told of where it is named.
+    let (idents, types): (Vec<_>, Vec<_>) = model.fields.iter().map(|field| (field.ident, &field.ty)).unzip();
     let fingerprint = fingerprint(model, reads);
-    let assumed = assumptions(model);
     let key_columns = key_columns(model);
     quote! {
-        impl __cqrs::Projection for #name where #assumed {
+        impl __cqrs::Projection for #name {
             const NAME: &'static str = #stored;
             const RUST_NAME: &'static str = #rust_name;
             const FINGERPRINT: u128 = #fingerprint;
@@ -189,10 +179,10 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
             #row
             #having
             fn same(&self, other: &Self) -> bool {
-                #( __cqrs::Value::same(&self.#idents, &other.#idents) )&&*
+                #( <#types as __cqrs::Value>::same(&self.#idents, &other.#idents) )&&*
             }
             fn sql(&self, out: &mut ::std::vec::Vec<__cqrs::SqlValue>) {
-                #( out.push(__cqrs::Value::sql(&self.#idents)); )*
+                #( out.push(<#types as __cqrs::Value>::sql(&self.#idents)); )*
             }
         }
     }
@@ -225,9 +215,9 @@ fn tick(model: &Projection<'_>) -> TokenStream {
     if model.window.is_none() {
         return TokenStream::new();
     }
-    let (name, assumed) = (model.name, assumptions(model));
+    let name = model.name;
     quote! {
-        impl __cqrs::Reads<__cqrs::Tick> for #name where #assumed {
+        impl __cqrs::Reads<__cqrs::Tick> for #name {
             fn wants(_: usize) -> bool {
                 true
             }
@@ -255,9 +245,9 @@ fn aggregates<'m>(model: &'m Projection<'_>) -> impl Iterator<Item = (&'m RowFie
     })
 }
 
-/// What its rows are found by, as a type: of key columns of these types.
-fn key(types: &[&syn::Type]) -> TokenStream {
-    match types {
+/// What its rows are found by, as a type.
+fn key(model: &Projection<'_>) -> TokenStream {
+    match key_types(model).as_slice() {
         [] => quote!(()),
         [one] => quote!(#one),
         many => quote!((#(#many),*)),
@@ -265,9 +255,9 @@ fn key(types: &[&syn::Type]) -> TokenStream {
 }
 
 /// The types of the key's columns: the groups, then the window's bound.
-fn key_types<'m>(model: &'m Projection<'_>) -> Vec<&'m syn::Type> {
-    let window = window_key(model).map(|(field, _)| field.ty);
-    model.groups.iter().map(|group| group.ty).chain(window).collect()
+fn key_types<'m>(model: &'m Projection<'m>) -> Vec<&'m RowType<'m>> {
+    let window = window_key(model).map(|(field, _)| &field.ty);
+    model.groups.iter().map(|group| &group.ty).chain(window).collect()
 }
 
 /// Which of the row's fields the key's columns are.

@@ -8,7 +8,6 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::aggregates;
-use super::types::assumptions;
 use crate::errors::Errors;
 use crate::expand::column;
 use crate::expand::run::{self, is_many};
@@ -73,7 +72,7 @@ pub(super) fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> R
             )
         }
     };
-    let (assumed, way) = (assumptions(model), way(source));
+    let way = way(source);
     let (pass, run) = if many {
         let run = quote! {
             fn run(
@@ -93,7 +92,7 @@ pub(super) fn reads(model: &Projection<'_>, at: usize, errors: &mut Errors) -> R
         (body, TokenStream::new())
     };
     let implementation = quote! {
-        impl __cqrs::Reads<#path> for #name where #assumed {
+        impl __cqrs::Reads<#path> for #name {
             fn wants(type_index: usize) -> bool {
                 #wants
             }
@@ -195,7 +194,7 @@ pub(in crate::expand) fn key_part(
     words.push_str("; key ");
     words.push_str(&canonical(expr));
     let (tokens, lets) = column::expression(expr, bound, uses, errors);
-    let ty = group.ty;
+    let ty = &group.ty;
     let (put, local) = (Ident::new("put", expr.span()), Ident::new("__part", expr.span()));
     let done = quote!(__cqrs::KeyColumn::<#ty>::COLUMN.#put(#local, __writer));
     column::held(&local, &tokens, &lets, &done)

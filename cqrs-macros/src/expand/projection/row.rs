@@ -5,7 +5,6 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
-use super::types::assumptions;
 use super::{aggregates, key_types, window_key};
 use crate::check::computed_order;
 use crate::errors::Errors;
@@ -19,7 +18,7 @@ pub(super) fn state(model: &Projection<'_>) -> TokenStream {
     let mut idents = idents;
     let mut types = types;
     for field in model.fields.iter().filter(|field| matches!(field.column, Column::Plain)) {
-        let (ident, ty) = (field.ident, field.ty);
+        let (ident, ty) = (field.ident, &field.ty);
         idents.push(ident);
         types.push(quote_spanned!(ty.span()=> __cqrs::Plain<#ty>));
     }
@@ -35,9 +34,8 @@ pub(super) fn state(model: &Projection<'_>) -> TokenStream {
         )
     });
     let (end_field, end_write, end_read, end_fns) = windowed.unwrap_or_default();
-    let assumed = assumptions(model);
     let may_be_empty = aggregates(model).filter(|(_, aggregate)| aggregate.may_be_empty).map(|(field, _)| {
-        let ty = field.ty;
+        let ty = &field.ty;
         let check = quote_spanned!(ty.span()=> __cqrs::may_be_empty::<#ty>());
         quote!(const _: () = #check;)
     });
@@ -45,8 +43,8 @@ pub(super) fn state(model: &Projection<'_>) -> TokenStream {
         #(#may_be_empty)*
         #[derive(Clone, Default)]
         #[allow(private_interfaces)]
-        pub struct __State where #assumed { #(#idents: #types,)* #end_field __live: <__Mode as __cqrs::Mode>::Live }
-        impl __cqrs::State for __State where #assumed {
+        pub struct __State { #(#idents: #types,)* #end_field __live: <__Mode as __cqrs::Mode>::Live }
+        impl __cqrs::State for __State {
             const SHAPE: u128 = {
                 let hash = 1;
                 #( let hash = __cqrs::mix(hash, <#types as __cqrs::State>::SHAPE); )*
@@ -85,7 +83,7 @@ pub(super) fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
     let mut lets = TokenStream::new();
     let mut number = 0_u8;
     for field in &model.fields {
-        let (value, ty, ident) = (value(field), field.ty, field.ident);
+        let (value, ty, ident) = (value(field), &field.ty, field.ident);
         match &field.column {
             Column::Key(group) => {
                 let key = &keys[*group];
@@ -127,7 +125,7 @@ pub(super) fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
             let used = model.fields.iter().find(|field| field.ident.unraw() == column.as_str()).map(&value);
             quote!(&#used)
         });
-        let (value, ty, tokens) = (value(field), field.ty, resolved.tokens);
+        let (value, ty, tokens) = (value(field), &field.ty, resolved.tokens);
         lets.extend(quote!(let #value: #ty = { #needed (#tokens) };));
     }
     let fields = model.fields.iter().map(|field| {

@@ -1,39 +1,113 @@
-//! What is asked about the types that a projection names, once each, at the word; and what all else takes for granted then.
+//! What is asked about the types that a projection names, once each, at the word.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::aggregates;
 use crate::expand::column;
-use crate::model::{Action, Column, Kind, Projection, RowField};
+use crate::model::{Action, Aggregate, Column, Kind, Projection, RowField};
 use crate::spelling::{is_collection, option_of};
 
-/// One question about each type, at the type.
+/// What is asked of the columns of indexes, at their names.
 pub(super) fn checks(model: &Projection<'_>) -> TokenStream {
-    let plain = plain_types(model).into_iter().map(|ty| {
-        quote_spanned!(ty.span()=> const _: () = __cqrs::a_column_folded_by_hand_starts_from_its_default::<#ty>();)
-    });
     let indexed = indexed_types(model).into_iter().map(|(column, ty)| {
         let ask = quote_spanned!(column.span()=> __cqrs::an_index_goes_by_what_can_be_a_key::<#ty>());
         let ask = respanned(ask, column.span());
         quote!(const _: () = #ask;)
     });
-    let questions = unknown_types(model).into_iter().map(|(ty, is_key)| {
-        let span = ty.span();
-        if is_key {
-            quote_spanned!(span=> const _: () = __cqrs::is_key_part::<#ty>();)
-        } else {
-            quote_spanned!(span=> const _: () = __cqrs::is_column::<#ty>();)
+    quote!(#(#indexed)*)
+}
+
+/// What gives a type another name, with a question: `<Type as __Asked<{ question }>>::Itself`. (A type with a const in it that does not compile is a mistake once;
+/// whoever goes by it is silent.)
+pub(super) fn asked() -> TokenStream {
+    // A trait of its own, and not one of the core: of that, and a type of another crate, rustc would say that the other crate might answer otherwise one day, and
+    // that two sources of other crates might be one.
+    quote! {
+        pub trait __Asked<const ANSWER: bool> {
+            type Itself;
         }
-    });
-    let values = model.fields.iter().filter(|field| is_value(field)).map(|field| {
-        let ty = field.ty;
-        let (question, _) = value_question(field);
-        quote_spanned!(ty.span()=> const _: () = __cqrs::#question::<#ty>();)
-    });
-    quote!(#(#questions)* #(#plain)* #(#indexed)* #(#values)*)
+        impl<T, const ANSWER: bool> __Asked<ANSWER> for T {
+            type Itself = T;
+        }
+    }
+}
+
+/// Gives the types of the row that are not known by their spelling names, which all other items go by: whether a type can be what it has to be is asked where it is
+/// named, and nowhere else.
+pub(super) fn name(model: &mut Projection<'_>) -> TokenStream {
+    name_where(model, |_| true)
+}
+
+/// The same of the key's columns alone.
+pub(super) fn name_keys(model: &mut Projection<'_>) -> TokenStream {
+    name_where(model, is_key)
+}
+
+fn name_where(model: &mut Projection<'_>, wanted: fn(&RowField<'_>) -> bool) -> TokenStream {
+    let mut names = Names::default();
+    for field in model.fields.iter_mut().filter(|field| wanted(field)) {
+        let (written, is_key) = (field.ty.written, is_key(field));
+        if is_value(field) {
+            field.ty.named = Some(names.ask(written, value_question(field), written));
+            continue;
+        }
+        // An `Option` can be whatever is in it can be.
+        let inside = option_of(written);
+        let asked = inside.unwrap_or(written);
+        if !column::is_known(asked, is_key) {
+            let mut named = names.ask(asked, if is_key { "is_key_part" } else { "is_column" }, asked);
+            if matches!(field.column, Column::Plain) && inside.is_none() {
+                named = names.ask(&named, "a_column_folded_by_hand_starts_from_its_default", written);
+            }
+            let whole =
+                inside.map(|_| syn::parse_quote_spanned!(written.span()=> ::core::option::Option<#named>));
+            field.ty.named = Some(whole.unwrap_or(named));
+        }
+    }
+    for (number, group) in model.groups.iter_mut().enumerate() {
+        let field = model.fields.iter().find(|field| matches!(field.column, Column::Key(at) if at == number));
+        group.ty.named = field.and_then(|field| field.ty.named.clone());
+    }
+    names.items
+}
+
+/// The names that types have been given.
+#[derive(Default)]
+struct Names {
+    items: TokenStream,
+    /// By what was asked of which.
+    given: Vec<(String, &'static str, syn::Type)>,
+}
+
+impl Names {
+    /// The name of a type of which this is asked, where it is written so: the same for the same.
+    fn ask(&mut self, ty: &syn::Type, question: &'static str, written: &syn::Type) -> syn::Type {
+        let tokens = quote!(#ty).to_string();
+        let same = |(seen, asked, _): &&(String, &str, syn::Type)| *seen == tokens && *asked == question;
+        if let Some((.., named)) = self.given.iter().find(same) {
+            return named.clone();
+        }
+        let span = written.span();
+        let number = self.given.len();
+        let [whole, alias] = ["Written", "Type"].map(|word| Ident::new(&format!("__{word}{number}"), span));
+        let call = Ident::new(question, span);
+        let answer = quote_spanned!(span=> { __cqrs::#call::<#whole>(); true });
+        // Written once: a name that is not known is one mistake.
+        self.items.extend(quote! {
+            type #whole = #ty;
+            type #alias = <#whole as __Asked<#answer>>::Itself;
+        });
+        let named: syn::Type = syn::parse_quote!(#alias);
+        self.given.push((tokens, question, named.clone()));
+        named
+    }
+}
+
+fn is_key(field: &RowField<'_>) -> bool {
+    matches!(field.column, Column::Key(_) | Column::WindowStart | Column::WindowEnd)
 }
 
 /// What is asked of the sources, each in one place.
@@ -68,86 +142,35 @@ pub(super) fn questions(model: &Projection<'_>) -> TokenStream {
     asked
 }
 
-/// The bounds that [`checks`] asks about, for all the other items to take for granted: a bound behind a `for` is not itself
-/// checked where it stands. Without this, a type that cannot be a column is a dozen errors.
-pub(super) fn assumptions(model: &Projection<'_>) -> TokenStream {
-    let bounds = unknown_types(model).into_iter().map(|(ty, is_key)| {
-        if is_key {
-            quote!(for<'__k> #ty: __cqrs::KeyPart)
-        } else {
-            quote!(for<'__k> #ty: __cqrs::Column + __cqrs::Takes<#ty>)
-        }
-    });
-    let values = model.fields.iter().filter(|field| is_value(field)).map(|field| {
-        let (ty, (_, bound)) = (field.ty, value_question(field));
-        quote!(for<'__k> #ty: __cqrs::#bound)
-    });
-    let plain = plain_types(model).into_iter().map(|ty| quote!(for<'__k> #ty: ::core::default::Default));
-    quote!(#(#bounds,)* #(#values,)* #(#plain,)*)
-}
-
-/// The types of the row that the macro does not know by their spelling, each with the bound it has to meet.
-fn unknown_types(model: &Projection<'_>) -> Vec<(TokenStream, bool)> {
-    let mut types: Vec<(TokenStream, bool)> = Vec::new();
-    for field in model.fields.iter().filter(|field| !is_value(field)) {
-        let is_key = matches!(field.column, Column::Key(_) | Column::WindowStart | Column::WindowEnd);
-        // An `Option` can be whatever is in it can be.
-        let ty = option_of(field.ty).unwrap_or(field.ty);
-        let tokens = quote!(#ty);
-        let seen = types.iter().any(|(seen, key)| *key == is_key && seen.to_string() == tokens.to_string());
-        if !seen && !column::is_known(ty, is_key) {
-            types.push((tokens, is_key));
-        }
-    }
-    types
-}
-
 /// Whether a column shows more than one value of the events, or one that a user's aggregate makes: then its type is another than those of the others.
 fn is_value(field: &RowField<'_>) -> bool {
     match &field.column {
         Column::Aggregate(aggregate) => {
             matches!(aggregate.kind, Kind::Collect | Kind::Top | Kind::TopBy | Kind::Fold)
         }
-        Column::Plain | Column::Computed(_) => is_collection(field.ty),
+        Column::Plain | Column::Computed(_) => is_collection(field.ty.written),
         _ => false,
     }
 }
 
-/// What is asked of the type of such a column, and the bound that it stands for.
-fn value_question(field: &RowField<'_>) -> (Ident, Ident) {
-    let kind = match &field.column {
-        Column::Aggregate(aggregate) => Some(aggregate.kind),
-        _ => None,
-    };
-    let (question, bound) = match kind {
-        Some(Kind::Collect) => ("is_collected", "Collected"),
-        Some(Kind::Top | Kind::TopBy) => ("is_top", "TopColumn"),
-        _ => ("is_value", "Value"),
-    };
-    (Ident::new(question, field.ty.span()), format_ident!("{bound}"))
-}
-
-/// The types of the columns that are folded by hand which have to have a default, and are not known to by their spelling.
-fn plain_types<'m>(model: &'m Projection<'_>) -> Vec<&'m syn::Type> {
-    let mut types: Vec<&syn::Type> = Vec::new();
-    for field in model.fields.iter().filter(|field| matches!(field.column, Column::Plain)) {
-        if option_of(field.ty).is_none() && !column::is_known(field.ty, false) && !types.contains(&field.ty) {
-            types.push(field.ty);
-        }
+/// What is asked of the type of such a column.
+fn value_question(field: &RowField<'_>) -> &'static str {
+    match &field.column {
+        Column::Aggregate(Aggregate { kind: Kind::Collect, .. }) => "is_collected",
+        Column::Aggregate(Aggregate { kind: Kind::Top | Kind::TopBy, .. }) => "is_top",
+        _ => "is_value",
     }
-    types
 }
 
-/// The columns of indexes whose types are not known to be ordered as keys are, each once by its type: the keys are asked about already.
+/// The columns of indexes whose types are not known to be ordered as keys are, each once by its type, without an `Option`: the keys are asked about already.
 pub(super) fn indexed_types<'m>(model: &'m Projection<'_>) -> Vec<(&'m Ident, &'m syn::Type)> {
     let mut types: Vec<(&Ident, &syn::Type)> = Vec::new();
     for column in model.indexes.iter().flat_map(|index| &index.columns) {
         let Some(field) = model.fields.iter().find(|field| field.ident.unraw() == column.unraw()) else {
             continue;
         };
-        let ty = option_of(field.ty).unwrap_or(field.ty);
-        let is_key = matches!(field.column, Column::Key(_));
-        if !is_key && !column::is_known(ty, true) && types.iter().all(|(_, seen)| *seen != ty) {
+        let ty = option_of(field.ty.name()).unwrap_or(field.ty.name());
+        if !is_key(field) && !column::is_known(ty, true) && types.iter().all(|(_, seen)| *seen != ty) {
             types.push((column, ty));
         }
     }
