@@ -14,9 +14,10 @@ pub struct Health {
     pub read_only: bool,
     /// Whether the engine has been closed.
     pub closed: bool,
-    /// Why the store did not take the last events that came to it, until it takes some. A full disk passes; where it says that the store is to be reopened,
-    /// every append is refused until then.
+    /// Why the store did not take the last events that came to it, until it takes some. A full disk passes.
     pub append_failure: Option<String>,
+    /// Whether no append succeeds any more until the store is closed and opened anew: the program is to be restarted.
+    pub needs_reopen: bool,
     /// Why the last checkpoint could not be saved, until every view is saved whole again. It is tried again; appends and reads go on.
     pub checkpoint_failure: Option<String>,
     /// What went wrong in the engine's own threads, if anything did: after it no append succeeds, or no view goes on, or no checkpoint is saved; it says which.

@@ -180,6 +180,7 @@ fn a_recorder_hears_what_an_engine_does() {
     refuses.store(true, Ordering::Relaxed);
     engine.append(bought("hats", 1)).wait().unwrap_err();
     engine.append(bought("hats", 1)).wait().unwrap_err();
+    assert!(!engine.health().needs_reopen, "a full disk passes");
     let failure = engine.health().append_failure.unwrap();
     assert!(failure.contains("the disk is full"), "{failure}");
     refuses.store(false, Ordering::Relaxed);

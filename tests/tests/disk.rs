@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use cqrs_core::prelude::*;
-use cqrs_core::store::{Beside, LogEvent, SqliteStore, Store, chain};
+use cqrs_core::store::{Beside, LogEvent, SqliteStore, Store, StoreError, chain};
 use cqrs_core::{EventsError, ReactionState, Refusal, Timestamp};
 use faulty_vfs::{Disk, Entry, Fault, FileId, Medium, Operation, Random, Survival, codes};
 use integration_tests::follow::{Echoed, Followers, Trail};
@@ -266,11 +266,14 @@ fn a_failed_sync_of_the_log_is_unknown_and_stops_appends_until_it_is_reopened() 
     assert!(matches!(error, AppendError::Unknown { .. }), "{error:?}");
     says(&error.to_string(), &["it is unknown", "Open the store anew", "under the same event ids"]);
     assert_eq!(disk.failed(), 1);
+    assert!(engine.health().needs_reopen);
     disk.mend();
     // The disk is well again; the store does not trust it.
     let error = answers.append(&engine, &disk, 7).unwrap_err();
-    assert!(matches!(error, AppendError::NotAppended(Refusal::Store(_))), "{error:?}");
+    let AppendError::NotAppended(Refusal::Store(refusal)) = &error else { panic!("{error:?}") };
+    assert!(matches!(**refusal, StoreError::Reopen { .. }), "{refusal:?}");
     says(&error.to_string(), &["nothing was appended", "close the store and reopen it"]);
+    assert!(engine.health().needs_reopen);
     let error = answers.append(&engine, &disk, 8).unwrap_err();
     assert!(matches!(error, AppendError::Unknown { .. }), "one with ids may be the one that is tried again");
     // Readers go on.
@@ -280,6 +283,7 @@ fn a_failed_sync_of_the_log_is_unknown_and_stops_appends_until_it_is_reopened() 
     engine.close().wait().unwrap();
 
     let engine = open(&folder).unwrap();
+    assert!(!engine.health().needs_reopen);
     answers.hold(&log(&engine), false);
     for number in [6, 9, 10] {
         answers.append(&engine, &disk, number).unwrap();

@@ -75,7 +75,7 @@ pub(crate) struct Core {
     /// The units of views whose parked events are being retried.
     pub(crate) retrying: Mutex<Vec<usize>>,
     /// Why the store did not take the last events that came to it.
-    append_failure: Mutex<Option<String>>,
+    append_failure: Mutex<Option<NotTaken>>,
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
     pub(crate) broken: Mutex<Option<String>>,
     /// Whether nothing more is written, and what was written last may never be folded: the writer broke down.
@@ -311,11 +311,14 @@ impl Core {
                     .map(|(position, at)| CheckpointHealth { position, age: at.elapsed() }),
             }
         });
+        let append_failure = lock(&self.append_failure).clone();
+        let needs_reopen = append_failure.as_ref().is_some_and(|failure| failure.for_good);
         Health {
             position: head,
             read_only: self.read_only,
             closed: published.closed,
-            append_failure: lock(&self.append_failure).clone(),
+            append_failure: append_failure.map(|failure| failure.why),
+            needs_reopen,
             checkpoint_failure: lock(&self.checkpoint_failure).clone(),
             broken: lock(&self.broken).clone(),
             views: views.collect(),
@@ -330,13 +333,13 @@ impl Core {
     }
 
     /// Notes what became of an append, as far as the store is concerned.
-    pub(crate) fn append_fared(&self, failure: Option<&StoreError>) {
+    pub(crate) fn append_fared(&self, failure: Option<NotTaken>) {
         if failure.is_some() {
             meters::append_failed();
         }
         let mut known = lock(&self.append_failure);
         if failure.is_some() || known.is_some() {
-            *known = failure.map(ToString::to_string);
+            *known = failure;
         }
     }
 
@@ -344,6 +347,25 @@ impl Core {
     pub(crate) fn break_down(&self, what: String) {
         tracing::error!("{what}");
         lock(&self.broken).get_or_insert(what);
+    }
+}
+
+/// That the store did not take an append.
+#[derive(Clone, Debug)]
+pub(crate) struct NotTaken {
+    why: String,
+    /// Whether it takes none any more.
+    for_good: bool,
+}
+
+impl NotTaken {
+    pub(crate) fn new(error: &StoreError) -> Self {
+        Self { why: error.to_string(), for_good: matches!(error, StoreError::Reopen { .. }) }
+    }
+
+    /// Where it may have been taken even so: nothing more is, until that is known.
+    pub(crate) fn unknown(error: &StoreError) -> Self {
+        Self { why: error.to_string(), for_good: true }
     }
 }
 

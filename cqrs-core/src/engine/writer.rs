@@ -12,7 +12,7 @@ use super::boundary::Account;
 use super::encoded::{EncodedEvent, EncodedEvents};
 use super::pipeline::Control;
 use super::request::{Consistency, Decision, Request, Step};
-use super::shared::{Core, kept_receipt, receipt_bytes};
+use super::shared::{Core, NotTaken, kept_receipt, receipt_bytes};
 use crate::Timestamp;
 use crate::error::{AppendError, Refusal};
 use crate::event::Meta;
@@ -265,8 +265,10 @@ impl Writer {
     }
 
     fn failed(&self, group: Vec<Request>, verdicts: Vec<Verdict>, failure: AppendFailure) {
-        if let AppendFailure::NotAppended(error) | AppendFailure::Unknown(error) = &failure {
-            self.core.append_fared(Some(error));
+        match &failure {
+            AppendFailure::NotAppended(error) => self.core.append_fared(Some(NotTaken::new(error))),
+            AppendFailure::Unknown(error) => self.core.append_fared(Some(NotTaken::unknown(error))),
+            AppendFailure::HeadMoved(_) => {}
         }
         let error = match failure {
             AppendFailure::NotAppended(error) => {
@@ -288,7 +290,7 @@ impl Writer {
     /// The log has more than this writer has heard of, and that could not be looked at: it may have what is asked for from an earlier try.
     fn unread(&self, group: Vec<Request>, verdicts: Vec<Verdict>, error: StoreError) {
         tracing::warn!(%error, "the log has moved on, and could not be read");
-        self.core.append_fared(Some(&error));
+        self.core.append_fared(Some(NotTaken::new(&error)));
         let error = Arc::new(error);
         self.answer(group, verdicts, |request| refused(request, Refusal::Store(error.clone())));
     }

@@ -117,18 +117,19 @@ impl Events {
     }
 
     /// Why these may not follow the head, if anything speaks against it.
-    fn objection(&self, events: &[LogEvent<'_>], beside: &Beside<'_>) -> Option<String> {
+    fn objection(&self, events: &[LogEvent<'_>], beside: &Beside<'_>) -> Option<StoreError> {
+        let wrong = |why: String| Some(StoreError::Io { action: ACTION.into(), source: why.into() });
         let stray = |advance: &&Advance<'_>| self.sources.get(advance.source).copied() != advance.after;
         if let Some(advance) = beside.advances.iter().find(stray) {
             return Some(source_moved(advance, self.sources.get(advance.source).copied()));
         }
         if beside.notes.iter().any(|note| note.key.is_empty()) {
-            return Some(NO_KEY.into());
+            return wrong(NO_KEY.into());
         }
         let mut in_batch = HashSet::new();
         for (event, position) in events.iter().zip(self.head.position + 1..) {
             if event.position != position {
-                return Some(format!(
+                return wrong(format!(
                     "an event bears position {} where {position} comes next",
                     event.position
                 ));
@@ -136,7 +137,7 @@ impl Events {
             if let Some(id) = event.event_id
                 && (self.ids.contains_key(id) || !in_batch.insert(id))
             {
-                return Some(id_taken(id));
+                return wrong(id_taken(id));
             }
         }
         None
@@ -206,15 +207,19 @@ impl TypeCounts {
 }
 
 /// What an append says about a source that does not stand where it should. Every store says it alike.
-pub(super) fn source_moved(advance: &Advance<'_>, stored: Option<u64>) -> String {
+pub(super) fn source_moved(advance: &Advance<'_>, stored: Option<u64>) -> StoreError {
     let of = |offset: Option<u64>| offset.map_or("nothing".into(), |offset| format!("offset {offset}"));
-    format!(
+    let why = format!(
         "the source {:?} is stored with {}, and was to go on after {}; keep other programs from writing to the store, and reopen it",
         advance.source,
         of(stored),
         of(advance.after)
-    )
+    );
+    StoreError::Reopen { action: ACTION.into(), why }
 }
+
+/// What an append is doing when it fails. Every store says it alike.
+pub(super) const ACTION: &str = "appending to the log";
 
 /// What an append says about a note of the empty key. Every store says it alike.
 pub(super) const NO_KEY: &str = "the key of a note is empty; give it one";
@@ -260,11 +265,8 @@ impl Log for MemoryLog {
         if log.head != expected {
             return Err(AppendFailure::HeadMoved(log.head));
         }
-        if let Some(why) = log.objection(events, beside) {
-            return Err(AppendFailure::NotAppended(StoreError::Io {
-                action: "appending to the log".into(),
-                source: why.into(),
-            }));
+        if let Some(error) = log.objection(events, beside) {
+            return Err(AppendFailure::NotAppended(error));
         }
         log.extend(events);
         log.put(beside);

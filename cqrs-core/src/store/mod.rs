@@ -204,6 +204,14 @@ pub enum StoreError {
         /// The storage's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The log takes nothing more until the store has been closed and opened anew, which looks at where the log ends.
+    #[error("{action} failed: {why}")]
+    Reopen {
+        /// What was being done.
+        action: String,
+        /// Why.
+        why: String,
+    },
     /// What was read is not what was written.
     #[error("{file} is damaged: {what}. {remedy}")]
     Corrupt {

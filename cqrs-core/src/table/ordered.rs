@@ -311,7 +311,7 @@ mod tests {
             let ordered = Ordered::of(&keys);
             let (of, with) = (one.clone(), other.clone());
             type Holds<'k> = &'k dyn Fn(&Vec<u8>) -> bool;
-            let spans: [(Span, Holds<'_>); 7] = [
+            let spans: [(Span, Holds<'_>); 8] = [
                 (Span::default(), &|_| true),
                 (Span::after(one.clone()), &|key| key > &of),
                 (Span::before(one.clone()), &|key| key < &of),
@@ -321,6 +321,7 @@ mod tests {
                 (Span::after(one.clone()).and(Span::under(other.clone())).and(Span::under(one.clone())), &|key| {
                     key > &of && key.starts_with(&with) && key.starts_with(&of)
                 }),
+                (Span::under(one.clone()).and(Span::after(one.clone())), &|key| key > &of && key.starts_with(&of)),
             ];
             for (span, holds) in spans {
                 let expected: Vec<_> = all.iter().filter(|key| holds(key)).cloned().collect();

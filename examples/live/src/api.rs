@@ -213,8 +213,7 @@ async fn health(State(service): State<Service>) -> impl IntoResponse {
     });
     let live = health.views.iter().all(|view| view.state == ViewState::Live);
     // A full disk passes, and without checkpoints it goes on: those are for an alert, and no reason to end it. A log that is to be reopened is.
-    let reopen = health.append_failure.as_ref().is_some_and(|why| why.contains("reopen"));
-    let well = live && !health.closed && health.broken.is_none() && !reopen;
+    let well = live && !health.closed && health.broken.is_none() && !health.needs_reopen;
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::json!({
         "well": well,

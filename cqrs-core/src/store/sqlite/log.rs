@@ -12,7 +12,7 @@ use super::database::{Database, PATIENCE};
 use super::folder::Folder;
 use super::reader::{self, NoteSum, Sources};
 use super::wal::WalWatch;
-use crate::store::memory::{NO_KEY, TypeCounts, id_taken, source_moved};
+use crate::store::memory::{ACTION, NO_KEY, TypeCounts, id_taken, source_moved};
 use crate::store::{
     Advance, AppendFailure, Beside, Head, Log, LogEvent, Note, StoreError, StoreId, StoredType,
     note_checksum, source_checksum,
@@ -27,8 +27,6 @@ const EVENT_BYTES: usize = 48;
 
 /// Statements that are kept prepared: more than there are.
 const STATEMENTS: usize = 32;
-
-const ACTION: &str = "appending to the log";
 
 pub(super) struct SqliteLog {
     folder: Arc<Folder>,
@@ -166,7 +164,7 @@ impl SqliteLog {
             "{seen}, so another program has written to {}; keep other programs from writing to it, and reopen the store",
             self.folder.events.path.display()
         );
-        StoreError::Io { action: ACTION.into(), source: why.into() }
+        StoreError::Reopen { action: ACTION.into(), why }
     }
 
     /// Stores how far sources are now.
@@ -287,7 +285,7 @@ impl Log for SqliteLog {
     ) -> Result<(), AppendFailure> {
         if let Some(why) = &self.poison {
             let why = format!("{why}, so the log's end is uncertain; close the store and reopen it");
-            let error = StoreError::Io { action: ACTION.into(), source: why.into() };
+            let error = StoreError::Reopen { action: ACTION.into(), why };
             // An event with an id may be one that is tried again, and its first try the one that is uncertain. So may what a note goes with.
             let again = !beside.is_empty() || events.iter().any(|event| event.event_id.is_some());
             return Err(if again {
@@ -302,9 +300,7 @@ impl Log for SqliteLog {
         for advance in beside.advances {
             let stored = self.sources.offsets.get(advance.source).copied();
             if stored != advance.after {
-                let why = source_moved(advance, stored);
-                let error = StoreError::Io { action: ACTION.into(), source: why.into() };
-                return Err(AppendFailure::NotAppended(error));
+                return Err(AppendFailure::NotAppended(source_moved(advance, stored)));
             }
         }
         if beside.notes.iter().any(|note| note.key.is_empty()) {
