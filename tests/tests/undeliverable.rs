@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cqrs_core::prelude::*;
-use cqrs_core::{Park, ReactOptions, Reaction, ReactionState, RetryError};
+use cqrs_core::{Park, ReactOptions, Reacting, Reaction, ReactionState, RetryError};
 use integration_tests::soon;
 
 #[event]
@@ -146,7 +146,7 @@ fn slowly(order: u64) -> u64 {
 }
 
 #[projection(from = Ordered, group_by = mail)]
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Fast {
     mail: String,
     #[last(order)]
@@ -214,4 +214,86 @@ fn while_a_view_is_rebuilt_nothing_that_reads_it_is_parked() {
         engine.health().reactions.iter().all(|reaction| reaction.state == ReactionState::Running)
     });
     assert_eq!(engine.health().position, 6, "three orders, three confirmations");
+}
+
+mod kit {
+    use cqrs_core::testing::{given, nothing};
+
+    use super::*;
+
+    type Handled = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+    fn confirm(ordered: &mut Reacting<Ordered>) -> Handled {
+        match &*ordered.mail {
+            "" => return Err(Park::because("it has no address").into()),
+            "later" => return Err("the server is down".into()),
+            "nothing" => return Ok(()),
+            _ => ordered.emit(Confirmed { order: ordered.order }),
+        }
+        Ok(())
+    }
+
+    fn said(fails: impl FnOnce() + std::panic::UnwindSafe) -> String {
+        let panic = std::panic::catch_unwind(fails).expect_err("it was to fail");
+        panic.downcast_ref::<String>().expect("a text").clone()
+    }
+
+    #[test]
+    fn a_handler_is_tested_without_an_engine() {
+        let events = || given([ordered(1, "ann"), ordered(2, ""), ordered(3, "bob"), ordered(4, "later")]);
+        let reacted = || events().event::<Confirmed>().reacting(confirm);
+        reacted()
+            .then_parked(4, "server is down")
+            .then_parked(2, "no address")
+            .then_events([Confirmed { order: 1 }, Confirmed { order: 3 }])
+            .view::<Fast>()
+            .then_row("ann", Fast { mail: "ann".into(), last: 1 });
+        given([ordered(1, "nothing")]).reacting(confirm).then_no_events();
+        nothing().reacting(confirm).then_no_events();
+
+        let text = said(move || drop(reacted().then_parked(2, "no address").then_no_events()));
+        assert_eq!(text, "the event at position 4 could not be handled: the server is down");
+        let text = said(|| drop(given([ordered(1, "")]).reacting(confirm).then_parked(1, "closed")));
+        assert!(text.contains("- closed\n    + it has no address"), "{text}");
+        let text = said(|| drop(given([ordered(1, "nothing")]).reacting(confirm).then_parked(1, "closed")));
+        assert_eq!(text, "the event at position 1 was handled, and was to be parked: closed");
+        let text = said(|| {
+            let one = given([ordered(1, "ann")]).event::<Confirmed>().reacting(confirm);
+            drop(one.then_events([Confirmed { order: 2 }]));
+        });
+        assert!(text.contains("the reaction emitted other events"), "{text}");
+        let text = said(|| drop(given([ordered(1, "ann")]).reacting(confirm).then_no_events()));
+        assert!(text.contains("`Confirmed`") && text.contains("position 1"), "{text}");
+    }
+
+    #[test]
+    fn it_reads_the_views_and_executes_commands() {
+        struct Confirm(u64);
+        impl Command for Confirm {
+            type Refusal = String;
+            fn decide(&self, tx: &mut Tx) -> Result<(), String> {
+                let last = tx.get::<Fast>("ann").ok_or("who?")?.last;
+                tx.emit(Confirmed { order: last + self.0 });
+                Ok(())
+            }
+        }
+        let execute = |ordered: &mut Reacting<Ordered>| -> Handled {
+            ordered.execute(Confirm(ordered.order)).wait()?;
+            Ok(())
+        };
+        given([ordered(1, "ann"), ordered(2, "ann")])
+            .event::<Confirmed>()
+            .view::<Fast>()
+            .reacting(execute)
+            .then_events([Confirmed { order: 3 }, Confirmed { order: 4 }]);
+    }
+
+    #[test]
+    fn what_it_emits_itself_is_another_test() {
+        let again = |ordered: &mut Reacting<Ordered>| -> Handled {
+            ordered.emit(super::ordered(ordered.order + 1, "again"));
+            Ok(())
+        };
+        given([ordered(1, "ann")]).reacting(again).then_events([ordered(2, "again")]);
+    }
 }

@@ -224,7 +224,7 @@ async fn closed(closing: Arc<Closing>) -> Result<(), StoreFailure> {
 }
 
 impl Engine {
-    fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         &self.handle.core
     }
 

@@ -64,8 +64,8 @@ pub fn nothing() -> Given {
 #[derive(Clone, Debug)]
 pub struct Given {
     pub(super) events: Vec<Stored>,
-    at: Timestamp,
-    known: Vec<fn(Builder) -> Builder>,
+    pub(super) at: Timestamp,
+    pub(super) known: Vec<fn(Builder) -> Builder>,
 }
 
 impl Given {
@@ -161,7 +161,7 @@ impl Given {
 /// What is to be in a view, once the events are folded: see [`given`].
 #[derive(Debug)]
 pub struct Then<V: Projection> {
-    given: Given,
+    pub(super) given: Given,
     store: MemoryStore,
     /// Or why the events could not be folded.
     engine: Result<Engine, String>,

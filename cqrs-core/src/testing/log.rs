@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::diff;
 use crate::codec::Readable;
 use crate::error::{StartError, UnknownEvent};
 use crate::projection::Projection;
@@ -32,6 +33,28 @@ impl Stored {
             Ok(readable) => format!("{}{version} {readable:#}", self.name),
             Err(error) => format!("{}{version}, whose payload cannot be read: {error}", self.name),
         }
+    }
+}
+
+/// Events as they would be stored.
+#[track_caller]
+pub(super) fn stored<E: Into<NewEvent>>(events: impl IntoIterator<Item = E>) -> Vec<Stored> {
+    let events = events.into_iter().map(|event| Stored::of(&event.into(), Timestamp::UNIX_EPOCH));
+    match events.collect() {
+        Ok(events) => events,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Panics unless `who` emitted just these.
+#[track_caller]
+pub(super) fn hold(who: &str, expected: &[Stored], found: &[Stored]) {
+    let alike = |(one, other): (&Stored, &Stored)| {
+        (&one.name, one.version, &one.payload) == (&other.name, other.version, &other.payload)
+    };
+    if expected.len() != found.len() || !expected.iter().zip(found).all(alike) {
+        let lines = diff::lines(&texts(expected), &texts(found));
+        panic!("{who} emitted other events (- expected, + emitted)\n\n{}", diff::indented(&lines, ""));
     }
 }
 
@@ -70,14 +93,24 @@ pub(super) fn append(store: &MemoryStore, events: &[Stored]) -> Result<(), Strin
 
 /// All events of a store.
 pub(super) fn read(store: &MemoryStore) -> Result<Vec<Stored>, String> {
+    read_where(store, |_| true)
+}
+
+/// Those of a store's events that are wanted, by their ids.
+pub(super) fn read_where(
+    store: &MemoryStore,
+    wanted: impl Fn(Option<&str>) -> bool,
+) -> Result<Vec<Stored>, String> {
     let mut events = Vec::new();
     let mut visit = |event: LogEvent<'_>| {
-        events.push(Stored {
-            name: event.name.to_owned(),
-            version: event.version,
-            recorded_at: event.recorded_at,
-            payload: event.payload.to_owned(),
-        });
+        if wanted(event.event_id) {
+            events.push(Stored {
+                name: event.name.to_owned(),
+                version: event.version,
+                recorded_at: event.recorded_at,
+                payload: event.payload.to_owned(),
+            });
+        }
         true
     };
     store.reader().and_then(|mut reader| reader.read(0, usize::MAX, &mut visit)).map_err(said)?;
@@ -90,13 +123,24 @@ pub(super) fn open<V: Projection>(
     known: &[fn(Builder) -> Builder],
     at: Timestamp,
 ) -> Result<Engine, String> {
+    open_for(V::RUST_NAME, Builder::view::<V>, store, known, at)
+}
+
+/// The same, with what is registered `for` somebody.
+pub(super) fn open_for(
+    who: &str,
+    register: fn(Builder) -> Builder,
+    store: &MemoryStore,
+    known: &[fn(Builder) -> Builder],
+    at: Timestamp,
+) -> Result<Engine, String> {
     let builder = Engine::with_store(Arc::new(store.clone())).threads(1).clock(move || at);
     // What is saved, and when, is the caller's: nothing by itself.
-    let builder = builder.checkpoint_every(Duration::from_secs(1 << 20), 1 << 60).view::<V>();
-    let builder = known.iter().fold(builder, |builder, known| known(builder));
+    let builder = builder.checkpoint_every(Duration::from_secs(1 << 20), 1 << 60);
+    let builder = register(known.iter().fold(builder, |builder, known| known(builder)));
     let engine = builder.start().map_err(|error| match error {
         StartError::UnknownEvents(events) if events.iter().all(|event| event.reads.is_none()) => {
-            foreign::<V>(&events)
+            foreign(who, &events)
         }
         error => error.to_string(),
     })?;
@@ -105,12 +149,11 @@ pub(super) fn open<V: Projection>(
 }
 
 /// What is said of events that neither the view nor one that it reads knows.
-fn foreign<V: Projection>(events: &[UnknownEvent]) -> String {
+fn foreign(who: &str, events: &[UnknownEvent]) -> String {
     let names: Vec<_> = events.iter().map(|event| format!("`{}`", event.name)).collect();
     format!(
-        "`{}` does not read {}, nor does a view that it reads: leave such events out (`given(..)` can also be told of their type, with `.event::<E>()`); if a type was \
+        "`{who}` does not read {}, nor does a view that it reads: leave such events out (`given(..)` can also be told of their type, with `.event::<E>()`); if a type was \
          renamed, give it its old name too, `#[event(aliases(\"{}\"))]`",
-        V::RUST_NAME,
         names.join(", "),
         events.first().map_or("", |event| &event.name)
     )

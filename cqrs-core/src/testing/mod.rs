@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | say what rows some events make | [`given`], and [`nothing`] |
 //! | say what a decision comes to | [`given`] events, [`when`](Then::when) it is made, then events or a refusal: [`When`] |
+//! | say what follows from events | [`given`] events, [`reacting`](Given::reacting) to them, then events, or what could not be handled: [`Reacted`] |
 //! | see that a view with code of your own survives restarts | [`refold_check`] |
 //! | see that stored events stay readable | [`SchemaLock`] |
 //! | see that a function which a projection calls has not changed unnoticed | [`fold_lock`](fold_lock()) |
@@ -109,6 +110,7 @@ mod fold_lock;
 mod given;
 mod lock_file;
 mod log;
+mod reacted;
 mod refold;
 mod schema_lock;
 #[cfg(test)]
@@ -118,6 +120,7 @@ mod when;
 
 pub use fold_lock::fold_lock;
 pub use given::{Given, Then, given, nothing};
+pub use reacted::Reacted;
 pub use refold::refold_check;
 pub use schema_lock::SchemaLock;
 pub use when::When;

@@ -7,7 +7,7 @@ use super::given::{Given, Then};
 use super::log::{self, Stored};
 use crate::projection::Projection;
 use crate::store::MemoryStore;
-use crate::{Decide, Engine, NewEvent, Timestamp};
+use crate::{Decide, Engine, NewEvent};
 
 /// What a decision has come to.
 ///
@@ -99,12 +99,7 @@ impl<R: Send + 'static> When<R> {
     where
         R: Debug,
     {
-        let expected: Result<Vec<Stored>, String> =
-            events.into_iter().map(|event| Stored::of(&event.into(), Timestamp::UNIX_EPOCH)).collect();
-        let expected = match expected {
-            Ok(expected) => expected,
-            Err(error) => panic!("{error}"),
-        };
+        let expected = log::stored(events);
         let found = match self.outcome {
             Outcome::Emitted(found) => found,
             Outcome::Refused(refusal) => panic!(
@@ -114,16 +109,7 @@ impl<R: Send + 'static> When<R> {
             ),
             Outcome::Failed(why) => panic!("{why}"),
         };
-        let alike = |(one, other): (&Stored, &Stored)| {
-            (&one.name, one.version, &one.payload) == (&other.name, other.version, &other.payload)
-        };
-        if expected.len() != found.len() || !expected.iter().zip(&found).all(alike) {
-            let lines = diff::lines(&log::texts(&expected), &log::texts(&found));
-            panic!(
-                "the decision emitted other events (- expected, + emitted)\n\n{}",
-                diff::indented(&lines, "")
-            );
-        }
+        log::hold("the decision", &expected, &found);
         let mut given = self.given;
         given.events.extend(found);
         given
