@@ -95,7 +95,7 @@ impl<E> MayAppend<E> for Current {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event struct",
     label = "not an event struct",
-    note = "put `#[event]` on the struct"
+    note = "put `#[event]` on the struct; a variant that is no struct of its own has named fields: `Opened {{ gate: String }}`"
 )]
 pub trait NamedEvent: Event {
     /// The full schema.

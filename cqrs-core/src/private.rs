@@ -60,6 +60,9 @@ pub const fn is_source<S: Source>() -> bool {
     true
 }
 
+/// Asks, in one place, whether a variant of an event enum is around an event.
+pub const fn is_event_struct<E: NamedEvent>() {}
+
 /// Asks, in one place, whether events of type `O` can be turned into events of type `E`.
 pub const fn is_upcast<O: NamedEvent, E: From<O>>() -> bool {
     true

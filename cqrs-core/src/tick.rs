@@ -10,6 +10,65 @@ use crate::schema::{Field, Schema};
 /// It is this late: an event that moves the clocks of all windows, where the stream of events that have a time is quiet.
 ///
 /// [`Engine::tick`](crate::Engine::tick) appends one. Every view with a window reads it.
+///
+/// It is an event like others, and so a timer, too: what is due is done by a reaction to it, with a command that sees whether it still is.
+///
+/// ```
+/// use cqrs_core::{Tick, prelude::*};
+/// # use std::time::Duration;
+///
+/// #[event]
+/// pub enum Seat {
+///     Reserved { seat: u32, until: Timestamp },
+///     Bought { seat: u32 },
+///     Expired { seat: u32 },
+/// }
+///
+/// /// Seats that are reserved, and till when.
+/// #[projection(from = Seat { Reserved, .. }, remove = Seat { Bought, Expired, .. }, group_by = seat, index(until))]
+/// pub struct Reservations {
+///     pub seat: u32,
+///     #[last]
+///     pub until: Timestamp,
+/// }
+///
+/// struct Expire { seat: u32 }
+///
+/// impl Command for Expire {
+///     type Refusal = std::convert::Infallible;
+///     fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {
+///         // It may have been bought since, or reserved anew.
+///         if tx.get::<Reservations>(self.seat).is_some_and(|reserved| reserved.until <= tx.now()) {
+///             tx.emit(Seat::Expired { seat: self.seat });
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # let noon = Timestamp::from_micros(43_200_000_000);
+/// let engine = Engine::in_memory().view::<Reservations>() // or Engine::open("shop")?
+/// #   .clock(move || noon)
+///     .start()?;
+/// let view = engine.view::<Reservations>();
+/// let expires = engine.react::<Tick>("expires", Since::Now, move |tick| {
+///     let now = Timestamp::from_micros(tick.at);
+///     for due in view.by_until_in(..=&now)? {
+///         // With a key, since it may be called again when some of them are gone.
+///         tick.execute(Expire { seat: due.seat }).key(due.seat.to_string()).wait()?;
+///     }
+///     Ok(())
+/// })?;
+/// # let reserved = |seat, until| Seat::Reserved { seat, until };
+/// # engine.append_all([reserved(1, noon), reserved(2, noon + Duration::from_secs(1))]).wait()?;
+/// // Wherever the program has a clock that ticks:
+/// let receipt = engine.tick(Timestamp::now()).wait()?;
+/// # let receipt = { let _ = receipt; engine.tick(noon).wait()? };
+/// # assert_eq!(expires.wait_for(&receipt, Duration::from_secs(5)).wait()?, Reached::Reached);
+/// # assert!(expires.parked()?.is_empty());
+/// # let left: Vec<u32> = engine.view::<Reservations>().rows()?.map(|row| row.seat).collect();
+/// # assert_eq!(left, [2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tick {
     /// In microseconds since the Unix epoch.

@@ -1,5 +1,6 @@
 //! A point in time, as the log records it.
 
+use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// let noon = Timestamp::from_micros(43_200_000_000);
 /// assert_eq!(noon.to_string(), "1970-01-01T12:00:00.000000Z");
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(crate = "serde", transparent)]
 pub struct Timestamp(i64);
 
@@ -35,10 +36,53 @@ impl Timestamp {
         self.0
     }
 
+    /// How long it is after an earlier time; `None` where that is later.
+    ///
+    /// ```
+    /// use cqrs_core::Timestamp;
+    /// use std::time::Duration;
+    ///
+    /// let entered = Timestamp::from_micros(0);
+    /// let left = entered + Duration::from_secs(90);
+    /// assert_eq!(left.since(entered), Some(Duration::from_secs(90)));
+    /// assert_eq!(entered.since(left), None);
+    /// ```
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Option<Duration> {
+        let micros = i128::from(self.0) - i128::from(earlier.0);
+        u64::try_from(micros).ok().map(Duration::from_micros)
+    }
+
     /// The system clock's time.
     #[must_use]
     pub fn now() -> Self {
         SystemTime::now().into()
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+    /// What is less than a microsecond is left out; what is beyond the last time there is, is that.
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add_unsigned(micros(span)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+    /// As [`add`](Self::add) does.
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub_unsigned(micros(span)))
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl std::fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Timestamp({self})")
     }
 }
 
@@ -148,6 +192,18 @@ mod tests {
         }
         let beyond = Timestamp(i64::MAX);
         assert_eq!(chrono::DateTime::<chrono::Utc>::try_from(beyond), Err(OutOfChrono(beyond)));
+    }
+
+    #[test]
+    fn times_and_spans_add_up() {
+        let (at, hour) = (Timestamp(-5), Duration::from_secs(3600));
+        assert_eq!((at + hour, at + hour - hour), (Timestamp(3_599_999_995), at));
+        assert_eq!((at + hour).since(at), Some(hour));
+        assert_eq!((at.since(at), at.since(at + hour)), (Some(Duration::ZERO), None));
+        let (first, last) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
+        assert_eq!((last + Duration::MAX, first - Duration::MAX), (last, first));
+        assert_eq!(last.since(first), Some(Duration::from_micros(u64::MAX)));
+        assert_eq!(format!("{:?}", Timestamp(0)), "Timestamp(1970-01-01T00:00:00.000000Z)");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::errors::{Errors, did_you_mean, one_of};
 use crate::expr::{Names, bindings, resolve};
 use crate::model::{Action, Column, Each, Group, RowField, Source};
 use crate::options::{Index, Join, KeyArgs, SourceArg};
-use crate::spelling::ungrouped;
+use crate::spelling::{option_of, ungrouped};
 use crate::window::{Shape, Unit};
 
 /// A key column stands in `group_by` once.
@@ -52,7 +52,9 @@ pub(crate) fn no_source_twice(option: &str, sources: &[Source], errors: &mut Err
         for event in &source.events {
             if seen.contains(&event.name) {
                 let message = match option {
-                    "from" => "two sources of this name: arms could not tell them apart; keep one".to_owned(),
+                    "from" => "two sources of this name: arms could not tell them apart; fold one of them in a view of its own, and read that, or rename the variant (its stored name stays, \
+                         with `#[event(name = \"..\")]`)"
+                            .to_owned(),
                     _ => format!("`{option}` has this name twice: keep one"),
                 };
                 errors.at(&event.name, message);
@@ -330,6 +332,43 @@ pub(crate) fn no_option_twice(ty: &syn::Type, errors: &mut Errors) {
         }
     }
     syn::visit::Visit::visit_type(&mut Options(errors), ty);
+}
+
+/// What a view is folded from comes before it.
+pub(crate) fn is_not_of_itself<'p>(
+    name: &Ident,
+    paths: impl IntoIterator<Item = &'p syn::Path>,
+    errors: &mut Errors,
+) {
+    for path in paths.into_iter().filter(|path| path.is_ident(name)) {
+        errors.at(
+            path,
+            format!("`{name}` is what is being folded: a view neither reads itself, nor looks itself up"),
+        );
+    }
+}
+
+/// Fields are stored, and found again, by their names: each of these has its own, and its aliases.
+pub(crate) fn no_stored_name_twice(fields: &[(&Ident, Vec<String>)], errors: &mut Errors) {
+    for (at, (field, names)) in fields.iter().enumerate() {
+        let taken = fields[..at].iter().find_map(|(other, theirs)| {
+            let name = names.iter().find(|name| theirs.contains(name))?;
+            Some((other, name))
+        });
+        if let Some((other, name)) = taken {
+            errors.at(
+                field,
+                format!("`{field}` and `{other}` are both stored, or read, as `{name}`: what is in one of them could not be told from the other"),
+            );
+        }
+    }
+}
+
+/// A column that may have no value is an `Option`, and not of one that is.
+pub(crate) fn no_column_option_twice(ty: &syn::Type, errors: &mut Errors) {
+    if let Some(inside) = option_of(ty).filter(|inside| option_of(inside).is_some()) {
+        errors.at(inside, "a column that may have no value is an `Option` once: what is nothing in an event is nothing here, too");
+    }
 }
 
 /// A limit is cast to a number of values: one below nought would be as good as none.

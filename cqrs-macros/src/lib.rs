@@ -299,7 +299,7 @@ pub fn event(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `keep = "7d"` | how long after its end a window's row is kept, by the same clock as the rest (less the `lateness`); otherwise for ever |
 /// | `emit = "final"` | only windows that have closed are shown; otherwise open ones are, too |
 ///
-/// The row has the fields `window_start`, `window_end` or both, integers or points in time; a session has `window_start`. They stand in no `group_by` and bear no attribute: the
+/// The row has the fields `window_start`, `window_end` or both, integers (in the `unit` of the event's time; in microseconds, where that is a point in time) or points in time; a session has `window_start`. They stand in no `group_by` and bear no attribute: the
 /// last column of the key is `window_start` if the row has it, and `window_end` otherwise. A window has its start in it, and not its end. Windows begin at whole multiples of their length (of `every`) since the
 /// epoch. Durations are whole numbers with units, `us`, `ms`, `s`, `m`, `h` or `d`: `"90s"`, `"1h30m"`.
 ///

@@ -4,6 +4,7 @@ use quote::ToTokens;
 use syn::{Attribute, LitStr, Token};
 
 use crate::errors::{Errors, one_of};
+use crate::expr::canonical;
 
 /// What serde's attributes say about one field.
 #[derive(Default)]
@@ -169,6 +170,14 @@ fn pascal(field: &str) -> String {
                 .unwrap_or_default()
         })
         .collect()
+}
+
+/// What stands in serde's attributes, but for the path to serde that `#[value]` puts there.
+pub(crate) fn words(attributes: &[Attribute]) -> String {
+    let own = attributes.iter().filter(|attribute| attribute.path().is_ident("serde"));
+    let words =
+        own.filter_map(|attribute| attribute.meta.require_list().ok()).map(|list| canonical(&list.tokens));
+    words.filter(|words| !words.starts_with("crate")).collect::<Vec<_>>().join(",")
 }
 
 /// A field's name in the payload.

@@ -952,3 +952,33 @@ fn commands_of_one_name_do_not_share_keys() {
         [1, 2]
     );
 }
+
+#[test]
+fn a_command_has_a_name_wherever_it_is_declared() {
+    trait Names {
+        fn name() -> &'static str;
+    }
+    struct Anywhere;
+    impl Names for Anywhere {
+        fn name() -> &'static str {
+            struct Place;
+            impl Command for Place {
+                type Refusal = String;
+                fn decide(&self, _: &mut Tx) -> Result<(), String> {
+                    Ok(())
+                }
+            }
+            Place.name()
+        }
+    }
+    struct Set<T>(T);
+    impl<T: Send + Sync + 'static> Command for Set<T> {
+        type Refusal = String;
+        fn decide(&self, _: &mut Tx) -> Result<(), String> {
+            let _ = &self.0;
+            Ok(())
+        }
+    }
+    assert_eq!(Anywhere::name(), "Place");
+    assert_eq!(Set(Some(std::time::Duration::ZERO)).name(), "Set");
+}

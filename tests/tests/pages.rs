@@ -59,6 +59,8 @@ fn pages_go_forwards_and_backwards() {
     let all = keys(view.rows_by_key().unwrap());
     assert_eq!(all.len(), 900, "those without a price are hidden");
     assert_eq!((view.len().unwrap(), view.is_empty().unwrap()), (1_000, false), "and counted");
+    let (all_rows, by_key) = (view.rows().unwrap(), view.rows_by_key().unwrap());
+    assert_eq!((all_rows.size_hint(), by_key.size_hint()), ((0, Some(1_000)), (0, Some(1_000))));
     let mut back = keys(view.rows_by_key().unwrap().rev());
     back.reverse();
     assert_eq!(back, all);

@@ -225,6 +225,80 @@ fn what_changes_in_them_is_seen() {
     assert_eq!(row.size, after::Size { height: 2, width: 1 });
 }
 
+/// A form of a struct, with a default of its own for what old events lack.
+macro_rules! with_default {
+    ($name:ident, $default:literal) => {
+        mod $name {
+            use super::*;
+            pub(super) fn eur() -> String {
+                "EUR".into()
+            }
+            pub(super) fn usd() -> String {
+                "USD".into()
+            }
+            #[value]
+            #[derive(Debug, Clone, PartialEq)]
+            pub(super) struct Amount {
+                pub(super) cents: i64,
+                #[serde(default = $default)]
+                pub(super) currency: String,
+            }
+            #[event]
+            #[derive(Debug)]
+            pub(super) struct Due {
+                pub(super) amount: Amount,
+            }
+            #[projection(from = Due, group_by = ())]
+            #[derive(Debug)]
+            pub(super) struct LastDue {
+                #[last]
+                pub(super) amount: Amount,
+            }
+            #[allow(dead_code)]
+            const USED: [fn() -> String; 2] = [eur, usd];
+        }
+    };
+}
+with_default!(euros, "euros::eur");
+with_default!(dollars, "dollars::usd");
+
+#[test]
+fn how_old_events_are_read_is_seen_in_them_too() {
+    mod first {
+        use super::*;
+        #[value]
+        #[derive(Debug, Clone)]
+        pub(super) struct Amount {
+            pub(super) cents: i64,
+        }
+        #[event]
+        #[derive(Debug)]
+        pub(super) struct Due {
+            pub(super) amount: Amount,
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Engine::open(folder.path()).unwrap();
+    let engine = open().event::<first::Due>().start().unwrap();
+    engine.append(first::Due { amount: first::Amount { cents: 1 } }).wait().unwrap();
+    engine.close().wait().unwrap();
+    let engine = open().view::<euros::LastDue>().start().unwrap();
+    engine.wait_ready().wait().unwrap();
+    assert_eq!(engine.view::<euros::LastDue>().get(()).unwrap().unwrap().amount.currency, "EUR");
+    engine.close().wait().unwrap();
+    let engine = open().view::<dollars::LastDue>().start().unwrap();
+    engine.wait_ready().wait().unwrap();
+    assert_eq!(engine.view::<dollars::LastDue>().get(()).unwrap().unwrap().amount.currency, "USD");
+}
+
+/// Variants that have braces, and nothing in them.
+#[value]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sign {
+    Plus {},
+    Minus(),
+}
+
 #[test]
 fn the_kit_knows_them() {
     let oslo = address(Country::Norway, "Oslo", None);

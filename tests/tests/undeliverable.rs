@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cqrs_core::prelude::*;
-use cqrs_core::{Park, ReactOptions, Reacting, Reaction, ReactionState, RetryError};
+use cqrs_core::{Consistency, Park, ReactOptions, Reacting, Reaction, ReactionState, RetryError};
 use integration_tests::soon;
 
 #[event]
@@ -163,6 +163,7 @@ pub struct Slow {
 
 #[test]
 fn while_a_view_is_rebuilt_nothing_that_reads_it_is_parked() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::open(folder.path()).unwrap().view::<Fast>().start().unwrap();
     let last = engine.append_all((1..=3).map(|order| ordered(order, "ann"))).wait().unwrap();
@@ -214,6 +215,128 @@ fn while_a_view_is_rebuilt_nothing_that_reads_it_is_parked() {
         engine.health().reactions.iter().all(|reaction| reaction.state == ReactionState::Running)
     });
     assert_eq!(engine.health().position, 6, "three orders, three confirmations");
+}
+
+#[test]
+fn a_handler_that_returns_because_it_is_to_stop_has_not_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Engine::open(folder.path()).unwrap().event::<Ordered>().start().unwrap();
+    let once = ReactOptions::new().attempts(1);
+    let engine = open();
+    let (waiting, waits) = std::sync::mpsc::channel();
+    let stops = move |ordered: &mut Reacting<Ordered>| {
+        waiting.send(()).unwrap();
+        while !ordered.is_stopping() {
+            std::thread::yield_now();
+        }
+        Err("it is to stop".into())
+    };
+    engine.react_with::<Ordered>("mails", Since::Beginning, once, stops).unwrap();
+    let receipt = engine.append(ordered(1, "ann")).wait().unwrap();
+    waits.recv().unwrap();
+    engine.close().wait().unwrap();
+
+    let engine = open();
+    let mails = engine.react_with::<Ordered>("mails", Since::Beginning, once, |_| Ok(())).unwrap();
+    reached(&mails, &receipt);
+    assert_eq!((parked(&mails), mails.position()), (Vec::new(), 1));
+}
+
+/// What each test that holds a rebuild up waits for.
+static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+#[test]
+fn while_it_waits_for_a_view_it_can_be_asked_and_does_not_spin() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path()).unwrap().view::<Fast>().start().unwrap();
+    let never = |_: &mut Reacting<Ordered>| Err(Park::because("never").into());
+    let reads = engine.react::<Ordered>("reads", Since::Beginning, never).unwrap();
+    let last = engine.append_all((1..=3).map(|order| ordered(order, "ann"))).wait().unwrap();
+    reached(&reads, &last);
+    engine.close().wait().unwrap();
+
+    GOES_ON.store(false, Ordering::SeqCst);
+    let engine = Engine::open(folder.path()).unwrap().view::<Fast>().view::<Slow>().start().unwrap();
+    let last = engine.append(ordered(4, "ann")).consistency(Consistency::Durable).wait().unwrap();
+    let (view, calls) = (engine.view::<Slow>(), Arc::new(AtomicUsize::new(0)));
+    let counts = calls.clone();
+    let options = ReactOptions::new().attempts(3).backoff(Duration::ZERO, Duration::ZERO);
+    let reads = engine
+        .react_with::<Ordered>("reads", Since::Beginning, options, move |_| {
+            counts.fetch_add(1, Ordering::SeqCst);
+            view.get("ann")?;
+            Ok(())
+        })
+        .unwrap();
+    soon("it waits", || calls.load(Ordering::SeqCst) > 3);
+    // It answers meanwhile; and what could not be tried in earnest stays as it was.
+    reads.discard(1).wait().unwrap();
+    let again = reads.retry(2).wait();
+    assert!(matches!(again, Err(RetryError::Failed { position: 2, .. })), "{again:?}");
+    assert_eq!(parked(&reads), [(2, "never".into(), 1), (3, "never".into(), 1)]);
+    let before = calls.load(Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(200));
+    let made = calls.load(Ordering::SeqCst) - before;
+    assert!(made <= 21, "{made} calls in a fifth of a second, where one waits ten milliseconds at least");
+    GOES_ON.store(true, Ordering::SeqCst);
+    reached(&reads, &last);
+    assert!(reads.retry_all().wait().unwrap().is_empty());
+}
+
+/// Mails that were ordered to, and not confirmed.
+#[projection(from = Ordered, group_by = order)]
+#[derive(Debug)]
+pub struct Orders {
+    order: u64,
+    #[last]
+    mail: String,
+}
+
+#[projection(from = Confirmed, group_by = order)]
+#[derive(Debug)]
+pub struct Confirmations {
+    order: u64,
+    #[count]
+    times: u64,
+}
+
+#[test]
+fn commands_that_depend_on_a_view_are_told_apart_by_keys() {
+    struct Confirm(u64);
+    impl Command for Confirm {
+        type Refusal = std::convert::Infallible;
+        fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {
+            tx.emit(Confirmed { order: self.0 });
+            Ok(())
+        }
+    }
+    let engine = Engine::in_memory().view::<Orders>().view::<Confirmations>().start().unwrap();
+    let (orders, confirmations) = (engine.view::<Orders>(), engine.view::<Confirmations>());
+    let fails = AtomicBool::new(true);
+    let quick = ReactOptions::new().backoff(Duration::ZERO, Duration::ZERO);
+    let confirms = engine
+        .react_with::<Tick>("confirms", Since::Beginning, quick, move |tick| {
+            for due in orders.rows()? {
+                if confirmations.get(due.order)?.is_none() {
+                    tick.execute(Confirm(due.order)).key(due.order.to_string()).wait()?;
+                    if fails.swap(false, Ordering::SeqCst) {
+                        return Err("half-way".into());
+                    }
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    engine.append_all((0..3).map(|order| ordered(order, "ann"))).wait().unwrap();
+    for _ in 0..2 {
+        // The key is for one event: at the next, everything is confirmed.
+        let receipt = engine.tick(Timestamp::from_micros(1)).wait().unwrap();
+        reached(&confirms, &receipt);
+        let times: Vec<u64> = engine.view::<Confirmations>().rows().unwrap().map(|row| row.times).collect();
+        assert_eq!(times, [1, 1, 1]);
+    }
+    assert_eq!(parked(&confirms), []);
 }
 
 mod kit {

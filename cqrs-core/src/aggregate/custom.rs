@@ -15,11 +15,11 @@ use crate::value::Value;
 /// each row, and copied by each event: keep it small.
 ///
 /// ```
-/// use cqrs_core::aggregate::Aggregate;
-/// use serde::{Deserialize, Serialize};
+/// use cqrs_core::{aggregate::Aggregate, prelude::*};
 ///
 /// /// The product of integers.
-/// #[derive(Clone, Serialize, Deserialize)]
+/// #[value] // derives what it is stored by
+/// #[derive(Clone)]
 /// struct Product(i64);
 ///
 /// impl Default for Product {

@@ -119,8 +119,8 @@ pub trait Command: Send + 'static {
 
     /// Its name, in traces and for its [key](Decide::key): the type's own, without its path and its generics, unless it says otherwise.
     ///
-    /// Keys are kept under it for ever: where a type is renamed, this goes on saying the old name. Two types of one name are refused once both are executed
-    /// under keys, which they would share: one of them says another here.
+    /// Keys are kept under it for ever: where a type is renamed, this goes on saying the old name. Two types that have one name of their own would share their keys, and
+    /// are refused once both have been executed under keys in one run of the program: one of them says another here. A name that is said is taken as it is meant.
     fn name(&self) -> &'static str {
         own_name::<Self>()
     }
@@ -129,8 +129,18 @@ pub trait Command: Send + 'static {
 /// A type's name, without its path and its generics.
 fn own_name<T: ?Sized>() -> &'static str {
     let name = type_name::<T>();
-    let plain = name.split('<').next().unwrap_or(name);
-    plain.rsplit("::").next().unwrap_or(plain)
+    // What stands in angle brackets has paths of its own.
+    let (mut depth, mut begin) = (0_usize, 0);
+    for (at, c) in name.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 => begin = at + 1,
+            _ => {}
+        }
+    }
+    let last = &name[begin..];
+    last.split('<').next().unwrap_or(last)
 }
 
 /// Which types of commands have been executed under keys, by the names that they have of themselves.
@@ -180,6 +190,8 @@ struct Start<R> {
     metadata: Metadata,
     /// What the ids of its events begin with, where they have none of their own.
     ids: Option<String>,
+    /// Of a command that a reaction executes: what its keys are within.
+    within: Option<String>,
     body: Body<R>,
     /// Why it is not to be made.
     refused: Option<AppendError>,
@@ -211,6 +223,7 @@ impl<R: Send + 'static> Decide<R> {
             key: None,
             metadata,
             ids: None,
+            within: None,
             body,
             refused: None,
             blocks: false,
@@ -225,13 +238,13 @@ impl<R: Send + 'static> Decide<R> {
         })
     }
 
-    /// As a reaction makes it: known by this, and caused so.
-    pub(crate) fn known_as(self, id: String, metadata: Metadata) -> Self {
-        self.with(|start| {
-            start.key = Some(id.clone());
-            start.ids = Some(id);
+    /// As a reaction makes it: known by this among what it does for one event, and caused so.
+    pub(crate) fn known_as(self, within: String, id: &str, metadata: Metadata) -> Self {
+        let known = self.with(|start| {
+            start.within = Some(within);
             start.metadata = metadata;
-        })
+        });
+        known.with(|start| start.identify(id))
     }
 
     /// Not made, if there is a reason, which is its answer.
@@ -251,8 +264,13 @@ impl<R: Send + 'static> Decide<R> {
     ///
     /// A refusal is not remembered: nothing has happened, and what is refused now may be accepted when it is tried again. Keys are kept for ever, in
     /// the transaction that appends the events.
+    ///
+    /// Of a command that a [reaction](crate::Reacting::execute) executes, it is one among those that the handler executes for the same event.
     pub fn key(self, key: impl Into<String>) -> Self {
-        self.with(|start| start.key = Some(key.into()))
+        self.with(|start| match start.within {
+            Some(_) => start.identify(&format!("={}", key.into())),
+            None => start.key = Some(key.into()),
+        })
     }
 
     /// What it belongs to, e.g. a request: its events bear it, unless they say otherwise.
@@ -346,6 +364,12 @@ pub(crate) struct Emitted {
 pub(crate) type Inline = Box<dyn FnOnce(&Arc<Core>) -> Option<Emitted> + Send>;
 
 impl<R: Send + 'static> Start<R> {
+    /// Has a reaction's command known by this, and its events.
+    fn identify(&mut self, id: &str) {
+        let known = self.within.as_ref().map(|within| format!("{within}/{id}"));
+        (self.key, self.ids) = (known.clone(), known);
+    }
+
     async fn run(self) -> Result<Receipt, DecideError<R>> {
         let command = Some(self.name).filter(|name| !name.is_empty());
         let span = tracing::debug_span!("decide", command, key = self.key.as_deref());

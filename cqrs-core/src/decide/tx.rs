@@ -73,7 +73,7 @@ impl Tx {
 
     /// How late it is by the engine's [clock](crate::Builder::clock): the same however often it is asked for. A decision that is made anew is made at a later time.
     ///
-    /// Its events are recorded at this time or later (a log's times do not go back, should the clock do so).
+    /// Its events are recorded when they are appended, a little later. (A log's times do not go back: where the clock did, they may be ahead of it.)
     ///
     /// ```
     /// # use cqrs_core::prelude::*;

@@ -36,8 +36,8 @@ const TIME: Duration = Duration::from_millis(100);
 /// How far it goes on without an event of its type before that is saved.
 const STRETCH: u64 = 65_536;
 
-/// How long it waits at most before it looks again whether a view has been rebuilt.
-const REBUILDING: Duration = Duration::from_secs(1);
+/// How long it waits at least, and at most, before it looks again whether a view has been rebuilt.
+const REBUILDING: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Why a reaction ends.
 enum Halt {
@@ -494,13 +494,17 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
                 Ok(events) => break Done { position, event, events, note: None },
                 Err(failure) => failure,
             };
-            meters::failed(&self.inner.name);
+            if then != Then::Later {
+                meters::failed(&self.inner.name);
+            }
             let mut saver = lock(&self.saver);
             saver.save()?;
             match then {
+                // Whatever it failed at: it may have been that.
+                Then::Again if self.inner.is_to_stop() => return Err(Halt::Asked),
                 Then::Later => {
                     waits += 1;
-                    let pause = saver.options.after(waits).min(REBUILDING);
+                    let pause = saver.options.after(waits).clamp(REBUILDING.0, REBUILDING.1);
                     saver.pause(position, attempt, reason, pause)?;
                 }
                 Then::Again if attempt < saver.options.attempts => {
@@ -511,6 +515,11 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
                     let note = Some(saver.parked(position, event, attempt, reason));
                     break Done { position, event, events: EncodedEvents::default(), note };
                 }
+            }
+            drop(saver);
+            // Nothing else is asked of it for as long as this takes.
+            while let Some(retry) = self.inner.next_retry() {
+                self.retry(retry)?;
             }
         };
         if reacting.attempt > 1 || waits > 0 {
@@ -542,7 +551,9 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         let (origin, id) = (reacting.origin(), lock(&self.saver).id(reacting.position()));
         let emitted = std::mem::take(&mut reacting.emitted).into_iter().enumerate();
         let emitted = emitted.map(|(at, event)| event.beside(&origin).known_as(|| format!("{id}/{at}")));
-        encode(&self.core, emitted).map_err(|refusal| Failure::again(refusal.to_string()))
+        // What cannot be stored now (it is of a type that is not registered, or too large) cannot be in a minute.
+        encode(&self.core, emitted)
+            .map_err(|refusal| Failure { reason: refusal.to_string(), then: Then::Park })
     }
 
     fn retry(&mut self, retry: Retry) -> Result<(), Halt> {
@@ -583,9 +594,13 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         let attempts = attempts.saturating_add(1);
         let mut events = Events::<E>::new(&self.core, position).up_to(position);
         let outcome = match block_on(events.next()) {
-            Some(Ok(recorded)) => {
-                self.handle(&mut self.reacting(recorded, attempts)).map_err(|failure| failure.reason)
-            }
+            Some(Ok(recorded)) => match self.handle(&mut self.reacting(recorded, attempts)) {
+                // It was not tried in earnest: what is said of it stays.
+                Err(Failure { reason, then: Then::Later }) => {
+                    return Ok(Err(RetryError::Failed { position, reason }));
+                }
+                handled => handled.map_err(|failure| failure.reason),
+            },
             Some(Err(EventsError::Store(error))) => return Ok(Err(StoreFailure::Store(error).into())),
             Some(Err(error)) => Err(error.to_string()),
             None => Err("it is none of the events that the reaction is for".into()),

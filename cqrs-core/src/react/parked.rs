@@ -8,7 +8,7 @@ use crate::engine::shared::Core;
 use crate::error::StoreFailure;
 use crate::store::StoreError;
 
-/// An event that a reaction could not handle, and has set aside. See [`Reaction::parked`].
+/// An event that a reaction could not handle, and has set aside. See [`Reaction::parked`](crate::Reaction::parked).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedEvent {
@@ -22,6 +22,14 @@ pub struct ParkedEvent {
     pub attempts: u32,
     /// When it failed the last time.
     pub at: Timestamp,
+}
+
+impl std::fmt::Display for ParkedEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { position, event, reason, attempts, .. } = self;
+        let times = if *attempts == 1 { "attempt" } else { "attempts" };
+        write!(f, "the event at position {position}, `{event}`, is parked after {attempts} {times}: {reason}")
+    }
 }
 
 /// As it is stored.

@@ -80,7 +80,7 @@ impl<E> Reacting<E> {
     }
 
     /// Whether the reaction is to end: it is [stopped](crate::Reaction::stop), or the engine is being closed, which waits for this handler. One that
-    /// takes long looks now and then, and returns an error: the event is handled again after the next start.
+    /// takes long looks now and then, and returns an error: whatever the number of attempts, the event is handled again after the next start.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         lock(&self.way).is_stopping()
@@ -95,7 +95,9 @@ impl<E> Reacting<E> {
     }
 
     /// Decides a command; nothing happens before it is waited for. It has a key made of the reaction's name, the position, and how many the handler has executed
-    /// before: where the handler is called again, the first receipt is the answer.
+    /// before: where the handler is called again, the first receipt is the answer. So the handler executes the same commands in the same order each time it is called for an event;
+    /// where which they are depends on something else, on the rows of a view, say, each is given a [key](Decide::key) of its own, which tells it apart from the others of
+    /// the same event.
     ///
     /// It sees what earlier events had the reaction emit, and not what this one has. Where that cannot be stored, the command is not made, and answers why.
     ///
@@ -141,9 +143,9 @@ impl<E> Reacting<E> {
         let mut saver = lock(&self.way);
         // What it would not see is tried again after this handler, and then the handler is.
         let unseen = saver.try_save().err();
-        let id = format!("{}/{call}", saver.id(self.position()));
+        let within = saver.id(self.position());
         let decide = saver.decide(command.name(), move |tx| command.decide(tx));
-        decide.known_as(id, self.origin()).refused(unseen)
+        decide.known_as(within, &call.to_string(), self.origin()).refused(unseen)
     }
 
     /// What says of other events that they follow from this one.
@@ -155,7 +157,8 @@ impl<E> Reacting<E> {
     }
 }
 
-/// A handler's error for an event that it will never be able to handle: the reaction [parks](crate::Reaction::parked) it at once, and does not try again.
+/// A handler's error for an event that it will never be able to handle: the reaction [parks](crate::Reaction::parked) it at once, and does not try again. It may stand
+/// behind other errors, as their source. (An error of `anyhow` hides what it was made of, unless it was given a context.)
 ///
 /// ```
 /// use cqrs_core::{Park, prelude::*};

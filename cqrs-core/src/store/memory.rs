@@ -215,7 +215,7 @@ pub(super) fn source_moved(advance: &Advance<'_>, stored: Option<u64>) -> StoreE
         of(stored),
         of(advance.after)
     );
-    StoreError::Reopen { action: ACTION.into(), why }
+    StoreError::Io { action: ACTION.into(), source: why.into() }
 }
 
 /// What an append is doing when it fails. Every store says it alike.

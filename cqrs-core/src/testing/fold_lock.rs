@@ -100,7 +100,7 @@ pub(super) fn hold<V: Projection>(
     if let Some(differences) = &differences {
         let remedy = if unseen {
             "Nothing that a macro can see has changed in the projection, so views that are saved would keep the rows of before. If the new rows are right, raise the \
-             projection's version, `#[projection(version = N, ..)]`, and run the test with CQRS_UPDATE=1."
+             projection's version, `#[projection(version = N, ..)]`, or that of an aggregate of yours, `const VERSION`, and run the test with CQRS_UPDATE=1."
         } else {
             "If the new rows are right, run the test with CQRS_UPDATE=1. (The projection has changed since the file was written; if what changed the rows is a function, a \
              constant or a fold by hand that it calls, raise its version too, `#[projection(version = N, ..)]`.)"

@@ -48,8 +48,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Reacted {
     given: Given,
     /// What followed, and what could not be handled, by position; or why it could not be tried.
-    outcome: Result<(Vec<log::Stored>, Vec<(u64, String)>), String>,
+    outcome: Outcome,
 }
+
+type Outcome = Result<(Vec<log::Stored>, Vec<(u64, String)>), String>;
 
 impl Given {
     /// Has a reaction handle those of the events that are of its type, each once: see [`Reacted`]. What it emits has to be known, by [`event`](Self::event) or
@@ -65,7 +67,7 @@ impl Given {
     fn react<E: Event>(
         &self,
         handler: impl FnMut(&mut Reacting<E>) -> Result<(), Box<dyn Error + Send + Sync>> + Send + 'static,
-    ) -> Result<(Vec<log::Stored>, Vec<(u64, String)>), String> {
+    ) -> Outcome {
         let store = MemoryStore::new();
         log::append(&store, &self.events)?;
         let engine = log::open_for("the reaction", Builder::event::<E>, &store, &self.known, self.at)?;

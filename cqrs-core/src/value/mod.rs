@@ -106,7 +106,7 @@ pub trait Scalar: Value {}
 /// A [`Value`] that rows can be grouped by: one whose equality is exact, so not a float.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key",
-    label = "not a type to group by",
+    label = "not a type to group by, or to look up by",
     note = "a key is compared and hashed: group by an integer, text, a timestamp, a decimal or your own `#[value]` type; a float has no exact equality"
 )]
 pub trait KeyPart: Value {

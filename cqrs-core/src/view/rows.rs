@@ -10,7 +10,7 @@ use crate::table::{Rows, Span};
 
 /// Rows of a view, at one position; also from the end, with `.rev()`.
 ///
-/// Those that come in an order (of their keys, or of an index) are looked up as they are asked for: `.take(20)` costs no more than twenty.
+/// Those that come in an order (of their keys, or of an index) are looked up as they are asked for, some at a time: `.take(20)` of a million costs what a few dozen do.
 pub struct ViewRows<P: Projection> {
     rows: Arc<Rows<P>>,
     position: u64,
@@ -32,15 +32,26 @@ struct InOrder {
     /// Looked up already: the next ones before the span, and behind it.
     front: VecDeque<u32>,
     back: VecDeque<u32>,
+    /// How many are looked up next.
+    page: usize,
 }
 
-/// How many rows are looked up at a time.
-const PAGE: usize = 256;
+/// How many rows are looked up at first, and at most at a time.
+const PAGE: usize = 32;
+const PAGE_LIMIT: usize = 512;
 
 impl InOrder {
+    /// How many are looked up now; next time there are twice as many.
+    fn grown(&mut self) -> usize {
+        let page = self.page;
+        self.page = (page * 2).min(PAGE_LIMIT);
+        page
+    }
+
     fn next<P: Projection>(&mut self, rows: &Rows<P>) -> Option<u32> {
         if self.front.is_empty() {
-            let page = rows.first_in(self.index, &self.span, PAGE);
+            let limit = self.grown();
+            let page = rows.first_in(self.index, &self.span, limit);
             if let Some(last) = page.end {
                 self.span.go_on_after(last);
             }
@@ -51,7 +62,8 @@ impl InOrder {
 
     fn next_back<P: Projection>(&mut self, rows: &Rows<P>) -> Option<u32> {
         if self.back.is_empty() {
-            let page = rows.last_in(self.index, &self.span, PAGE);
+            let limit = self.grown();
+            let page = rows.last_in(self.index, &self.span, limit);
             if let Some(first) = page.end {
                 self.span.go_on_before(first);
             }
@@ -80,7 +92,7 @@ impl<P: Projection> ViewRows<P> {
     /// Those of a span, in the order of an index, or of their keys.
     pub(crate) fn in_order(rows: Arc<Rows<P>>, position: u64, index: Option<usize>, span: Span) -> Self {
         let (front, back) = (VecDeque::new(), VecDeque::new());
-        Self { rows, position, left: Left::InOrder(InOrder { index, span, front, back }) }
+        Self { rows, position, left: Left::InOrder(InOrder { index, span, front, back, page: PAGE }) }
     }
 
     /// The position at which all of them stand.

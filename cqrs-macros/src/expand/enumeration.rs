@@ -2,8 +2,10 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
+use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields};
 
+use super::asked::{self, asking};
 use super::event::refuse_generics;
 use super::older::Older;
 use super::twin::Twin;
@@ -52,7 +54,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                     errors.at_span(span, "this variant is an event type of its own: put the options on that type's `#[event]`");
                 }
                 let ty = &fields.unnamed[0].ty;
-                variants.push(Variant::Of { name: &variant.ident, ty, alias: format_ident!("__{}Event", variant.ident) });
+                variants.push(Variant::Of { name: &variant.ident, ty, alias: format_ident!("__{}Event", variant.ident, span = ty.span()) });
             }
             _ => errors.at(
                 variant,
@@ -74,7 +76,10 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             let asked = older.as_ref().map(|older| &older.asked);
             quote!(#definition #encoder #asked)
         }
-        Variant::Of { ty, alias, .. } => quote!(type #alias = #ty;),
+        Variant::Of { ty, alias, .. } => {
+            let (ty, question) = (quote!(#ty), Ident::new("is_event_struct", ty.span()));
+            asked::named(alias, &ty, &question)
+        }
     });
     let borrows = variants.iter().any(|variant| match variant {
         Variant::Own { twin, .. } => twin.generics().is_some(),
@@ -106,7 +111,9 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             let (idents, value) = (twin.idents(), twin.encoder_value(encoder));
             quote!(Self::#name { #(#idents),* } => __cqrs::encode(<Self as __cqrs::Event>::TYPES[#index].name, &#value, __out),)
         }
-        Variant::Of { name, .. } => quote!(Self::#name(event) => __cqrs::Event::encode(event, __out),),
+        Variant::Of { name, alias, .. } => {
+            quote!(Self::#name(event) => <#alias as __cqrs::Event>::encode(event, __out),)
+        }
     });
     let decodes = variants.iter().enumerate().map(|(index, variant)| match variant {
         Variant::Own { name: variant, twin, .. } => {
@@ -133,8 +140,8 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             let borrowed = twin.borrow(|field| quote!(*#field));
             quote!(Self::#variant { #(#idents),* } => #name::#variant(#twin_name { #borrowed }),)
         }
-        Variant::Of { name: variant, .. } => {
-            quote!(Self::#variant(event) => #name::#variant(__cqrs::Event::borrowed(event)),)
+        Variant::Of { name: variant, alias, .. } => {
+            quote!(Self::#variant(event) => #name::#variant(<#alias as __cqrs::Event>::borrowed(event)),)
         }
     });
     let owneds = variants.iter().map(|variant| match variant {
@@ -166,12 +173,14 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             }
         }),
     });
+    let asking = variants.iter().any(|variant| matches!(variant, Variant::Of { .. })).then(asking);
     quote! {
         #[automatically_derived]
         #[allow(non_camel_case_types)]
         const _: () = {
             use #core::__private as __cqrs;
             type __Enum = #name;
+            #asking
             #(#outer)*
             #(#conversions)*
             const _: () = {

@@ -1,5 +1,6 @@
 //! Items out of models. Nothing here finds mistakes: that is done before.
 
+mod asked;
 mod column;
 mod enumeration;
 mod event;

@@ -3,6 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::FieldsNamed;
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::older::Older;
@@ -82,12 +83,15 @@ impl<'a> Twin<'a> {
             };
             Some(TwinField { field, ident, serde, form })
         });
-        Self {
-            name,
-            fields: fields.collect(),
-            container: serde_attrs::to_copy(container).collect(),
-            rename_all,
-        }
+        let fields: Vec<_> = fields.collect();
+        let stored = fields.iter().filter(|field| !field.serde.skipped && !field.serde.flattened);
+        let stored = stored.map(|field| {
+            let rust = field.ident.unraw().to_string();
+            let name = serde_attrs::stored_name(&rust, &field.serde, rename_all);
+            (field.ident, std::iter::once(name).chain(field.serde.aliases.iter().cloned()).collect())
+        });
+        check::no_stored_name_twice(&stored.collect::<Vec<_>>(), errors);
+        Self { name, fields, container: serde_attrs::to_copy(container).collect(), rename_all }
     }
 
     fn borrows(&self) -> bool {
@@ -168,7 +172,7 @@ impl<'a> Twin<'a> {
             .fields
             .iter()
             .map(|TwinField { ident, serde, .. }| {
-                let rust = syn::ext::IdentExt::unraw(*ident).to_string();
+                let rust = ident.unraw().to_string();
                 let stored = serde_attrs::stored_name(&rust, serde, self.rename_all);
                 let mut before = std::mem::take(&mut header);
                 match stored.len() {
@@ -276,7 +280,7 @@ impl<'a> Twin<'a> {
         variant: &Ident,
         path: &TokenStream,
     ) -> TokenStream {
-        let stored = options.name.clone().unwrap_or_else(|| syn::ext::IdentExt::unraw(variant).to_string());
+        let stored = options.name.clone().unwrap_or_else(|| variant.unraw().to_string());
         let (version, retired) = (options.version, options.retired);
         let upcast = match older.map(|older| &older.alias) {
             Some(alias) => quote!(Some(&<#alias as __cqrs::NamedEvent>::SCHEMA)),
@@ -284,7 +288,7 @@ impl<'a> Twin<'a> {
         };
         let aliases = &options.aliases;
         let fields = self.fields.iter().map(|TwinField { field, ident, serde, .. }| {
-            let rust = syn::ext::IdentExt::unraw(*ident).to_string();
+            let rust = ident.unraw().to_string();
             let name = serde_attrs::stored_name(&rust, serde, self.rename_all);
             let ty = field.ty.to_token_stream().to_string().replace(' ', "");
             // Where a function reads it, serde asks for it, though it is an `Option`.

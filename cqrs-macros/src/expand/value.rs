@@ -59,6 +59,19 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     }
 }
 
+/// What serde is told about how the type is read, where it is told anything: what old events make of it, and so what rows have of it, depends on that.
+fn told(item: &DeriveInput) -> Option<TokenStream> {
+    let variants = match &item.data {
+        Data::Enum(data) => data.variants.iter().map(|variant| &variant.attrs).collect(),
+        _ => Vec::new(),
+    };
+    let attributes =
+        std::iter::once(&item.attrs).chain(variants).chain(fields(item).map(|field| &field.attrs));
+    let words: Vec<String> = attributes.map(|attributes| serde_attrs::words(attributes)).collect();
+    let words = words.join(";");
+    (!words.trim_matches(';').is_empty()).then(|| quote!(let hash = __cqrs::mix_str(hash, #words);))
+}
+
 /// Whether its own name stands in a field's type: whether such a type can be a column would depend on itself.
 fn is_within_itself(item: &DeriveInput) -> bool {
     fn mentions(tokens: TokenStream, name: &Ident) -> bool {
@@ -87,26 +100,28 @@ fn unit_enum(item: &DeriveInput, data: &syn::DataEnum) -> TokenStream {
     let text = name.unraw().to_string();
     let variants: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
     let numbers: Vec<_> = (0..variants.len()).map(|number| number as u32).collect();
+    let told = told(item);
     quote! {
         impl __cqrs::Value for #name where for<'k> #name: ::core::clone::Clone {
             const SHAPE: u128 = {
                 let hash = __cqrs::mix_str(0, #text);
                 #( let hash = __cqrs::mix_str(hash, ::core::stringify!(#variants)); )*
+                #told
                 hash
             };
             const SQL: __cqrs::SqlType = __cqrs::SqlType::Text;
             fn write(&self, out: &mut ::std::vec::Vec<u8>) {
-                let number: u32 = match self { #(Self::#variants => #numbers,)* };
+                let number: u32 = match self { #(Self::#variants {} => #numbers,)* };
                 __cqrs::Value::write(&number, out);
             }
             fn read(input: &mut &[u8]) -> ::core::option::Option<Self> {
                 match <u32 as __cqrs::Value>::read(input)? {
-                    #(#numbers => ::core::option::Option::Some(Self::#variants),)*
+                    #(#numbers => ::core::option::Option::Some(Self::#variants {}),)*
                     _ => ::core::option::Option::None,
                 }
             }
             fn sql(&self) -> __cqrs::SqlValue {
-                let name = match self { #(Self::#variants => ::core::stringify!(#variants),)* };
+                let name = match self { #(Self::#variants {} => ::core::stringify!(#variants),)* };
                 __cqrs::SqlValue::Text(::std::convert::From::from(name))
             }
         }
@@ -124,6 +139,7 @@ fn unit_enum(item: &DeriveInput, data: &syn::DataEnum) -> TokenStream {
 fn newtype(item: &DeriveInput, inner: &syn::Type) -> TokenStream {
     let name = &item.ident;
     let text = name.unraw().to_string();
+    let told = told(item);
     // `for<'k>`: a float inside makes this no key, and no error before somebody groups by it.
     let key = quote_spanned!(inner.span()=> for<'k> #inner: __cqrs::KeyPart);
     let value = quote_spanned!(inner.span()=> <#inner as __cqrs::Value>);
@@ -132,7 +148,11 @@ fn newtype(item: &DeriveInput, inner: &syn::Type) -> TokenStream {
         quote_spanned!(inner.span()=> for<'k> #inner: __cqrs::Value, for<'k> #name: ::core::clone::Clone);
     quote! {
         impl __cqrs::Value for #name where #column {
-            const SHAPE: u128 = __cqrs::mix(__cqrs::mix_str(0, #text), #value::SHAPE);
+            const SHAPE: u128 = {
+                let hash = __cqrs::mix(__cqrs::mix_str(0, #text), #value::SHAPE);
+                #told
+                hash
+            };
             const SQL: __cqrs::SqlType = #value::SQL;
             fn write(&self, out: &mut ::std::vec::Vec<u8>) {
                 #value::write(&self.0, out);
@@ -208,7 +228,7 @@ impl<'a> Parts<'a> {
         quote!({ #( let #locals = <#types as __cqrs::Value>::#one(input)?; )* ::core::option::Option::Some(#whole) })
     }
 
-    /// An arm that shows it as serde_json would.
+    /// An arm that shows it as JSON.
     fn json(&self) -> TokenStream {
         let (whole, locals) = (self.whole(), &self.locals);
         let inside = match self.fields {
@@ -268,7 +288,7 @@ fn composite(item: &DeriveInput, variants: &[Parts<'_>]) -> TokenStream {
     let column = types.iter().map(|ty| quote_spanned!(ty.span()=> for<'k> #ty: __cqrs::Value));
     let column = quote!(#(#column,)* for<'k> #name: ::core::clone::Clone);
     let key = types.iter().map(|ty| quote_spanned!(ty.span()=> for<'k> #ty: __cqrs::KeyPart));
-    let shapes = variants.iter().map(Parts::shape);
+    let (shapes, told) = (variants.iter().map(Parts::shape), told(item));
     let jsons = variants.iter().map(Parts::json);
     let writes = |one: &str| {
         let one = Ident::new(one, Span::call_site());
@@ -300,6 +320,7 @@ fn composite(item: &DeriveInput, variants: &[Parts<'_>]) -> TokenStream {
             const SHAPE: u128 = {
                 let hash = __cqrs::mix_str(0, #text);
                 #(#shapes)*
+                #told
                 hash
             };
             const SQL: __cqrs::SqlType = __cqrs::SqlType::Text;

@@ -91,6 +91,8 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Projection
     let each = options.each.map(each);
     check::bound_names(each.as_ref(), &options.joins, errors);
     check::joins_are_few(&options.joins, errors);
+    let read = sources.iter().map(|source| &source.path).chain(options.joins.iter().map(|join| &join.path));
+    check::is_not_of_itself(&item.ident, read, errors);
     check::of_a_window(&options.of_windows, windowed, errors);
     if let Some(window) = &options.window {
         check::window_is_in_the_row(&window.word, window.shape, &names, errors);
@@ -114,6 +116,7 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Projection
     let mut row = Vec::new();
     for field in fields {
         let Some(ident) = &field.ident else { continue };
+        check::no_column_option_twice(&field.ty, errors);
         if let Some(column) = column(field, ident, &context, errors) {
             row.push(RowField { ident, ty: RowType::new(&field.ty), column });
         }

@@ -130,9 +130,7 @@ impl Parse for ColumnArgs {
                 };
                 args.items.push(ColumnItem { head, guard, value });
             }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
+            after_comma(input)?;
         }
         Ok(args)
     }

@@ -102,7 +102,7 @@ pub(crate) fn inside<T>(
 ) -> syn::Result<T> {
     let parsed = parse(content).and_then(|parsed| match content.is_empty() {
         true => Ok(parsed),
-        false => Err(content.error("expected a `,`")),
+        false => Err(content.error(COMMA)),
     });
     if parsed.is_err() {
         drained(content);
@@ -117,16 +117,38 @@ fn drained(input: ParseStream<'_>) {
 
 /// The comma before what follows, if something does.
 fn after_comma(input: ParseStream<'_>) -> syn::Result<()> {
-    if !input.is_empty() {
-        input.parse::<Token![,]>()?;
-    }
-    Ok(())
+    at_comma(input)?;
+    input.parse::<Option<Token![,]>>().map(drop)
 }
+
+/// Nothing follows, or a comma does.
+fn at_comma(input: ParseStream<'_>) -> syn::Result<()> {
+    if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(input.error(COMMA)) }
+}
+
+const COMMA: &str = "expected a `,` (a condition is written `if ..`)";
 
 fn guard(input: ParseStream<'_>) -> syn::Result<Option<Expr>> {
     if !input.peek(Token![if]) {
         return Ok(None);
     }
     input.parse::<Token![if]>()?;
-    input.parse().map(Some)
+    let guard: Expr = input.parse()?;
+    match binds(&guard) {
+        Some(bound) => Err(syn::Error::new_spanned(
+            bound,
+            "a guard binds nothing: write `if matches!(field, Some(n) if n > 0)`, or `if field.is_some()`",
+        )),
+        None => Ok(Some(guard)),
+    }
+}
+
+/// The `let` of an `if let`.
+fn binds(guard: &Expr) -> Option<&syn::ExprLet> {
+    match guard {
+        Expr::Let(bound) => Some(bound),
+        Expr::Binary(both) => binds(&both.left).or_else(|| binds(&both.right)),
+        Expr::Paren(paren) => binds(&paren.expr),
+        _ => None,
+    }
 }

@@ -6,7 +6,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Expr, LitStr, Pat, Path, Token, braced, bracketed, parenthesized, token};
 
-use super::{after_comma, each_option, guard, inside, version};
+use super::{after_comma, at_comma, each_option, guard, inside, version};
 use crate::duration::duration;
 use crate::errors::{Errors, did_you_mean, one_of};
 use crate::window::{Unit, WindowArg, emit, unit, window};
@@ -358,7 +358,9 @@ impl Parse for SourceArg {
                 BraceArgs::Keys(args) => keys = args,
             }
         }
-        Ok(Self { path, variants, keys, guard: guard(input)? })
+        let guard = guard(input)?;
+        at_comma(input)?;
+        Ok(Self { path, variants, keys, guard })
     }
 }
 
@@ -396,9 +398,7 @@ impl BraceArgs {
                 keys = inside(&content, KeyArgs::parse)?;
             }
             args.variants.push(VariantArg { name, keys, guard: guard(input)? });
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
+            after_comma(input)?;
         }
         Ok(Self::Variants(args))
     }
@@ -416,9 +416,7 @@ impl Parse for KeyArgs {
                 break;
             }
             args.keys.push(input.parse()?);
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
+            after_comma(input)?;
         }
         Ok(args)
     }
@@ -440,6 +438,11 @@ impl Parse for KeyArg {
 }
 
 fn groups(input: ParseStream<'_>) -> syn::Result<Vec<GroupArg>> {
+    if !input.peek(Token![=]) {
+        return Err(
+            input.error("`group_by` is written `group_by = customer`, or `group_by = (customer, item)`")
+        );
+    }
     input.parse::<Token![=]>()?;
     if !input.peek(token::Paren) {
         if input.peek2(Token![=]) {

@@ -128,7 +128,7 @@ row (customer = "bob") differs in `total`:
     - total = 238
     + total = 250
 
-Nothing that a macro can see has changed in the projection, so views that are saved would keep the rows of before. If the new rows are right, raise the projection's version, `#[projection(version = N, ..)]`, and run the test with CQRS_UPDATE=1.
+Nothing that a macro can see has changed in the projection, so views that are saved would keep the rows of before. If the new rows are right, raise the projection's version, `#[projection(version = N, ..)]`, or that of an aggregate of yours, `const VERSION`, and run the test with CQRS_UPDATE=1.
 "#
     );
     // Not even then: saved views would keep their rows.

@@ -6,6 +6,7 @@ use quote::quote;
 use super::lookups::{lookup_type, lookups, prefixes};
 use super::{key, key_types, twin, types};
 use crate::check::KEY_COLUMNS;
+use crate::expand::asked::asking;
 use crate::model::Projection;
 
 /// How it is used from elsewhere.
@@ -19,7 +20,7 @@ pub(in crate::expand) struct Form {
 
 pub(in crate::expand) fn form(model: &mut Projection<'_>) -> Form {
     // Of the types, none but the key's have to be what they would.
-    let (asked, names) = (types::asked(), types::name_keys(model));
+    let (asked, names) = (asking(), types::name_keys(model));
     // A key that is too long is none: that is told already.
     let has_key = model.knows_key && key_types(model).len() <= KEY_COLUMNS;
     let key = if has_key { key(model) } else { quote!(__Unknown) };

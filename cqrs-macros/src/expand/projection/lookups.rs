@@ -7,7 +7,7 @@ use quote::{format_ident, quote};
 use syn::ext::IdentExt;
 
 use super::key_types;
-use super::types::indexed_types;
+use super::types::of_indexes;
 use crate::model::Projection;
 use crate::spelling::is_string;
 
@@ -53,12 +53,11 @@ pub(super) fn lookup_type(model: &Projection<'_>) -> TokenStream {
     let (row, name) = (model.name, &model.lookups);
     let mut methods = TokenStream::new();
     let mut made: BTreeSet<String> = BTreeSet::new();
-    for (at, index) in model.indexes.iter().enumerate() {
-        let types = index.columns.iter().map(|column| {
-            model.fields.iter().find(|field| field.ident.unraw() == column.unraw()).map(|field| &field.ty)
-        });
-        // A column that the row has not is reported already.
-        let Some(types) = types.collect::<Option<Vec<_>>>() else { continue };
+    let (asked, types) = of_indexes(model);
+    for ((at, index), types) in model.indexes.iter().enumerate().zip(&types) {
+        if types.len() < index.columns.len() {
+            continue;
+        }
         let names: Vec<_> = index.columns.iter().map(|column| column.unraw().to_string()).collect();
         for length in (1..=names.len()).rev() {
             let (types, columns) = (&types[..length], &index.columns[..length]);
@@ -68,7 +67,7 @@ pub(super) fn lookup_type(model: &Projection<'_>) -> TokenStream {
             }
             let equal = Ident::new(&method, columns[length - 1].span());
             let range = Ident::new(&format!("{method}_in"), columns[length - 1].span());
-            let (last_ty, first_tys) = (types[length - 1], &types[..length - 1]);
+            let (last_ty, first_tys) = (&types[length - 1], &types[..length - 1]);
             let (last, first) = (&columns[length - 1], &columns[..length - 1]);
             let list = names[..length].join("`, `");
             let doc = format!(
@@ -114,8 +113,8 @@ pub(super) fn lookup_type(model: &Projection<'_>) -> TokenStream {
         }
     }
     let doc = format!("The look-ups of [`{row}`]'s indexes.");
-    let keys = indexed_types(model).into_iter().map(|(_, ty)| quote!(for<'__k> #ty: __cqrs::KeyPart));
     quote! {
+        #asked
         #[doc = #doc]
         pub struct #name<__A = __cqrs::LiveAccess>(__cqrs::Indexed<#row, __A>);
         impl<__A> ::core::convert::From<__cqrs::Indexed<#row, __A>> for #name<__A> {
@@ -123,7 +122,7 @@ pub(super) fn lookup_type(model: &Projection<'_>) -> TokenStream {
                 Self(indexed)
             }
         }
-        impl<__A: __cqrs::Access> #name<__A> where #(#keys,)* { #methods }
+        impl<__A: __cqrs::Access> #name<__A> { #methods }
     }
 }
 

@@ -18,8 +18,9 @@ use self::lookups::{lookup_type, lookups, prefixes};
 use self::reads::{Reads, reads};
 use self::row::{row, state};
 use self::twin::twin;
-use self::types::{checks, questions};
+use self::types::questions;
 use crate::errors::Errors;
+use crate::expand::asked::{self, asking};
 use crate::expand::run::is_many;
 use crate::expr::{Local, Names, resolve};
 use crate::model::{Aggregate, Column, Projection, RowField, RowType};
@@ -33,7 +34,7 @@ pub(super) fn expand(model: &mut Projection<'_>, errors: &mut Errors) -> TokenSt
     let reads: Vec<_> = (0..model.sources.len()).map(|source| reads(model, source, errors)).collect();
     let (state, row) = (state(model), projection(model, &reads, errors));
     let implementations = reads.iter().map(|reads| &reads.implementation);
-    let (checks, prefixes, twin) = (checks(model), prefixes(model), twin(model));
+    let (prefixes, twin) = (prefixes(model), twin(model));
     let (lookup_type, questions, tick) = (lookup_type(model), questions(model), tick(model));
     let mode = model.sources.iter().fold(quote!(__cqrs::Appended), |mode, source| {
         let path = &source.path;
@@ -53,7 +54,6 @@ pub(super) fn expand(model: &mut Projection<'_>, errors: &mut Errors) -> TokenSt
             use #core::__private as __cqrs;
             #named
             type __Mode = #mode;
-            #checks
             #state
             #row
             #(#implementations)*
@@ -69,21 +69,12 @@ pub(super) fn expand(model: &mut Projection<'_>, errors: &mut Errors) -> TokenSt
 /// Gives what the projection reads names of its own, which all other items go by: whether it can be read is asked where it is named, and
 /// nowhere else.
 fn named(model: &mut Projection<'_>) -> TokenStream {
-    let mut items = types::asked();
+    let mut items = asking();
     let mut name = |path: &mut syn::Path, question: &str, at: usize| {
         let span = path.span();
-        let [written, alias] =
-            ["__written", "__asked"].map(|word| Ident::new(&format!("{word}_{question}_{at}"), span));
+        let alias = Ident::new(&format!("__asked_{question}_{at}"), span);
         let asked = std::mem::replace(path, syn::parse_quote!(#alias));
-        let question = Ident::new(question, span);
-        let question = quote_spanned!(span=> { __cqrs::#question::<#written>() });
-        // Written once: a name that is not known is one mistake.
-        items.extend(quote! {
-            #[allow(non_camel_case_types)]
-            type #written = #asked;
-            #[allow(non_camel_case_types)]
-            type #alias = <#written as __Asked<#question>>::Itself;
-        });
+        items.extend(asked::named(&alias, &quote!(#asked), &Ident::new(question, span)));
     };
     model.sources.iter_mut().enumerate().for_each(|(at, source)| name(&mut source.path, "is_source", at));
     model.joins.iter_mut().enumerate().for_each(|(at, join)| name(&mut join.path, "is_view", at));

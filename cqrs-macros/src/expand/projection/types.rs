@@ -6,34 +6,10 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::aggregates;
+use crate::expand::asked::named;
 use crate::expand::column;
 use crate::model::{Action, Aggregate, Column, Kind, Projection, RowField};
 use crate::spelling::{is_collection, option_of};
-
-/// What is asked of the columns of indexes, at their names.
-pub(super) fn checks(model: &Projection<'_>) -> TokenStream {
-    let indexed = indexed_types(model).into_iter().map(|(column, ty)| {
-        let ask = quote_spanned!(column.span()=> __cqrs::an_index_goes_by_what_can_be_a_key::<#ty>());
-        let ask = respanned(ask, column.span());
-        quote!(const _: () = #ask;)
-    });
-    quote!(#(#indexed)*)
-}
-
-/// What gives a type another name, with a question: `<Type as __Asked<{ question }>>::Itself`. (A type with a const in it that does not compile is a mistake once;
-/// whoever goes by it is silent.)
-pub(super) fn asked() -> TokenStream {
-    // A trait of its own, and not one of the core: of that, and a type of another crate, rustc would say that the other crate might answer otherwise one day, and
-    // that two sources of other crates might be one.
-    quote! {
-        pub trait __Asked<const ANSWER: bool> {
-            type Itself;
-        }
-        impl<T, const ANSWER: bool> __Asked<ANSWER> for T {
-            type Itself = T;
-        }
-    }
-}
 
 /// Gives the types of the row that are not known by their spelling names, which all other items go by: whether a type can be what it has to be is asked where it is
 /// named, and nowhere else.
@@ -47,20 +23,20 @@ pub(super) fn name_keys(model: &mut Projection<'_>) -> TokenStream {
 }
 
 fn name_where(model: &mut Projection<'_>, wanted: fn(&RowField<'_>) -> bool) -> TokenStream {
-    let mut names = Names::default();
+    let mut names = Names::new("Type");
     for field in model.fields.iter_mut().filter(|field| wanted(field)) {
         let (written, is_key) = (field.ty.written, is_key(field));
         if is_value(field) {
-            field.ty.named = Some(names.ask(written, value_question(field), written));
+            field.ty.named = Some(names.ask(written, value_question(field), written.span()));
             continue;
         }
         // An `Option` can be whatever is in it can be.
         let inside = option_of(written);
         let asked = inside.unwrap_or(written);
         if !column::is_known(asked, is_key) {
-            let mut named = names.ask(asked, if is_key { "is_key_part" } else { "is_column" }, asked);
+            let mut named = names.ask(asked, if is_key { "is_key_part" } else { "is_column" }, asked.span());
             if matches!(field.column, Column::Plain) && inside.is_none() {
-                named = names.ask(&named, "a_column_folded_by_hand_starts_from_its_default", written);
+                named = names.ask(&named, "a_column_folded_by_hand_starts_from_its_default", written.span());
             }
             let whole =
                 inside.map(|_| syn::parse_quote_spanned!(written.span()=> ::core::option::Option<#named>));
@@ -74,32 +50,51 @@ fn name_where(model: &mut Projection<'_>, wanted: fn(&RowField<'_>) -> bool) -> 
     names.items
 }
 
+/// The types of the columns of indexes, by index, and the names that those have of which is asked whether they are ordered as keys are. Keys are asked about already.
+pub(super) fn of_indexes(model: &Projection<'_>) -> (TokenStream, Vec<Vec<syn::Type>>) {
+    let mut names = Names::new("Index");
+    let mut of = |column: &Ident| {
+        // A column that the row has not is told of already.
+        let field = model.fields.iter().find(|field| field.ident.unraw() == column.unraw())?;
+        let named = field.ty.name();
+        let inside = option_of(named);
+        let asked = inside.unwrap_or(named);
+        if is_key(field) || column::is_known(asked, true) {
+            return Some(named.clone());
+        }
+        let alias = names.ask(asked, "an_index_goes_by_what_can_be_a_key", column.span());
+        Some(if inside.is_some() { syn::parse_quote!(::core::option::Option<#alias>) } else { alias })
+    };
+    let types =
+        model.indexes.iter().map(|index| index.columns.iter().filter_map(&mut of).collect()).collect();
+    (names.items, types)
+}
+
 /// The names that types have been given.
-#[derive(Default)]
 struct Names {
+    /// What the names begin with.
+    word: &'static str,
     items: TokenStream,
     /// By what was asked of which.
     given: Vec<(String, &'static str, syn::Type)>,
 }
 
 impl Names {
-    /// The name of a type of which this is asked, where it is written so: the same for the same.
-    fn ask(&mut self, ty: &syn::Type, question: &'static str, written: &syn::Type) -> syn::Type {
+    fn new(word: &'static str) -> Self {
+        Self { word, items: TokenStream::new(), given: Vec::new() }
+    }
+
+    /// The name of a type of which this is asked, at this place: the same for the same.
+    fn ask(&mut self, ty: &syn::Type, question: &'static str, span: Span) -> syn::Type {
         let tokens = quote!(#ty).to_string();
         let same = |(seen, asked, _): &&(String, &str, syn::Type)| *seen == tokens && *asked == question;
         if let Some((.., named)) = self.given.iter().find(same) {
             return named.clone();
         }
-        let span = written.span();
-        let number = self.given.len();
-        let [whole, alias] = ["Written", "Type"].map(|word| Ident::new(&format!("__{word}{number}"), span));
-        let call = Ident::new(question, span);
-        let answer = quote_spanned!(span=> { __cqrs::#call::<#whole>(); true });
-        // Written once: a name that is not known is one mistake.
-        self.items.extend(quote! {
-            type #whole = #ty;
-            type #alias = <#whole as __Asked<#answer>>::Itself;
-        });
+        let (word, number) = (self.word, self.given.len());
+        let alias = Ident::new(&format!("__{word}{number}"), span);
+        let question_asked = Ident::new(question, span);
+        self.items.extend(named(&alias, &quote!(#ty), &question_asked));
         let named: syn::Type = syn::parse_quote!(#alias);
         self.given.push((tokens, question, named.clone()));
         named
@@ -160,33 +155,4 @@ fn value_question(field: &RowField<'_>) -> &'static str {
         Column::Aggregate(Aggregate { kind: Kind::Top | Kind::TopBy, .. }) => "is_top",
         _ => "is_value",
     }
-}
-
-/// The columns of indexes whose types are not known to be ordered as keys are, each once by its type, without an `Option`: the keys are asked about already.
-pub(super) fn indexed_types<'m>(model: &'m Projection<'_>) -> Vec<(&'m Ident, &'m syn::Type)> {
-    let mut types: Vec<(&Ident, &syn::Type)> = Vec::new();
-    for column in model.indexes.iter().flat_map(|index| &index.columns) {
-        let Some(field) = model.fields.iter().find(|field| field.ident.unraw() == column.unraw()) else {
-            continue;
-        };
-        let ty = option_of(field.ty.name()).unwrap_or(field.ty.name());
-        if !is_key(field) && !column::is_known(ty, true) && types.iter().all(|(_, seen)| *seen != ty) {
-            types.push((column, ty));
-        }
-    }
-    types
-}
-
-/// Tokens that all bear one span: what is asked of a type at another word than the type.
-fn respanned(tokens: TokenStream, span: Span) -> TokenStream {
-    tokens
-        .into_iter()
-        .map(|mut token| {
-            if let proc_macro2::TokenTree::Group(group) = &token {
-                token = proc_macro2::Group::new(group.delimiter(), respanned(group.stream(), span)).into();
-            }
-            token.set_span(span.resolved_at(token.span()));
-            token
-        })
-        .collect()
 }
