@@ -60,6 +60,20 @@ pub const fn is_source<S: Source>() -> bool {
     true
 }
 
+/// What can be a field of an event.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of an event",
+    label = "not a type that is stored",
+    note = "a type of your own, also where it stands within another, has `#[value]` and `#[derive(Clone)]`; any other is `Clone`, and has serde's `Serialize` and `Deserialize`"
+)]
+pub trait EventField {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + serde::Serialize + serde::de::DeserializeOwned> EventField for T {}
+
+/// Asks, in one place, whether a type can be a field of an event.
+pub const fn is_event_field<T: EventField>() {}
+
 /// Asks, in one place, whether a variant of an event enum is around an event.
 pub const fn is_event_struct<E: NamedEvent>() {}
 

@@ -33,6 +33,12 @@ pub(crate) fn is_plain(ty: &Type) -> bool {
         && path.path.get_ident().is_some_and(|ident| PLAIN.iter().any(|plain| ident == plain))
 }
 
+/// Whether it can be a field of an event, by its spelling alone: text, a number or `bool`, or an `Option` of one.
+pub(crate) fn is_stored(ty: &Type) -> bool {
+    let inside = option_of(ty).unwrap_or(ty);
+    is_plain(inside) || is_string(inside)
+}
+
 /// The `T` of an `Option<T>`, by its spelling.
 pub(crate) fn option_of(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ungrouped(ty) else { return None };

@@ -173,7 +173,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             }
         }),
     });
-    let asking = variants.iter().any(|variant| matches!(variant, Variant::Of { .. })).then(asking);
+    let asking = asking();
     quote! {
         #[automatically_derived]
         #[allow(non_camel_case_types)]

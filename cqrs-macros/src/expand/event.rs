@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Data, DeriveInput, Fields};
 
+use super::asked::asking;
 use super::older::Older;
 use super::twin::Twin;
 use crate::errors::Errors;
@@ -44,12 +45,13 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let schema = twin.schema(&options, older.as_ref(), name, &quote!(::core::stringify!(#name)));
     let borrowed = twin.borrow(|field| quote!(self.#field));
     let (bindings, owned) = (twin.pattern(), twin.own());
-    let decode = twin.decode();
+    let (decode, asking) = (twin.decode(), asking());
     quote! {
         #[automatically_derived]
         #[allow(non_camel_case_types)]
         const _: () = {
             use #core::__private as __cqrs;
+            #asking
             #definition
             #asked
             impl __cqrs::Event for #name {

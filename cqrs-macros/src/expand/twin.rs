@@ -1,18 +1,19 @@
 //! The borrowed twin of an event: how it is written, read, and looked at.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::FieldsNamed;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
+use super::asked;
 use super::older::Older;
 use crate::check;
 use crate::errors::Errors;
 use crate::options::EventOptions;
 use crate::prepend::core_path;
 use crate::serde_attrs::{self, FieldSerde, RenameAll};
-use crate::spelling::{is_plain, is_std, is_string, option_of};
+use crate::spelling::{is_plain, is_std, is_stored, is_string, option_of};
 
 /// The borrowed twin of a set of named fields.
 pub(crate) struct Twin<'a> {
@@ -27,6 +28,8 @@ struct TwinField<'a> {
     ident: &'a Ident,
     serde: FieldSerde,
     form: Form,
+    /// What generated code calls its type, where it is asked whether it can be a field.
+    named: Option<Ident>,
 }
 
 /// How a field stands in the twin.
@@ -40,13 +43,21 @@ enum Form {
 }
 
 impl TwinField<'_> {
-    /// How it is written in the twin.
-    fn shown(&self) -> TokenStream {
-        let (ident, ty) = (self.ident, &self.field.ty);
+    /// How it is written in the twin, if what it holds as it is has this type.
+    fn shown(&self, owned: &TokenStream) -> TokenStream {
+        let ident = self.ident;
         match self.form {
             Form::Text => quote!(pub #ident: &'a str),
             Form::OptionalText => quote!(pub #ident: ::core::option::Option<&'a str>),
-            Form::Owned => quote!(pub #ident: #ty),
+            Form::Owned => quote!(pub #ident: #owned),
+        }
+    }
+
+    /// Its type, by its name if it has one.
+    fn ty(&self) -> TokenStream {
+        match &self.named {
+            Some(named) => quote!(#named),
+            None => self.field.ty.to_token_stream(),
         }
     }
 }
@@ -81,7 +92,10 @@ impl<'a> Twin<'a> {
             } else {
                 Form::Owned
             };
-            Some(TwinField { field, ident, serde, form })
+            // Of a field about which serde is told more, other things may be asked.
+            let own = !serde.unusual && !is_stored(&field.ty);
+            let named = own.then(|| format_ident!("__{}_{}", name, ident, span = field.ty.span()));
+            Some(TwinField { field, ident, serde, form, named })
         });
         let fields: Vec<_> = fields.collect();
         let stored = fields.iter().filter(|field| !field.serde.skipped && !field.serde.flattened);
@@ -106,12 +120,17 @@ impl<'a> Twin<'a> {
         let fields = self.fields.iter().map(|field| {
             let copied = serde_attrs::to_copy(&field.field.attrs);
             let borrow = (!matches!(field.form, Form::Owned)).then(|| quote!(#[serde(borrow)]));
-            let shown = field.shown();
+            let shown = field.shown(&field.ty());
             quote!(#(#copied)* #borrow #shown,)
+        });
+        let asked = self.fields.iter().filter_map(|TwinField { field, named, .. }| {
+            let ty = &field.ty;
+            Some(asked::named(named.as_ref()?, &quote!(#ty), &Ident::new("is_event_field", ty.span())))
         });
         let generics = self.generics();
         let plain = self.plain();
         quote! {
+            #(#asked)*
             #[doc = #doc]
             #[derive(__cqrs::serde::Deserialize)]
             #serde
@@ -127,7 +146,7 @@ impl<'a> Twin<'a> {
     /// The twin of an event with mistakes: it can be looked at, and is never made.
     pub(crate) fn inert(&self) -> TokenStream {
         let (name, generics) = (&self.name, self.generics());
-        let fields = self.fields.iter().map(TwinField::shown);
+        let fields = self.fields.iter().map(|field| field.shown(&field.field.ty.to_token_stream()));
         quote! {
             #[allow(private_interfaces, dead_code, non_snake_case)]
             pub struct #name #generics { #(#fields),* }
@@ -207,13 +226,14 @@ impl<'a> Twin<'a> {
 
     /// `field: .., field: ..` of the twin, where `place` says what a field of the owned event is.
     pub(super) fn borrow(&self, place: impl Fn(&Ident) -> TokenStream) -> TokenStream {
-        let fields = self.fields.iter().map(|TwinField { field, ident, form, .. }| {
-            let place = place(ident);
-            match form {
+        let fields = self.fields.iter().map(|twin| {
+            let (ident, place) = (twin.ident, place(twin.ident));
+            match twin.form {
                 Form::Text => quote!(#ident: ::std::string::String::as_str(&#place),),
                 Form::OptionalText => quote!(#ident: ::core::option::Option::as_deref(&#place),),
                 Form::Owned => {
-                    let clone = quote_spanned!(field.ty.span()=> ::core::clone::Clone::clone);
+                    let ty = twin.ty();
+                    let clone = quote_spanned!(twin.field.ty.span()=> <#ty as ::core::clone::Clone>::clone);
                     quote!(#ident: #clone(&#place),)
                 }
             }
@@ -241,9 +261,9 @@ impl<'a> Twin<'a> {
     pub(super) fn encoder(&self, name: &Ident) -> TokenStream {
         let serde = serde_crate(&self.container);
         let container = &self.container;
-        let fields = self.fields.iter().map(|TwinField { field, ident, .. }| {
-            let copied = serde_attrs::to_copy(&field.attrs);
-            let ty = &field.ty;
+        let fields = self.fields.iter().map(|twin| {
+            let copied = serde_attrs::to_copy(&twin.field.attrs);
+            let (ident, ty) = (twin.ident, twin.ty());
             quote!(#(#copied)* #ident: &'a #ty,)
         });
         let lifetime = self

@@ -10,6 +10,7 @@ use crate::check;
 use crate::errors::Errors;
 use crate::prepend::core_path;
 use crate::serde_attrs;
+use crate::spelling::is_stored;
 
 pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
     let core = core_path();
@@ -17,42 +18,53 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         errors.at(&item.generics, "a value has no generics: its stored form has one shape");
         return TokenStream::new();
     }
+    let mut stored: Vec<&syn::Type> = Vec::new();
     for field in fields(item) {
-        let serde = serde_attrs::field(&field.attrs);
+        let (serde, ty) = (serde_attrs::field(&field.attrs), &field.ty);
         if !serde.read_by_function && !serde.skipped {
-            check::no_option_twice(&field.ty, errors);
+            check::no_option_twice(ty, errors);
+        }
+        // Of a field about which serde is told more, other things may be asked.
+        if !serde.unusual && !is_stored(ty) && !stored.contains(&ty) {
+            stored.push(ty);
         }
     }
-    if item.attrs.iter().any(|attribute| attribute.path().is_ident("__cqrs_value")) || is_within_itself(item)
-    {
-        return TokenStream::new();
-    }
+    let within_itself = is_within_itself(item);
+    // Out here, there is no `Self`.
+    let questions = stored
+        .iter()
+        .filter(|_| !within_itself)
+        .map(|ty| quote_spanned!(ty.span()=> const _: () = __cqrs::is_event_field::<#ty>();));
+    let field_only = item.attrs.iter().any(|attribute| attribute.path().is_ident("__cqrs_value"));
     let implementation = match &item.data {
-        Data::Enum(data)
-            if !data.variants.is_empty() && data.variants.iter().all(|v| v.fields.is_empty()) =>
-        {
-            unit_enum(item, data)
-        }
-        Data::Enum(data) if !data.variants.is_empty() => {
+        _ if field_only || within_itself => None,
+        Data::Enum(data) if data.variants.is_empty() => None,
+        Data::Enum(data) if data.variants.iter().all(|v| v.fields.is_empty()) => Some(unit_enum(item, data)),
+        Data::Enum(data) => {
             let variants = data.variants.iter().enumerate();
             let variants = variants
                 .map(|(number, variant)| Parts::new(Some((number as u32, &variant.ident)), &variant.fields));
-            composite(item, &variants.collect::<Vec<_>>())
+            Some(composite(item, &variants.collect::<Vec<_>>()))
         }
         Data::Struct(data) => match &data.fields {
-            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => newtype(item, &fields.unnamed[0].ty),
-            fields if !fields.is_empty() => composite(item, &[Parts::new(None, fields)]),
+            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+                Some(newtype(item, &fields.unnamed[0].ty))
+            }
+            fields if !fields.is_empty() => Some(composite(item, &[Parts::new(None, fields)])),
             // What says nothing can stand in an event, where serde is all it needs.
-            _ => return TokenStream::new(),
+            _ => None,
         },
-        _ => return TokenStream::new(),
+        Data::Union(_) => None,
     };
     let name = &item.ident;
-    let clone = quote_spanned!(name.span()=> const _: () = __cqrs::is_clone::<#name>(););
+    let clone = implementation
+        .is_some()
+        .then(|| quote_spanned!(name.span()=> const _: () = __cqrs::is_clone::<#name>();));
     quote! {
         #[automatically_derived]
         const _: () = {
             use #core::__private as __cqrs;
+            #(#questions)*
             #clone
             #implementation
         };
