@@ -217,8 +217,9 @@ fn rows_say_how_many_there_are_at_most() {
     assert_eq!(rows.next().unwrap().customer, "ann");
     assert_eq!(rows.size_hint(), (0, Some(2)));
     assert_eq!((rows.next().unwrap().customer.as_str(), rows.next()), ("cid", None));
-    assert_eq!(view.rows_of("cid").unwrap().size_hint(), (0, Some(1)));
-    let by_key = view.rows_by_key().unwrap();
-    assert!(by_key.size_hint().1.is_some_and(|most| most >= 2));
-    assert_eq!(by_key.count(), 2);
+    // Those in an order are not counted before they are asked for.
+    for (rows, count) in [(view.rows_of("cid").unwrap(), 1), (view.rows_by_key().unwrap(), 2)] {
+        assert!(rows.size_hint().1.is_some_and(|most| most >= count));
+        assert_eq!(rows.count(), count);
+    }
 }
