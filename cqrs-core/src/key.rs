@@ -141,6 +141,20 @@ pub trait PrefixOf<P, const N: usize> {
     fn write_prefix(&self, out: &mut Vec<u8>);
 }
 
+/// The canonical bytes of a key.
+pub(crate) fn key_bytes<K: Key>(key: &K::Ref<'_>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    K::write_ref(key, &mut bytes);
+    bytes
+}
+
+/// The canonical bytes of a prefix.
+pub(crate) fn prefix_bytes<P, const N: usize>(prefix: &impl PrefixOf<P, N>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    prefix.write_prefix(&mut bytes);
+    bytes
+}
+
 /// Where a generated `key` function puts the columns of an event's key, one after the other.
 #[derive(Debug)]
 pub struct KeyWriter<'a>(pub(crate) &'a mut Vec<u8>);

@@ -145,12 +145,6 @@ impl Part {
         Self { index, prefix: prefix.to_vec(), start: whole(range.0), end: whole(range.1) }
     }
 
-    /// Whether a row with these columns, by `Projection::index_key`, is in it.
-    #[cfg(test)]
-    pub(crate) fn has(&self, columns: &[u8]) -> bool {
-        columns >= self.first() && self.has_begun(columns) && !self.has_ended(columns)
-    }
-
     /// Where it is among the keys of the index: the columns, and what tells rows apart that are alike in them.
     fn span(&self) -> Span {
         let from = match &self.start {
@@ -165,9 +159,17 @@ impl Part {
         };
         Span::under(self.prefix.clone()).and(from).and(to)
     }
+}
+
+/// What a part has, column by column, for tests to hold spans against.
+#[cfg(test)]
+impl Part {
+    /// Whether a row with these columns, by `Projection::index_key`, is in it.
+    pub(crate) fn has(&self, columns: &[u8]) -> bool {
+        columns >= self.first() && self.has_begun(columns) && !self.has_ended(columns)
+    }
 
     /// Before this, there is nothing of it.
-    #[cfg(test)]
     fn first(&self) -> &[u8] {
         match &self.start {
             Bound::Unbounded => &self.prefix,
@@ -176,13 +178,11 @@ impl Part {
     }
 
     /// Whether it has begun at these columns, which are not before the [first](Self::first).
-    #[cfg(test)]
     fn has_begun(&self, columns: &[u8]) -> bool {
         !matches!(&self.start, Bound::Excluded(start) if columns.starts_with(start))
     }
 
     /// The same, of its end.
-    #[cfg(test)]
     fn has_ended(&self, columns: &[u8]) -> bool {
         let within = match &self.end {
             Bound::Unbounded => true,

@@ -112,16 +112,6 @@ pub const fn is_view<P: Projection>() -> bool {
     true
 }
 
-/// Everything, once a question about it has been answered.
-pub trait Asked<const ANSWER: bool> {
-    /// What was asked about.
-    type Itself;
-}
-
-impl<T, const ANSWER: bool> Asked<ANSWER> for T {
-    type Itself = T;
-}
-
 /// Asks, in one place, whether a type is a user's aggregate.
 pub const fn is_aggregate<A: crate::aggregate::Aggregate>() -> bool {
     true

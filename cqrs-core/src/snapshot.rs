@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::engine::shared::{Core, Published};
 use crate::error::ReadError;
-use crate::key::{Key, PrefixOf};
+use crate::key::{Key, PrefixOf, key_bytes, prefix_bytes};
 use crate::lookups::PinnedView;
 use crate::projection::Projection;
 use crate::table::Span;
-use crate::view::{ViewRows, key_bytes};
+use crate::view::ViewRows;
 
 /// All views of an engine, at one and the same position: what [`Engine::snapshot`](crate::Engine::snapshot) hands out.
 ///
@@ -80,8 +80,7 @@ impl<'e> Snapshot<'e> {
         &self,
         prefix: impl PrefixOf<P, N>,
     ) -> Result<ViewRows<P>, ReadError> {
-        let view = self.number::<P>();
-        Ok(ViewRows::under(self.core.shared_rows(&self.published, view)?, self.position(), &prefix))
+        self.in_order(Span::under(prefix_bytes(&prefix)))
     }
 
     /// All rows of the view of `P` in the order of their keys; from the last one on with `.rev()`.
@@ -109,7 +108,7 @@ impl<'e> Snapshot<'e> {
     /// As [`get`](Self::get).
     #[track_caller]
     pub fn rows_after<P: Projection>(&self, key: <P::Key as Key>::Ref<'_>) -> Result<ViewRows<P>, ReadError> {
-        self.in_order(Span::after(key_bytes::<P>(&key)))
+        self.in_order(Span::after(key_bytes::<P::Key>(&key)))
     }
 
     /// The rows of the view of `P` whose keys come before this one, in their order. The key need not have a row.
@@ -126,7 +125,7 @@ impl<'e> Snapshot<'e> {
         &self,
         key: <P::Key as Key>::Ref<'_>,
     ) -> Result<ViewRows<P>, ReadError> {
-        self.in_order(Span::before(key_bytes::<P>(&key)))
+        self.in_order(Span::before(key_bytes::<P::Key>(&key)))
     }
 
     /// The view of `P`, for look-ups by its indexes: `snapshot.view::<Order>()?.by_status(Status::Open)`.

@@ -22,11 +22,16 @@ pub(crate) fn no_key_twice(groups: &[Group<'_>], errors: &mut Errors) {
     }
 }
 
+/// Whether a field of this name is the bound of a window, where there is one.
+pub(crate) fn is_window_bound(name: &str) -> bool {
+    name == "window_start" || name == "window_end"
+}
+
 /// The bounds of a window are no groups.
 pub(crate) fn no_key_is_a_window(groups: &[Group<'_>], windowed: bool, errors: &mut Errors) {
     for group in groups.iter().filter(|_| windowed) {
         let name = group.name.unraw().to_string();
-        if name == "window_start" || name == "window_end" {
+        if is_window_bound(&name) {
             errors.at(
                 &group.name,
                 format!(
@@ -349,7 +354,7 @@ pub(crate) fn is_not_of_itself<'p>(
 }
 
 /// Fields are stored, and found again, by their names: each of these has its own, and its aliases.
-pub(crate) fn no_stored_name_twice(fields: &[(&Ident, Vec<String>)], errors: &mut Errors) {
+pub(crate) fn no_stored_name_twice(fields: &[(&Ident, Vec<&str>)], errors: &mut Errors) {
     for (at, (field, names)) in fields.iter().enumerate() {
         let taken = fields[..at].iter().find_map(|(other, theirs)| {
             let name = names.iter().find(|name| theirs.contains(name))?;
@@ -435,8 +440,7 @@ pub(crate) const KEY_COLUMNS: usize = 8;
 /// Keys are tuples, and tuples end somewhere.
 pub(crate) fn key_has_room(groups: &[Group<'_>], names: &[String], windowed: bool, errors: &mut Errors) {
     // One bound of the window tells the windows of a key apart.
-    let bounds =
-        usize::from(windowed && names.iter().any(|name| name == "window_start" || name == "window_end"));
+    let bounds = usize::from(windowed && names.iter().any(|name| is_window_bound(name)));
     if let Some(ninth) = groups.get(KEY_COLUMNS - bounds) {
         let with = if bounds > 0 { ", that of the window among them" } else { "" };
         errors.at(

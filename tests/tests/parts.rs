@@ -170,48 +170,36 @@ fn they_are_columns_and_keys() {
     assert_eq!((&*shown[4], &*shown[5]), ("[0,0]", "Lund"));
 }
 
+/// A form of a struct, with its fields in this order.
+macro_rules! with_fields {
+    ($name:ident: $first:ident, $second:ident) => {
+        mod $name {
+            use super::*;
+            #[value]
+            #[derive(Debug, Clone, PartialEq)]
+            pub(super) struct Size {
+                pub(super) $first: u32,
+                pub(super) $second: u32,
+            }
+            #[event]
+            #[derive(Debug)]
+            pub(super) struct Measured {
+                pub(super) size: Size,
+            }
+            #[projection(from = Measured, group_by = ())]
+            #[derive(Debug)]
+            pub(super) struct Last {
+                #[last]
+                pub(super) size: Size,
+            }
+        }
+    };
+}
+with_fields!(before: width, height);
+with_fields!(after: height, width);
+
 #[test]
 fn what_changes_in_them_is_seen() {
-    mod before {
-        use super::*;
-        #[value]
-        #[derive(Debug, Clone, PartialEq)]
-        pub(super) struct Size {
-            pub(super) width: u32,
-            pub(super) height: u32,
-        }
-        #[event]
-        #[derive(Debug)]
-        pub(super) struct Measured {
-            pub(super) size: Size,
-        }
-        #[projection(from = Measured, group_by = ())]
-        #[derive(Debug)]
-        pub(super) struct Last {
-            #[last]
-            pub(super) size: Size,
-        }
-    }
-    mod after {
-        use super::*;
-        #[value]
-        #[derive(Debug, Clone, PartialEq)]
-        pub(super) struct Size {
-            pub(super) height: u32,
-            pub(super) width: u32,
-        }
-        #[event]
-        #[derive(Debug)]
-        pub(super) struct Measured {
-            pub(super) size: Size,
-        }
-        #[projection(from = Measured, group_by = ())]
-        #[derive(Debug)]
-        pub(super) struct Last {
-            #[last]
-            pub(super) size: Size,
-        }
-    }
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::open(folder.path()).unwrap().view::<before::Last>().start().unwrap();
     let size = before::Size { width: 1, height: 2 };

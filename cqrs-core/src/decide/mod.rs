@@ -184,8 +184,8 @@ struct Start<R> {
     desk: Option<Arc<Desk>>,
     consistency: Consistency,
     name: &'static str,
-    /// The type that its name is of, where that says no other.
-    of: Option<Type>,
+    /// The type of the command, and the name that it has of itself: asked for where there is a key.
+    of: Option<fn() -> (&'static str, Type)>,
     key: Option<String>,
     metadata: Metadata,
     /// What the ids of its events begin with, where they have none of their own.
@@ -233,18 +233,16 @@ impl<R: Send + 'static> Decide<R> {
 
     /// That of a command of this type.
     pub(crate) fn of<C: Command>(self) -> Self {
-        self.with(|start| {
-            start.of = (start.name == own_name::<C>()).then(|| (TypeId::of::<C>(), type_name::<C>()));
-        })
+        self.with(|start| start.of = Some(|| (own_name::<C>(), (TypeId::of::<C>(), type_name::<C>()))))
     }
 
     /// As a reaction makes it: known by this among what it does for one event, and caused so.
     pub(crate) fn known_as(self, within: String, id: &str, metadata: Metadata) -> Self {
-        let known = self.with(|start| {
+        self.with(|start| {
             start.within = Some(within);
             start.metadata = metadata;
-        });
-        known.with(|start| start.identify(id))
+            start.identify(id);
+        })
     }
 
     /// Not made, if there is a reason, which is its answer.
@@ -402,7 +400,9 @@ impl<R: Send + 'static> Start<R> {
         if size > limit {
             return Err(AppendError::NotAppended(Refusal::TooLarge { name, size, limit }).into());
         }
-        if let (Some(_), Some(of)) = (&self.key, self.of)
+        if self.key.is_some()
+            && let Some((own, of)) = self.of.map(|of| of())
+            && own == name
             && let Err(refusal) = core.commands.take(name, of)
         {
             return Err(AppendError::NotAppended(refusal).into());

@@ -10,11 +10,11 @@ use crate::engine::boundary::{Boundary, Read};
 use crate::engine::request::NewEvent;
 use crate::engine::shared::{Core, Published};
 use crate::error::ReadError;
-use crate::key::{Key, PrefixOf};
+use crate::key::{Key, PrefixOf, key_bytes, prefix_bytes};
 use crate::lookups::PinnedView;
 use crate::projection::Projection;
 use crate::sync::lock;
-use crate::table::Rows;
+use crate::table::{Rows, Span};
 use crate::view::ViewRows;
 
 /// What a decision sees, and what it says: the views at one position, and the events it emits.
@@ -113,9 +113,7 @@ impl Tx {
     #[track_caller]
     pub fn get<P: Projection>(&mut self, key: <P::Key as Key>::Ref<'_>) -> Option<P> {
         let view = self.number::<P>();
-        let mut bytes = Vec::with_capacity(48);
-        P::Key::write_ref(&key, &mut bytes);
-        self.note(Read::Key(view, bytes));
+        self.note(Read::Key(view, key_bytes::<P::Key>(&key)));
         match self.core.rows::<P>(&self.published, view) {
             Ok(rows) => rows.get(&key),
             Err(error) => self.abandon::<P, _>(error),
@@ -133,10 +131,9 @@ impl Tx {
     #[track_caller]
     pub fn rows_of<P: Projection, const N: usize>(&mut self, prefix: impl PrefixOf<P, N>) -> ViewRows<P> {
         let view = self.number::<P>();
-        let mut bytes = Vec::with_capacity(48);
-        prefix.write_prefix(&mut bytes);
-        self.note(Read::Prefix(view, bytes));
-        ViewRows::under(self.shared(view), self.position(), &prefix)
+        let bytes = prefix_bytes(&prefix);
+        self.note(Read::Prefix(view, bytes.clone()));
+        ViewRows::in_order(self.shared(view), self.position(), None, Span::under(bytes))
     }
 
     /// All rows of the view of `P`, as [`View::rows`](crate::View::rows) has them. The whole view is in the boundary: any event that it folds conflicts.

@@ -11,7 +11,7 @@ use super::ordered::{Ordered, Span};
 use super::parked::{MOST_PARKED, Parked};
 use super::window::Schedule;
 use crate::aggregate::State;
-use crate::key::{Key, PrefixOf};
+use crate::key::{Key, PrefixOf, prefix_bytes};
 use crate::projection::{FoldError, Projection};
 
 /// The rows of one view at one position. Cloning copies them all.
@@ -168,9 +168,7 @@ impl<P: Projection> Rows<P> {
 
     /// The numbers of the rows under a prefix, in the order of their keys.
     pub(crate) fn under<const N: usize>(&self, prefix: &impl PrefixOf<P, N>) -> Vec<u32> {
-        let mut bytes = Vec::with_capacity(64);
-        prefix.write_prefix(&mut bytes);
-        self.under_bytes(&bytes)
+        self.under_bytes(&prefix_bytes(prefix))
     }
 
     /// The same for canonical bytes.
@@ -199,10 +197,7 @@ impl<P: Projection> Rows<P> {
     pub(crate) fn first_in(&self, index: Option<usize>, span: &Span, limit: usize) -> Page {
         match index {
             Some(number) => self.index(number).first_in(span, limit),
-            None => {
-                let rows: Vec<_> = self.ordered().within(&self.keys, span).take(limit).collect();
-                Page { end: rows.last().map(|row| self.keys.key(*row).to_vec()), rows }
-            }
+            None => self.page(self.ordered().within(&self.keys, span).take(limit).collect()),
         }
     }
 
@@ -210,11 +205,12 @@ impl<P: Projection> Rows<P> {
     pub(crate) fn last_in(&self, index: Option<usize>, span: &Span, limit: usize) -> Page {
         match index {
             Some(number) => self.index(number).last_in(span, limit),
-            None => {
-                let rows: Vec<_> = self.ordered().within_reversed(&self.keys, span).take(limit).collect();
-                Page { end: rows.last().map(|row| self.keys.key(*row).to_vec()), rows }
-            }
+            None => self.page(self.ordered().within_reversed(&self.keys, span).take(limit).collect()),
         }
+    }
+
+    fn page(&self, rows: Vec<u32>) -> Page {
+        Page { end: rows.last().map(|row| self.keys.key(*row).to_vec()), rows }
     }
 
     fn ordered(&self) -> &Ordered {

@@ -137,7 +137,7 @@ pub(super) fn open_for(
     let builder = Engine::with_store(Arc::new(store.clone())).threads(1).clock(move || at);
     // What is saved, and when, is the caller's: nothing by itself.
     let builder = builder.checkpoint_every(Duration::from_secs(1 << 20), 1 << 60);
-    let builder = register(known.iter().fold(builder, |builder, known| known(builder)));
+    let builder = known.iter().fold(register(builder), |builder, known| known(builder));
     let engine = builder.start().map_err(|error| match error {
         StartError::UnknownEvents(events) if events.iter().all(|event| event.reads.is_none()) => {
             foreign(who, &events)

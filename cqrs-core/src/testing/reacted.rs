@@ -86,9 +86,9 @@ impl Given {
         let parked = reaction.parked().map_err(|error| error.to_string())?;
         let parked = parked.into_iter().filter(|event| event.position <= given);
         // It may have begun to react to what it has emitted itself: that is another test's.
+        let within = format!("@react/{NAME}/");
         let of_these = |id: Option<&str>| {
-            let position =
-                id.and_then(|id| id.strip_prefix("@react/given/")?.split('/').next()?.parse().ok());
+            let position = id.and_then(|id| id.strip_prefix(&*within)?.split('/').next()?.parse().ok());
             position.is_none_or(|position: u64| position <= given)
         };
         let mut events = log::read_where(&store, of_these)?;

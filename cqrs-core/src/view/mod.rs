@@ -7,11 +7,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub use self::rows::ViewRows;
-pub(crate) use self::rows::key_bytes;
 use crate::change::{Backlog, Changes, Feed, Subscriber};
 use crate::engine::shared::{Core, Shown};
 use crate::error::{ChangesError, ReadError, WaitError};
-use crate::key::{Key, PrefixOf};
+use crate::key::{Key, PrefixOf, key_bytes, prefix_bytes};
 use crate::lookups::{Access, Indexed, Live, Shared};
 use crate::projection::{Fault, Projection};
 use crate::receipt::Receipt;
@@ -89,6 +88,12 @@ impl<P: Projection> View<P> {
         Ok((rows, position))
     }
 
+    /// The rows of a span of keys, in their order.
+    fn in_order(&self, span: Span) -> Result<ViewRows<P>, ReadError> {
+        let (rows, position) = self.shared()?;
+        Ok(ViewRows::in_order(rows, position, None, span))
+    }
+
     fn core(&self) -> &Arc<Core> {
         &self.indexed.access.core
     }
@@ -99,8 +104,7 @@ impl<P: Projection> View<P> {
     ///
     /// As [`get`](Self::get).
     pub fn rows_by_key(&self) -> Result<ViewRows<P>, ReadError> {
-        let (rows, position) = self.shared()?;
-        Ok(ViewRows::in_order(rows, position, None, Span::default()))
+        self.in_order(Span::default())
     }
 
     /// The rows whose keys come after this one, in the order of their keys: the next page is `view.rows_after(last_key)?.take(100)`.
@@ -111,8 +115,7 @@ impl<P: Projection> View<P> {
     ///
     /// As [`get`](Self::get).
     pub fn rows_after(&self, key: <P::Key as Key>::Ref<'_>) -> Result<ViewRows<P>, ReadError> {
-        let (rows, position) = self.shared()?;
-        Ok(ViewRows::in_order(rows, position, None, Span::after(key_bytes::<P>(&key))))
+        self.in_order(Span::after(key_bytes::<P::Key>(&key)))
     }
 
     /// The rows whose keys come before this one, in the order of their keys: the page before is `view.rows_before(first_key)?.rev().take(100)`, from its end.
@@ -123,8 +126,7 @@ impl<P: Projection> View<P> {
     ///
     /// As [`get`](Self::get).
     pub fn rows_before(&self, key: <P::Key as Key>::Ref<'_>) -> Result<ViewRows<P>, ReadError> {
-        let (rows, position) = self.shared()?;
-        Ok(ViewRows::in_order(rows, position, None, Span::before(key_bytes::<P>(&key))))
+        self.in_order(Span::before(key_bytes::<P::Key>(&key)))
     }
 
     /// How often an event came too late for its window, and was not folded.
@@ -175,8 +177,7 @@ impl<P: Projection> View<P> {
     ///
     /// As [`get`](Self::get).
     pub fn rows_of<const N: usize>(&self, prefix: impl PrefixOf<P, N>) -> Result<ViewRows<P>, ReadError> {
-        let (rows, position) = self.shared()?;
-        Ok(ViewRows::under(rows, position, &prefix))
+        self.in_order(Span::under(prefix_bytes(&prefix)))
     }
 
     /// How many rows there are, those that `having` hides included.

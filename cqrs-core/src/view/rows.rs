@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::key::{Key, PrefixOf};
 use crate::projection::Projection;
 use crate::table::{Rows, Span};
 
@@ -79,16 +78,6 @@ impl<P: Projection> ViewRows<P> {
         Self { rows, position, left }
     }
 
-    pub(crate) fn under<const N: usize>(
-        rows: Arc<Rows<P>>,
-        position: u64,
-        prefix: &impl PrefixOf<P, N>,
-    ) -> Self {
-        let mut bytes = Vec::with_capacity(64);
-        prefix.write_prefix(&mut bytes);
-        Self::in_order(rows, position, None, Span::under(bytes))
-    }
-
     /// Those of a span, in the order of an index, or of their keys.
     pub(crate) fn in_order(rows: Arc<Rows<P>>, position: u64, index: Option<usize>, span: Span) -> Self {
         let (front, back) = (VecDeque::new(), VecDeque::new());
@@ -149,11 +138,4 @@ impl<P: Projection> std::fmt::Debug for ViewRows<P> {
             .field("position", &self.position)
             .finish()
     }
-}
-
-/// The canonical bytes of a key.
-pub(crate) fn key_bytes<P: Projection>(key: &<P::Key as Key>::Ref<'_>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
-    P::Key::write_ref(key, &mut bytes);
-    bytes
 }

@@ -17,15 +17,29 @@ pub(super) fn asking() -> TokenStream {
     }
 }
 
-/// Gives a type this name, with this question, where [`asking`] is. A name that is not known is one mistake, too: the type is written once.
+/// Gives a type this name, with this question, where [`asking`] is.
 pub(super) fn named(alias: &Ident, ty: &TokenStream, question: &Ident) -> TokenStream {
-    let span = alias.span();
-    let written = format_ident!("{}Written", alias, span = span);
-    let answer = quote_spanned!(span=> { __cqrs::#question::<#written>(); true });
+    named_by(alias, ty, |written| quote_spanned!(alias.span()=> { __cqrs::#question::<#written>(); true }))
+}
+
+/// The same with an answer, `true` if it compiles, that is asked of the name that the type is written under. A name that is not known is one mistake, too: the type is
+/// written once.
+pub(super) fn named_by(
+    alias: &Ident,
+    ty: &TokenStream,
+    answer: impl FnOnce(&Ident) -> TokenStream,
+) -> TokenStream {
+    let written = format_ident!("{}Written", alias, span = alias.span());
+    let answer = answer(&written);
     quote! {
         #[allow(non_camel_case_types)]
         type #written = #ty;
         #[allow(non_camel_case_types)]
         type #alias = <#written as __Asked<#answer>>::Itself;
     }
+}
+
+/// A type that has these errors in it, where [`asking`] is: they are told once, and whatever touches it is silent.
+pub(super) fn mistaken(errors: &TokenStream) -> TokenStream {
+    quote!(<() as __Asked<{ #errors }>>::Itself)
 }

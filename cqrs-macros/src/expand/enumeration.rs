@@ -153,25 +153,10 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             #name::#variant(event) => Self::#variant(<#alias as __cqrs::Event>::owned(event)),
         },
     });
+    let whole = format_ident!("__Enum");
     let conversions = variants.iter().filter_map(|variant| match variant {
         Variant::Own { .. } => None,
-        Variant::Of { name: variant, alias, .. } => Some(quote! {
-            impl ::core::convert::From<#alias> for __Enum {
-                fn from(event: #alias) -> Self {
-                    Self::#variant(event)
-                }
-            }
-            impl ::core::convert::TryFrom<__Enum> for #alias {
-                type Error = __Enum;
-                fn try_from(event: __Enum) -> ::core::result::Result<Self, __Enum> {
-                    match event {
-                        __Enum::#variant(event) => ::core::result::Result::Ok(event),
-                        #[allow(unreachable_patterns)]
-                        other => ::core::result::Result::Err(other),
-                    }
-                }
-            }
-        }),
+        Variant::Of { name: variant, alias, .. } => Some(conversions(&whole, variant, alias)),
     });
     let asking = asking();
     quote! {
@@ -224,6 +209,27 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
                 }
             };
         };
+    }
+}
+
+/// What makes the enum, by the name of its type, of the event that a variant is around, and the other way round.
+pub(super) fn conversions(whole: &Ident, variant: &Ident, event: &Ident) -> TokenStream {
+    quote! {
+        impl ::core::convert::From<#event> for #whole {
+            fn from(event: #event) -> Self {
+                Self::#variant(event)
+            }
+        }
+        impl ::core::convert::TryFrom<#whole> for #event {
+            type Error = #whole;
+            fn try_from(event: #whole) -> ::core::result::Result<Self, #whole> {
+                match event {
+                    #whole::#variant(event) => ::core::result::Result::Ok(event),
+                    #[allow(unreachable_patterns)]
+                    other => ::core::result::Result::Err(other),
+                }
+            }
+        }
     }
 }
 

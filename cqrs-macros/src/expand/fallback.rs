@@ -5,6 +5,8 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Data, DeriveInput, Fields};
 
+use super::asked::{asking, mistaken};
+use super::enumeration::conversions;
 use super::projection::inert;
 use super::twin::Twin;
 use crate::errors::Errors;
@@ -18,15 +20,17 @@ pub(super) fn event(item: &DeriveInput, errors: Errors) -> TokenStream {
         return errors;
     }
     let Form { outer, inner, twin } = form(item);
+    let (asking, unknown) = (asking(), mistaken(&errors));
     quote! {
         #[automatically_derived]
         #[allow(non_camel_case_types)]
         const _: () = {
             use #core::__private as __cqrs;
+            #asking
             type __Event = #name;
             // What is not known is of a type that is a mistake itself: whatever touches it is silent.
             #[allow(dead_code)]
-            type __Unknown = <() as __cqrs::Asked<{ #errors }>>::Itself;
+            type __Unknown = #unknown;
             #outer
             const _: () = {
                 #inner
@@ -84,7 +88,7 @@ fn form(item: &DeriveInput) -> Form {
         }
         Data::Enum(data) => {
             let (mut outer, mut variants) = (TokenStream::new(), TokenStream::new());
-            let mut types: Vec<&syn::Type> = Vec::new();
+            let (mut types, whole) = (Vec::<&syn::Type>::new(), format_ident!("__Event"));
             let mut borrows = false;
             for variant in &data.variants {
                 let variant_name = &variant.ident;
@@ -99,21 +103,8 @@ fn form(item: &DeriveInput) -> Form {
                     }
                     Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
                         let (ty, alias) = (&fields.unnamed[0].ty, format_ident!("__{}Event", variant_name));
-                        let conversions = (!types.contains(&ty)).then(|| {
-                            quote! {
-                                impl ::core::convert::From<#alias> for __Event {
-                                    fn from(event: #alias) -> Self {
-                                        Self::#variant_name(event)
-                                    }
-                                }
-                                impl ::core::convert::TryFrom<__Event> for #alias {
-                                    type Error = __Event;
-                                    fn try_from(_: __Event) -> ::core::result::Result<Self, __Event> {
-                                        ::core::unreachable!()
-                                    }
-                                }
-                            }
-                        });
+                        let conversions =
+                            (!types.contains(&ty)).then(|| conversions(&whole, variant_name, &alias));
                         types.push(ty);
                         outer.extend(quote! {
                             type #alias = #ty;
@@ -144,7 +135,7 @@ pub(super) fn projection<'a>(item: &'a DeriveInput, model: Projection<'a>, error
         return errors;
     }
     // As above; but where the attribute has told what is wrong, there is nothing left that is.
-    let unknown = if told { quote!(()) } else { quote!(<() as __cqrs::Asked<{ #errors }>>::Itself) };
+    let unknown = if told { quote!(()) } else { mistaken(&errors) };
     let inert::Form { key, lookups, items } = inert::form(&mut model.with_every_field(item));
     quote! {
         #[automatically_derived]

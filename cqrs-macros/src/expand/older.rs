@@ -4,6 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
+use super::asked;
 use crate::options::EventOptions;
 
 /// The type that the version before is read as.
@@ -20,20 +21,18 @@ impl Older {
     pub(super) fn new(options: &EventOptions, name: &Ident, event: &Ident) -> Option<Self> {
         let path = options.upcast.as_ref()?;
         let (span, version) = (path.span(), options.version);
-        let [written, alias] =
-            ["Written", "Older"].map(|word| format_ident!("__{}{word}", name, span = span));
+        let alias = format_ident!("__{}Older", name, span = span);
         let mut event = event.clone();
         event.set_span(span);
-        let question = quote_spanned!(span=> { __cqrs::is_upcast::<#written, #event>() });
         let gap = format!(
             "version {version} is made from version {}, and this type is of another: name the type of the version before here",
             version - 1
         );
-        // Written once: a name that is not known is one mistake.
-        let mut asked = quote! {
-            type #written = #path;
-            type #alias = <#written as __cqrs::Asked<#question>>::Itself;
-        };
+        let mut asked = asked::named_by(
+            &alias,
+            &quote!(#path),
+            |written| quote_spanned!(span=> { __cqrs::is_upcast::<#written, #event>() }),
+        );
         let follows = quote!(__cqrs::follows(#version, &<#alias as __cqrs::NamedEvent>::SCHEMA));
         asked.extend(quote_spanned!(span=> const _: () = ::core::assert!(#follows, #gap);));
         Some(Self { alias, asked, version })

@@ -20,13 +20,14 @@ pub(crate) struct Twin<'a> {
     pub(crate) name: Ident,
     fields: Vec<TwinField<'a>>,
     container: Vec<&'a syn::Attribute>,
-    rename_all: Option<RenameAll>,
 }
 
 struct TwinField<'a> {
     field: &'a syn::Field,
     ident: &'a Ident,
     serde: FieldSerde,
+    /// Its name in the payload.
+    stored: String,
     form: Form,
     /// What generated code calls its type, where it is asked whether it can be a field.
     named: Option<Ident>,
@@ -95,17 +96,17 @@ impl<'a> Twin<'a> {
             // Of a field about which serde is told more, other things may be asked.
             let own = !serde.unusual && !is_stored(&field.ty);
             let named = own.then(|| format_ident!("__{}_{}", name, ident, span = field.ty.span()));
-            Some(TwinField { field, ident, serde, form, named })
+            let stored = serde_attrs::stored_name(&ident.unraw().to_string(), &serde, rename_all);
+            Some(TwinField { field, ident, serde, stored, form, named })
         });
         let fields: Vec<_> = fields.collect();
         let stored = fields.iter().filter(|field| !field.serde.skipped && !field.serde.flattened);
         let stored = stored.map(|field| {
-            let rust = field.ident.unraw().to_string();
-            let name = serde_attrs::stored_name(&rust, &field.serde, rename_all);
-            (field.ident, std::iter::once(name).chain(field.serde.aliases.iter().cloned()).collect())
+            let names = std::iter::once(&field.stored).chain(&field.serde.aliases);
+            (field.ident, names.map(String::as_str).collect())
         });
         check::no_stored_name_twice(&stored.collect::<Vec<_>>(), errors);
-        Self { name, fields, container: serde_attrs::to_copy(container).collect(), rename_all }
+        Self { name, fields, container: serde_attrs::to_copy(container).collect() }
     }
 
     fn borrows(&self) -> bool {
@@ -190,9 +191,7 @@ impl<'a> Twin<'a> {
         let fields: Vec<_> = self
             .fields
             .iter()
-            .map(|TwinField { ident, serde, .. }| {
-                let rust = ident.unraw().to_string();
-                let stored = serde_attrs::stored_name(&rust, serde, self.rename_all);
+            .map(|TwinField { ident, stored, .. }| {
                 let mut before = std::mem::take(&mut header);
                 match stored.len() {
                     short @ 0..32 => before.push(0xa0 | short as u8),
@@ -307,9 +306,8 @@ impl<'a> Twin<'a> {
             None => quote!(None),
         };
         let aliases = &options.aliases;
-        let fields = self.fields.iter().map(|TwinField { field, ident, serde, .. }| {
+        let fields = self.fields.iter().map(|TwinField { field, ident, serde, stored: name, .. }| {
             let rust = ident.unraw().to_string();
-            let name = serde_attrs::stored_name(&rust, serde, self.rename_all);
             let ty = field.ty.to_token_stream().to_string().replace(' ', "");
             // Where a function reads it, serde asks for it, though it is an `Option`.
             let required = !serde.has_default && (serde.read_by_function || option_of(&field.ty).is_none());

@@ -66,6 +66,11 @@ pub(crate) struct Projection<'a> {
 }
 
 impl<'a> Projection<'a> {
+    /// The row's field of this name, and its place.
+    pub(crate) fn field(&self, name: &str) -> Option<(usize, &RowField<'a>)> {
+        self.fields.iter().enumerate().find(|(_, field)| field.ident.unraw() == name)
+    }
+
     /// All fields of the row: those that something is wrong with are keys, if they are to be, or as if they were folded by hand.
     pub(crate) fn with_every_field(mut self, item: &'a DeriveInput) -> Self {
         let Data::Struct(data) = &item.data else { return self };

@@ -101,9 +101,11 @@ pub(crate) fn read<'a>(item: &'a DeriveInput, errors: &mut Errors) -> Projection
     check::indexes(&options.indexes, &names, &mut of_indexes);
     let knows_indexes = of_indexes.is_empty() && said("index") != options.indexes.is_empty();
     errors.append(of_indexes);
-    let is_bound = |name: &Ident| name == "window_start" || name == "window_end";
-    let bounded = fields.iter().filter_map(|field| field.ident.as_ref()).any(is_bound);
-    let knows_key = read_keys && (!windowed || bounded && !groups.iter().any(|group| is_bound(&group.name)));
+    let bounded = names.iter().any(|name| check::is_window_bound(name));
+    let knows_key = read_keys
+        && (!windowed
+            || bounded
+                && !groups.iter().any(|group| check::is_window_bound(&group.name.unraw().to_string())));
 
     let context = Context {
         groups: &groups,

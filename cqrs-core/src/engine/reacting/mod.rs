@@ -353,13 +353,18 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         Ok(react::parked(&self.core, &self.inner.name).map_err(RetryError::from))
     }
 
+    /// The event that is parked there.
+    fn parked_event(&self, position: u64) -> Result<ParkedEvent, RetryError> {
+        let name = &self.inner.name;
+        let parked = parked_at(&self.core, name, position)?;
+        parked.ok_or_else(|| RetryError::NotParked { name: name.clone(), position })
+    }
+
     /// Has a parked event handled once more. The answer is for who asked; the error ends the reaction.
     fn once_more(&mut self, position: u64) -> Result<Result<(), RetryError>, Halt> {
-        let name = &self.inner.name;
-        let ParkedEvent { event, attempts, .. } = match parked_at(&self.core, name, position) {
-            Ok(Some(parked)) => parked,
-            Ok(None) => return Ok(Err(RetryError::NotParked { name: name.clone(), position })),
-            Err(failure) => return Ok(Err(failure.into())),
+        let ParkedEvent { event, attempts, .. } = match self.parked_event(position) {
+            Ok(parked) => parked,
+            Err(error) => return Ok(Err(error)),
         };
         let attempts = attempts.saturating_add(1);
         let mut events = Events::<E>::new(&self.core, position).up_to(position);
@@ -404,12 +409,10 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
 
     /// Has a parked event be parked no longer. The answer is for who asked; the error ends the reaction.
     fn discard(&mut self, position: u64) -> Result<Result<(), RetryError>, Halt> {
-        let name = &self.inner.name;
-        match parked_at(&self.core, name, position) {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(Err(RetryError::NotParked { name: name.clone(), position })),
-            Err(failure) => return Ok(Err(failure.into())),
+        if let Err(error) = self.parked_event(position) {
+            return Ok(Err(error));
         }
+        let name = &self.inner.name;
         let mut saver = lock(&self.saver);
         let (to, note) = (saver.to, Some((parked_key(name, position), None)));
         let given_up = Done { position, event: "", events: EncodedEvents::default(), note };

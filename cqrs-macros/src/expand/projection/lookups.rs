@@ -20,16 +20,15 @@ pub(super) fn lookups(model: &Projection<'_>) -> (TokenStream, TokenStream) {
     let count = model.indexes.len();
     let arms = model.indexes.iter().enumerate().map(|(at, index)| {
         let columns = index.columns.iter().filter_map(|column| {
-            let field = model.fields.iter().find(|field| field.ident.unraw() == column.unraw())?;
+            let (_, field) = model.field(&column.unraw().to_string())?;
             let ty = &field.ty;
             Some(quote!(<#ty as __cqrs::Value>::write_key(&self.#column, out);))
         });
         quote!(#at => { #(#columns)* })
     });
     let places = model.indexes.iter().map(|index| {
-        let place =
-            |column: &Ident| model.fields.iter().position(|field| field.ident.unraw() == column.unraw());
-        let places = index.columns.iter().filter_map(place);
+        let columns = index.columns.iter();
+        let places = columns.filter_map(|column| Some(model.field(&column.unraw().to_string())?.0));
         quote!(&[#(#places),*])
     });
     let indexes = quote! {

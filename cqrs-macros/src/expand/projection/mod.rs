@@ -130,8 +130,7 @@ fn projection(model: &Projection<'_>, reads: &[Reads], errors: &mut Errors) -> T
         let resolved = resolve(having, &Names::Row(&model.names), errors);
         let lets = resolved.lets(|local| {
             let Local::Column(column) = local else { return TokenStream::new() };
-            let field =
-                model.fields.iter().map(|field| field.ident).find(|ident| ident.unraw() == column.as_str());
+            let field = model.field(column).map(|(_, field)| field.ident);
             quote!(&self.#field)
         });
         let tokens = resolved.tokens;

@@ -122,7 +122,7 @@ pub(super) fn row(model: &Projection<'_>, errors: &mut Errors) -> TokenStream {
         let resolved = resolve(expr, &Names::Row(&model.names), errors);
         let needed = resolved.lets(|local| {
             let Local::Column(column) = local else { return TokenStream::new() };
-            let used = model.fields.iter().find(|field| field.ident.unraw() == column.as_str()).map(&value);
+            let used = model.field(column).map(|(_, field)| value(field));
             quote!(&#used)
         });
         let (value, ty, tokens) = (value(field), &field.ty, resolved.tokens);

@@ -38,9 +38,7 @@ fn name_where(model: &mut Projection<'_>, wanted: fn(&RowField<'_>) -> bool) -> 
             if matches!(field.column, Column::Plain) && inside.is_none() {
                 named = names.ask(&named, "a_column_folded_by_hand_starts_from_its_default", written.span());
             }
-            let whole =
-                inside.map(|_| syn::parse_quote_spanned!(written.span()=> ::core::option::Option<#named>));
-            field.ty.named = Some(whole.unwrap_or(named));
+            field.ty.named = Some(again(inside.is_some(), named, written.span()));
         }
     }
     for (number, group) in model.groups.iter_mut().enumerate() {
@@ -55,7 +53,7 @@ pub(super) fn of_indexes(model: &Projection<'_>) -> (TokenStream, Vec<Vec<syn::T
     let mut names = Names::new("Index");
     let mut of = |column: &Ident| {
         // A column that the row has not is told of already.
-        let field = model.fields.iter().find(|field| field.ident.unraw() == column.unraw())?;
+        let (_, field) = model.field(&column.unraw().to_string())?;
         let named = field.ty.name();
         let inside = option_of(named);
         let asked = inside.unwrap_or(named);
@@ -63,11 +61,16 @@ pub(super) fn of_indexes(model: &Projection<'_>) -> (TokenStream, Vec<Vec<syn::T
             return Some(named.clone());
         }
         let alias = names.ask(asked, "an_index_goes_by_what_can_be_a_key", column.span());
-        Some(if inside.is_some() { syn::parse_quote!(::core::option::Option<#alias>) } else { alias })
+        Some(again(inside.is_some(), alias, column.span()))
     };
     let types =
         model.indexes.iter().map(|index| index.columns.iter().filter_map(&mut of).collect()).collect();
     (names.items, types)
+}
+
+/// The type that was asked about, in its `Option` again, if it came out of one.
+fn again(optional: bool, asked: syn::Type, span: Span) -> syn::Type {
+    if optional { syn::parse_quote_spanned!(span=> ::core::option::Option<#asked>) } else { asked }
 }
 
 /// The names that types have been given.
