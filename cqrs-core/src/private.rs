@@ -74,6 +74,23 @@ impl<T: Clone + serde::Serialize + serde::de::DeserializeOwned> EventField for T
 /// Asks, in one place, whether a type can be a field of an event.
 pub const fn is_event_field<T: EventField>() {}
 
+/// What a type of a field is made of: `<Shape<T>>::OF` is that of a [`Value`](crate::value::Value), or else, by [`Shapeless`], 0.
+#[derive(Debug)]
+pub struct Shape<T>(std::marker::PhantomData<T>);
+
+impl<T: Value> Shape<T> {
+    /// Its shape.
+    pub const OF: u128 = T::SHAPE;
+}
+
+/// What is found where a [`Shape`] has nothing of its own.
+pub trait Shapeless {
+    /// No shape.
+    const OF: u128 = 0;
+}
+
+impl<T> Shapeless for Shape<T> {}
+
 /// Asks, in one place, whether a variant of an event enum is around an event.
 pub const fn is_event_struct<E: NamedEvent>() {}
 

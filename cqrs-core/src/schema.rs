@@ -54,6 +54,8 @@ pub struct Field {
     pub aliases: &'static [&'static str],
     /// What serde's attributes say about how it is read, besides its names: `default = ".."`, `with`, `skip`, ..
     pub read: &'static str,
+    /// A hash of what its type is made of, [`Value::SHAPE`](crate::value::Value::SHAPE): 0 where its name says that (text, numbers), and where it is no value that a row can hold.
+    pub shape: u128,
 }
 
 impl Schema {
@@ -150,7 +152,11 @@ const fn of_field(hash: u128, field: &Field) -> u128 {
         hash = mix_str(hash, field.aliases[a]);
         a += 1;
     }
-    if field.read.is_empty() { hash } else { mix_str(mix_str(hash, "read"), field.read) }
+    if !field.read.is_empty() {
+        hash = mix_str(mix_str(hash, "read"), field.read);
+    }
+    // A type may change behind its name, and with it the bytes that an aggregate keeps of its values.
+    if field.shape == 0 { hash } else { mix(mix_str(hash, "shape"), field.shape) }
 }
 
 /// The part of a fingerprint that a source accounts for of which all is used.

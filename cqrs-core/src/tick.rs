@@ -109,7 +109,15 @@ impl NamedEvent for Tick {
         upcast: None,
         retired: false,
         aliases: &[],
-        fields: &[Field { rust: "at", name: "at", ty: "i64", required: true, aliases: &[], read: "" }],
+        fields: &[Field {
+            rust: "at",
+            name: "at",
+            ty: "i64",
+            required: true,
+            aliases: &[],
+            read: "",
+            shape: 0,
+        }],
         variant: "Tick",
         rust: "cqrs_core::Tick",
     };

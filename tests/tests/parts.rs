@@ -213,6 +213,112 @@ fn what_changes_in_them_is_seen() {
     assert_eq!(row.size, after::Size { height: 2, width: 1 });
 }
 
+/// What is kept of a payment, whose types have these forms.
+macro_rules! payments {
+    ($name:ident, $method:item, $cents:item) => {
+        mod $name {
+            use super::*;
+            #[value]
+            #[derive(Debug, Clone, Copy, PartialEq)]
+            $method
+            #[value]
+            #[derive(Debug, Clone, Copy, PartialEq)]
+            $cents
+            #[event]
+            #[derive(Debug)]
+            pub(super) struct Paid {
+                pub(super) method: Method,
+                pub(super) cents: Cents,
+                pub(super) note: u32,
+            }
+            /// Of whose columns none is of these types.
+            #[projection(from = Paid, group_by = ())]
+            #[derive(Debug, PartialEq)]
+            pub(super) struct Payments {
+                #[count_distinct(method)]
+                pub(super) ways: u64,
+                #[last(note, by = cents)]
+                pub(super) dearest: u32,
+                #[top(1, note, by = cents)]
+                pub(super) top: Vec<u32>,
+            }
+        }
+    };
+}
+payments!(
+    paid_once,
+    pub enum Method {
+        Card,
+        Cheque,
+    },
+    pub struct Cents(pub i32);
+);
+payments!(
+    paid_later,
+    pub enum Method {
+        Card,
+        Phone,
+        #[serde(alias = "Cheque")]
+        Other,
+    },
+    pub struct Cents(pub i64);
+);
+
+#[test]
+fn what_changes_behind_a_name_is_seen_where_only_its_bytes_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path()).unwrap().view::<paid_once::Payments>().start().unwrap();
+    for (method, cents, note) in [(paid_once::Method::Card, 5, 1), (paid_once::Method::Cheque, 7, 2)] {
+        engine.append(paid_once::Paid { method, cents: paid_once::Cents(cents), note }).wait().unwrap();
+    }
+    engine.close().wait().unwrap();
+
+    use paid_later::{Cents, Method, Paid, Payments};
+    let engine = Engine::open(folder.path()).unwrap().view::<Payments>().start().unwrap();
+    engine.wait_ready().wait().unwrap();
+    let row = || engine.view::<Payments>().get(()).unwrap().unwrap();
+    assert_eq!(row(), Payments { ways: 2, dearest: 2, top: vec![2] });
+    for (method, cents, note) in [(Method::Phone, 6, 3), (Method::Other, 8, 4)] {
+        engine.append(Paid { method, cents: Cents(cents), note }).wait().unwrap();
+    }
+    assert_eq!(row(), Payments { ways: 3, dearest: 4, top: vec![4] });
+    drop(engine);
+    let folded = Engine::open_read_only(folder.path()).unwrap().view::<Payments>().verify().unwrap();
+    assert!(folded.is_whole(), "{folded}");
+}
+
+#[value]
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(non_camel_case_types)]
+pub enum Kind {
+    Plain,
+    r#type,
+}
+
+#[event]
+#[derive(Debug)]
+pub struct Sorted {
+    kind: Kind,
+}
+
+#[projection(from = Sorted, group_by = ())]
+#[derive(Debug)]
+pub struct LastKind {
+    #[last]
+    kind: Kind,
+}
+
+#[test]
+fn a_raw_name_is_shown_as_it_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path()).unwrap().view::<LastKind>().start().unwrap();
+    engine.append(Sorted { kind: Kind::r#type }).wait().unwrap();
+    engine.close().wait().unwrap();
+    let views = rusqlite::Connection::open(folder.path().join("views.db")).unwrap();
+    let kind: String = views.query_row("SELECT kind FROM last_kind", [], |row| row.get(0)).unwrap();
+    assert_eq!(kind, "type");
+}
+
 /// A form of a struct, with a default of its own for what old events lack.
 macro_rules! with_default {
     ($name:ident, $default:literal) => {

@@ -306,7 +306,15 @@ impl<'a> Twin<'a> {
             None => quote!(None),
         };
         let aliases = &options.aliases;
-        let fields = self.fields.iter().map(|TwinField { field, ident, serde, stored: name, .. }| {
+        let fields = self.fields.iter().map(|own| {
+            let TwinField { field, ident, serde, stored: name, .. } = own;
+            // What std's types are made of is said by their names.
+            let shape = if is_stored(&field.ty) {
+                quote!(0)
+            } else {
+                let ty = own.ty();
+                quote!(<__cqrs::Shape<#ty>>::OF)
+            };
             let rust = ident.unraw().to_string();
             let ty = field.ty.to_token_stream().to_string().replace(' ', "");
             // Where a function reads it, serde asks for it, though it is an `Option`.
@@ -315,10 +323,13 @@ impl<'a> Twin<'a> {
             quote! {
                 __cqrs::Field {
                     rust: #rust, name: #name, ty: #ty, required: #required, aliases: &[#(#aliases),*], read: #read,
+                    shape: #shape,
                 },
             }
         });
-        quote! {
+        quote!({
+            #[allow(unused_imports)]
+            use __cqrs::Shapeless as _;
             __cqrs::Schema {
                 name: #stored,
                 version: #version,
@@ -329,7 +340,7 @@ impl<'a> Twin<'a> {
                 variant: ::core::stringify!(#variant),
                 rust: ::core::concat!(::core::module_path!(), "::", #path),
             }
-        }
+        })
     }
 }
 

@@ -111,6 +111,7 @@ fn unit_enum(item: &DeriveInput, data: &syn::DataEnum) -> TokenStream {
     let name = &item.ident;
     let text = name.unraw().to_string();
     let variants: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
+    let names: Vec<_> = variants.iter().map(|variant| variant.unraw().to_string()).collect();
     let numbers: Vec<_> = (0..variants.len()).map(|number| number as u32).collect();
     let told = told(item);
     quote! {
@@ -133,7 +134,7 @@ fn unit_enum(item: &DeriveInput, data: &syn::DataEnum) -> TokenStream {
                 }
             }
             fn sql(&self) -> __cqrs::SqlValue {
-                let name = match self { #(Self::#variants {} => ::core::stringify!(#variants),)* };
+                let name = match self { #(Self::#variants {} => #names,)* };
                 __cqrs::SqlValue::Text(::std::convert::From::from(name))
             }
         }
