@@ -103,8 +103,19 @@ impl<P: Projection> Rows<P> {
         }
     }
 
-    /// The rows to which something happens between then and now: each with whether it goes.
+    /// The rows to which something happens between then and now: each with whether it goes. They come by the ends of their windows, and then by their keys, and not by
+    /// their numbers: which number a row has depends on how the log was cut, and what reads these rows may fault on the way.
     pub(crate) fn due(&mut self, before: Clock) -> Vec<(u32, bool)> {
+        let mut due = self.passed(before);
+        let keys = self.keys();
+        due.sort_unstable_by(|(end, row, _), (other_end, other, _)| {
+            end.cmp(other_end).then_with(|| keys.key(*row).cmp(keys.key(*other)))
+        });
+        due.into_iter().map(|(_, row, goes)| (row, goes)).collect()
+    }
+
+    /// The same with the ends of their windows, in any order.
+    fn passed(&mut self, before: Clock) -> Vec<(i64, u32, bool)> {
         let clock = self.clock;
         let mut due = Vec::new();
         loop {
@@ -119,16 +130,16 @@ impl<P: Projection> Rows<P> {
             // The schedule of a copy that catches up, or is made anew, has windows that have closed long since.
             let closes = !spec.has_closed(end, before);
             match spec.keep.map(|keep| end.saturating_add(keep)) {
-                Some(goes) if goes <= watermark => due.push((row, true)),
+                Some(goes) if goes <= watermark => due.push((end, row, true)),
                 Some(goes) => {
                     if let Some((_, schedule)) = self.schedule() {
                         schedule.insert((goes, row));
                     }
                     if closes {
-                        due.push((row, false));
+                        due.push((end, row, false));
                     }
                 }
-                None if closes => due.push((row, false)),
+                None if closes => due.push((end, row, false)),
                 None => {}
             }
         }
