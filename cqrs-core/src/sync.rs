@@ -70,6 +70,13 @@ impl<T> std::fmt::Debug for Wait<T> {
     }
 }
 
+/// Wakes someone. It is an executor's code that runs then: if it panics (its tasks are gone, say), that is no reason not to wake the others.
+fn wake(waker: Waker) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!("an executor panicked when one of its tasks was to be woken");
+    }
+}
+
 struct Unpark(std::thread::Thread);
 
 impl Wake for Unpark {
@@ -121,7 +128,7 @@ impl<T> ReplyTo<T> {
         let Some(slot) = self.0.take() else { return };
         let before = std::mem::replace(&mut *lock(&slot), value);
         if let Slot::Empty(Some(waker)) = before {
-            waker.wake();
+            wake(waker);
         }
     }
 }
@@ -168,7 +175,7 @@ impl Signal {
     pub(crate) fn notify(&self) {
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         for (_, waker) in waiting {
-            waker.wake();
+            wake(waker);
         }
     }
 
@@ -318,7 +325,7 @@ fn run_timer(shared: &TimerShared) {
                 let Some(Reverse((_, id))) = state.due.pop() else { continue };
                 if let Some(waker) = state.wakers.remove(&id) {
                     drop(state);
-                    waker.wake();
+                    wake(waker);
                     state = lock(&shared.state);
                 }
             }
@@ -332,7 +339,7 @@ fn run_timer(shared: &TimerShared) {
     // Whoever still sleeps looks at the clock again.
     let wakers = std::mem::take(&mut state.wakers);
     drop(state);
-    wakers.into_values().for_each(Waker::wake);
+    wakers.into_values().for_each(wake);
 }
 
 /// The outcome of `future`, or `None` once the time is up.
@@ -386,6 +393,41 @@ mod tests {
         }
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(lock(&signal.waiting).is_empty());
+    }
+
+    /// A task of an executor that is gone.
+    struct Gone;
+
+    impl Wake for Gone {
+        fn wake(self: Arc<Self>) {
+            panic!("the executor is gone");
+        }
+    }
+
+    #[test]
+    fn who_panics_when_it_is_woken_keeps_nobody_else_asleep() {
+        let gone = Waker::from(Arc::new(Gone));
+        let signal = Signal::default();
+        signal.listen(signal.id(), &gone);
+        let (count, ids) = (AtomicU64::new(0), [signal.id(), signal.id()]);
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                block_on(signal.until(|| (count.load(Ordering::SeqCst) == 1).then_some(())));
+            });
+            while lock(&signal.waiting).len() < 2 {
+                std::thread::yield_now();
+            }
+            signal.listen(ids[0], &gone);
+            count.store(1, Ordering::SeqCst);
+            signal.notify();
+            thread.join().unwrap();
+        });
+
+        let timer = Timer::default();
+        let mut sleep = timer.at(Instant::now() + Duration::from_millis(1));
+        assert!(Pin::new(&mut sleep).poll(&mut Context::from_waker(&gone)).is_pending());
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(block_on(within(&timer, Duration::from_millis(1), std::future::pending::<()>())), None);
     }
 
     #[test]

@@ -21,6 +21,9 @@ use crate::sync::lock;
 /// How many events are looked at before others get their turn.
 const PAGE: usize = 512;
 
+/// The same in bytes of payloads, but for the last event.
+const BYTES: usize = 8 << 20;
+
 /// The recorded events of type `E` (of all its variants, if it is an enum), from a position on: a [`Stream`] that goes on with what is appended
 /// later, unless [`until_head`](Self::until_head) was asked for.
 ///
@@ -142,6 +145,7 @@ impl<E: Event> Events<E> {
         let (ready, payload_limit) = (&mut self.ready, self.core.catalog.payload_limit);
         let mut error = None;
         let before = at.position;
+        let mut bytes = 0;
         let mut visit = |event: LogEvent<'_>| {
             let checksum = chain(at.checksum, &event);
             let outcome = if checksum == event.checksum {
@@ -152,10 +156,14 @@ impl<E: Event> Events<E> {
                 Err(EventsError::Damaged { position: event.position, what })
             };
             match outcome {
-                Ok(recorded) => ready.extend(recorded.map(Ok)),
+                Ok(Some(recorded)) => {
+                    bytes += event.payload.len();
+                    ready.push_back(Ok(recorded));
+                }
+                Ok(None) => {}
                 Err(found) => error = Some(found),
             }
-            error.is_none()
+            error.is_none() && bytes < BYTES
         };
         if let Err(found) = reader.read(before, limit, &mut visit) {
             // What was read before it comes before it.
