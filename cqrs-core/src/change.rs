@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::iter::Peekable;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
@@ -134,7 +135,13 @@ impl Feed {
 }
 
 /// What waits for one subscriber: bounded.
-pub(crate) struct Backlog<P: Projection>(Mutex<State<P>>);
+pub(crate) struct Backlog<P: Projection> {
+    /// What the keys of the rows begin with that it is told of.
+    prefix: Vec<u8>,
+    /// Whether that is a whole key.
+    one: bool,
+    state: Mutex<State<P>>,
+}
 
 struct State<P: Projection> {
     /// The rows to begin with, and their position, until the subscriber takes them.
@@ -150,8 +157,8 @@ struct State<P: Projection> {
 }
 
 impl<P: Projection> Backlog<P> {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(State {
+    pub(crate) fn new(prefix: Vec<u8>, one: bool) -> Self {
+        let state = State {
             start: None,
             begun: false,
             queue: VecDeque::new(),
@@ -159,12 +166,13 @@ impl<P: Projection> Backlog<P> {
             limit: BACKLOG,
             ended: None,
             waker: None,
-        }))
+        };
+        Self { prefix, one, state: Mutex::new(state) }
     }
 
     /// Adds what a batch changed: each touched row before and after.
     fn extend(&self, touched: impl Iterator<Item = (Option<P>, Option<P>)>, position: u64) -> Option<Waker> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if !state.begun || state.ended.is_some() {
             return None;
         }
@@ -194,7 +202,7 @@ impl<P: Projection> Backlog<P> {
     }
 
     fn take(&self, context: &Context<'_>) -> Poll<Taken<P>> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if let Some((rows, position)) = state.start.take() {
             return Poll::Ready(Taken::Rows(rows, position));
         }
@@ -217,7 +225,7 @@ impl<P: Projection> Backlog<P> {
 impl<P: Projection> Subscriber for Backlog<P> {
     fn begin(&self, rows: AnyRows, position: u64) -> Option<Waker> {
         let Ok(rows) = rows.downcast() else { unreachable!("a view's feed has its subscribers only") };
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if state.begun || state.ended.is_some() {
             return None;
         }
@@ -230,14 +238,16 @@ impl<P: Projection> Subscriber for Backlog<P> {
         let rows = typed::<P>(news.rows);
         let changed: Box<dyn Iterator<Item = _> + '_> = match news.before {
             Before::Same => Box::new(std::iter::empty()),
-            Before::Without(before, touched) => Box::new(rows.changes(typed::<P>(before), touched)),
-            Before::Other(before) => Box::new(rows.differences(typed::<P>(before))),
+            Before::Without(before, touched) => {
+                Box::new(rows.changes(typed::<P>(before), touched, &self.prefix))
+            }
+            Before::Other(before) => Box::new(rows.differences(typed::<P>(before), &self.prefix)),
         };
         self.extend(changed, news.position)
     }
 
     fn end(&self, error: ChangesError) -> Option<Waker> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.ended.get_or_insert(error);
         state.waker.take()
     }
@@ -257,8 +267,11 @@ enum Taken<P: Projection> {
 /// A subscription to a view: a [`Stream`] of its rows as they are, then of every change, batch by batch.
 ///
 /// It begins with one [`Change::Inserted`] a row and a [`Change::Progress`]; from there on, each batch of events brings the changes of
-/// the rows that read differently after it, and a `Progress`. Nothing is lost in between and nothing told twice. While the view is being rebuilt it is
-/// silent; it begins when the view is live.
+/// the rows that read differently after it, and a `Progress`. No row's change is left out, and none told twice; what a row was within a batch is not told: for each event there are
+/// [`Engine::events`](crate::Engine::events) and reactions. While the view is being rebuilt it is silent; it begins when the view is live.
+///
+/// Each subscription builds the rows that it is told of for itself, before and after, and an append is answered after that. Where there are many readers, let each have what concerns it
+/// ([`View::subscribe_of`](crate::View::subscribe_of)), or hand the changes of one subscription on to all of them.
 ///
 /// Changes wait in a backlog of bounded length ([`backlog`](Self::backlog)); `Progress` takes no room in it. A reader who lets it overflow gets
 /// [`ChangesError::Lagged`], and the stream ends. Dropping the subscription ends it.
@@ -270,10 +283,22 @@ pub struct Changes<P: Projection> {
     ended: bool,
 }
 
+/// Rows that are still to be told, by their numbers.
 struct Snapshot<P: Projection> {
     rows: Arc<Rows<P>>,
-    next: u32,
+    numbers: Peekable<Box<dyn Iterator<Item = u32> + Send>>,
     position: u64,
+}
+
+impl<P: Projection> Snapshot<P> {
+    fn new(rows: Arc<Rows<P>>, position: u64, of: &Backlog<P>) -> Self {
+        let numbers: Box<dyn Iterator<Item = u32> + Send> = match &*of.prefix {
+            key if of.one => Box::new(rows.find(key).into_iter()),
+            [] => Box::new(0..rows.keys().end()),
+            prefix => Box::new(rows.under_bytes(prefix).into_iter()),
+        };
+        Self { rows, numbers: numbers.peekable(), position }
+    }
 }
 
 impl<P: Projection> std::fmt::Debug for Changes<P> {
@@ -292,7 +317,7 @@ impl<P: Projection> Changes<P> {
 
     /// Holds up to this many changes for the reader; the default is 100,000.
     pub fn backlog(self, changes: usize) -> Self {
-        lock(&self.backlog.0).limit = changes;
+        lock(&self.backlog.state).limit = changes;
         self
     }
 
@@ -319,9 +344,10 @@ impl<P: Projection> Stream for Changes<P> {
                 return Poll::Ready(None);
             }
             if let Some(snapshot) = &mut self.snapshot {
-                while snapshot.next < snapshot.rows.keys().end() {
-                    let row = snapshot.rows.show(snapshot.next);
-                    snapshot.next += 1;
+                while let Some(number) = snapshot.numbers.peek() {
+                    // Showing it runs the user's code: one that panics there is not passed over.
+                    let row = snapshot.rows.show(*number);
+                    snapshot.numbers.next();
                     if let Some(row) = row {
                         return Poll::Ready(Some(Ok(Change::Inserted { row })));
                     }
@@ -331,7 +357,9 @@ impl<P: Projection> Stream for Changes<P> {
                 return Poll::Ready(Some(Ok(Change::Progress { position })));
             }
             match std::task::ready!(self.backlog.take(context)) {
-                Taken::Rows(rows, position) => self.snapshot = Some(Snapshot { rows, next: 0, position }),
+                Taken::Rows(rows, position) => {
+                    self.snapshot = Some(Snapshot::new(rows, position, &self.backlog));
+                }
                 Taken::Change(change) => return Poll::Ready(Some(Ok(change))),
                 Taken::End(error) => {
                     self.ended = true;

@@ -134,7 +134,7 @@ tuples! {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no key prefix of `{P}`",
     label = "not the first columns of its key",
-    note = "`rows_of` takes the first key column, or a tuple of the first few: fewer than the whole key"
+    note = "a prefix is the first key column, or a tuple of the first few: fewer than the whole key"
 )]
 pub trait PrefixOf<P, const N: usize> {
     /// Appends the canonical bytes.

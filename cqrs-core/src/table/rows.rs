@@ -281,23 +281,32 @@ impl<P: Projection> Rows<P> {
         Ok(())
     }
 
-    /// How the rows of another fold of the log differ from `before`: each key of both, before and after, as readers get it.
+    /// Whether there is a row of this number, and its key begins with these bytes.
+    fn has_under(&self, row: u32, prefix: &[u8]) -> bool {
+        self.keys.has(row) && self.keys.key(row).starts_with(prefix)
+    }
+
+    /// How the rows of another fold of the log differ from `before`, those whose key begins with these bytes: each key of both, before and after, as readers get it.
     pub(crate) fn differences<'r>(
         &'r self,
         before: &'r Self,
+        prefix: &'r [u8],
     ) -> impl Iterator<Item = (Option<P>, Option<P>)> + 'r {
         let here = move |row| self.find(before.keys.key(row)).and_then(|row| self.show(row));
-        let were = before.keys.rows(0).map(move |row| (before.show(row), here(row)));
-        let is_new = move |row: &u32| before.find(self.keys.key(*row)).is_none();
+        let were = before.keys.rows(0).filter(move |row| before.has_under(*row, prefix));
+        let were = were.map(move |row| (before.show(row), here(row)));
+        let is_new =
+            move |row: &u32| self.has_under(*row, prefix) && before.find(self.keys.key(*row)).is_none();
         were.chain(self.keys.rows(0).filter(is_new).map(move |row| (None, self.show(row))))
     }
 
-    /// What changed of each key from `before`, which differs from these rows in the `touched` ones only: the row before and after, as readers
-    /// get it, each key once.
+    /// What changed of each key that begins with these bytes from `before`, which differs from these rows in the `touched` ones only: the row before and after, as
+    /// readers get it, each key once.
     pub(crate) fn changes<'r>(
         &'r self,
         before: &'r Self,
         touched: &'r [u32],
+        prefix: &'r [u8],
     ) -> impl Iterator<Item = (Option<P>, Option<P>)> + 'r {
         let removed = self.keys.removals() != before.keys.removals();
         touched
@@ -306,14 +315,15 @@ impl<P: Projection> Rows<P> {
                 if !removed
                     || !before.keys.parts_from(&self.keys, row) && !self.keys.parts_from(&before.keys, row)
                 {
-                    return [Some((before.show(row), self.show(row))), None];
+                    let wanted = self.has_under(row, prefix) || before.has_under(row, prefix);
+                    return [wanted.then(|| (before.show(row), self.show(row))), None];
                 }
                 // The number has another key than it had: what became of the one, and where the other comes from. A key that moved is told where it was.
-                let went = before.keys.has(row).then(|| {
+                let went = before.has_under(row, prefix).then(|| {
                     let moved = self.find(before.keys.key(row));
                     (before.show(row), moved.and_then(|row| self.show(row)))
                 });
-                let came = self.keys.has(row) && before.find(self.keys.key(row)).is_none();
+                let came = self.has_under(row, prefix) && before.find(self.keys.key(row)).is_none();
                 [went, came.then(|| (None, self.show(row)))]
             })
             .flatten()

@@ -209,7 +209,63 @@ impl<P: Projection> View<P> {
 
     /// The rows now, then every change of them. See [`Changes`].
     pub fn subscribe(&self) -> Changes<P> {
-        let backlog = Arc::new(Backlog::<P>::new());
+        self.subscribe_to(Vec::new(), false)
+    }
+
+    /// The same of the rows whose key begins with these columns: a customer's own, say. The others cost it a look at their keys, and the rows to begin with come in the order of
+    /// their keys.
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    ///
+    /// #[event]
+    /// pub struct Purchased { pub customer: String, pub item: String }
+    ///
+    /// #[projection(from = Purchased, group_by = (customer, item))]
+    /// #[derive(Debug, PartialEq)]
+    /// pub struct Bought { pub customer: String, pub item: String, #[count] pub times: u64 }
+    ///
+    /// let engine = Engine::in_memory().view::<Bought>().start()?;
+    /// let mut changes = engine.view::<Bought>().subscribe_of("ann");
+    /// assert_eq!(changes.next().wait().unwrap()?, Change::Progress { position: 0 });
+    /// for customer in ["bob", "ann"] {
+    ///     engine.append(Purchased { customer: customer.into(), item: "hats".into() }).wait()?;
+    /// }
+    /// let row = Bought { customer: "ann".into(), item: "hats".into(), times: 1 };
+    /// assert_eq!(changes.next().wait().unwrap()?, Change::Progress { position: 1 });
+    /// assert_eq!(changes.next().wait().unwrap()?, Change::Inserted { row });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn subscribe_of<const N: usize>(&self, prefix: impl PrefixOf<P, N>) -> Changes<P> {
+        self.subscribe_to(prefix_bytes(&prefix), false)
+    }
+
+    /// The same of one row, whether it is there or not.
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    ///
+    /// #[event]
+    /// pub struct Purchased { pub customer: String }
+    ///
+    /// #[projection(from = Purchased, group_by = customer)]
+    /// #[derive(Debug, PartialEq)]
+    /// pub struct Bought { pub customer: String, #[count] pub times: u64 }
+    ///
+    /// let engine = Engine::in_memory().view::<Bought>().start()?;
+    /// let mut changes = engine.view::<Bought>().subscribe_row("ann");
+    /// assert_eq!(changes.next().wait().unwrap()?, Change::Progress { position: 0 });
+    /// engine.append(Purchased { customer: "ann".into() }).wait()?;
+    /// let row = Bought { customer: "ann".into(), times: 1 };
+    /// assert_eq!(changes.next().wait().unwrap()?, Change::Inserted { row });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn subscribe_row(&self, key: <P::Key as Key>::Ref<'_>) -> Changes<P> {
+        self.subscribe_to(key_bytes::<P::Key>(&key), true)
+    }
+
+    fn subscribe_to(&self, prefix: Vec<u8>, one: bool) -> Changes<P> {
+        let backlog = Arc::new(Backlog::<P>::new(prefix, one));
         let subscriber: Weak<Backlog<P>> = Arc::downgrade(&backlog);
         // Between the snapshot and the place in the list, nothing can be published.
         let gate = crate::sync::lock(&self.core().gate);

@@ -183,10 +183,19 @@ fn follow(told: &mut BTreeMap<Name, i64>, view: &View) {
     let back = view.rows.back().unwrap();
     let mut once = BTreeSet::new();
     let at = |row: &Stock| (row.place.clone(), row.item.clone());
-    for (before, after) in view.rows.front().changes(back, view.rows.lag()) {
-        if before.is_none() && after.is_none() {
-            continue;
-        }
+    let changes = |prefix: &[u8]| {
+        let changes: Vec<_> = view.rows.front().changes(back, view.rows.lag(), prefix).collect();
+        changes.into_iter().filter(|(before, after)| before.is_some() || after.is_some()).collect::<Vec<_>>()
+    };
+    let all = changes(&[]);
+    for place in ["here", "there"] {
+        let is_there = |row: &Option<Stock>| row.as_ref().is_some_and(|row| row.place == place);
+        let theirs = |(before, after): &&(_, _)| is_there(before) || is_there(after);
+        let told = format!("{:?}", all.iter().filter(theirs).collect::<Vec<_>>());
+        let prefix = crate::key::prefix_bytes::<Stock, _>(&place);
+        assert_eq!(format!("{:?}", changes(&prefix)), told);
+    }
+    for (before, after) in all {
         let name = at(before.as_ref().or(after.as_ref()).unwrap());
         assert!(once.insert(name.clone()), "{name:?} is told twice");
         assert_eq!(before.map(|row| row.qty), told.remove(&name));
