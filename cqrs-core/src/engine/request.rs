@@ -121,6 +121,16 @@ impl NewEvent {
         self.payload.as_deref()
     }
 
+    /// The id that it has of its own.
+    pub(crate) fn own_id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// What is kept beside it, if anything is.
+    pub(crate) fn own_metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_deref().filter(|metadata| !metadata.is_empty())
+    }
+
     /// With this id, where it has none of its own.
     pub(crate) fn known_as(mut self, id: impl FnOnce() -> String) -> Self {
         self.id.get_or_insert_with(|| id().into_boxed_str());
@@ -135,11 +145,11 @@ impl NewEvent {
             return Err(Refusal::Retired { name });
         }
         let refuse = |error| Refusal::Encode(Arc::new(error));
-        let payload = self.payload.map_err(refuse)?;
         let mut metadata = Vec::new();
-        if let Some(what) = self.metadata.filter(|metadata| !metadata.is_empty()) {
-            codec::encode("metadata", &*what, &mut metadata).map_err(refuse)?;
+        if let Some(what) = self.own_metadata() {
+            codec::encode("metadata", what, &mut metadata).map_err(refuse)?;
         }
+        let payload = self.payload.map_err(refuse)?;
         let id = self.id.as_deref();
         let size = payload.len() + metadata.len() + id.map_or(0, str::len);
         let limit = core.catalog.payload_limit;

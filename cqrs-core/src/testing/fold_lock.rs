@@ -6,7 +6,7 @@ use std::path::Path;
 use super::diff::{self, RowText, hex, indented};
 use super::lock_file::{LockFile, Setting, Update, escaped, unescaped};
 use super::log::{self, Stored};
-use crate::event::Event;
+use crate::event::{Event, Metadata};
 use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor};
 use crate::schema::Schema;
 use crate::store::MemoryStore;
@@ -68,8 +68,9 @@ pub(super) fn hold<V: Projection>(
     events: &[NewEvent],
     setting: Setting,
 ) -> Result<(), String> {
-    let stored = |event| Stored::of(event, Timestamp::UNIX_EPOCH);
-    let mut events = events.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
+    // A view sees nothing of what is beside an event.
+    let stored = |event| Ok(Stored::of(event, Timestamp::UNIX_EPOCH)?.limited_to(None));
+    let mut events = events.iter().map(stored).collect::<Result<Vec<_>, String>>()?;
     let lock = |events: Vec<Stored>| {
         let rows = fold::<V>(&events)?;
         Ok::<_, String>(Lock { view: V::NAME.into(), fingerprint: V::FINGERPRINT, events, rows })
@@ -250,6 +251,8 @@ impl Lock {
                     name: unescaped(name).ok_or_else(wrong)?,
                     version: version.parse().map_err(|_| wrong())?,
                     recorded_at: Timestamp::UNIX_EPOCH,
+                    event_id: None,
+                    metadata: Metadata::default(),
                     payload: Vec::new(),
                 }),
                 ["payload", payload] => {

@@ -1,11 +1,13 @@
 //! Logs made by hand: events as they are stored, and what a view makes of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::diff;
-use crate::codec::Readable;
+use crate::codec::{self, Readable};
 use crate::error::{StartError, UnknownEvent};
+use crate::event::Metadata;
 use crate::projection::Projection;
 use crate::store::{Beside, LogEvent, MemoryStore, Store, StoreError, chain};
 use crate::{Builder, Engine, NewEvent, Timestamp};
@@ -16,6 +18,8 @@ pub(super) struct Stored {
     pub(super) name: String,
     pub(super) version: u32,
     pub(super) recorded_at: Timestamp,
+    pub(super) event_id: Option<String>,
+    pub(super) metadata: Metadata,
     pub(super) payload: Vec<u8>,
 }
 
@@ -23,18 +27,47 @@ impl Stored {
     pub(super) fn of(event: &NewEvent, recorded_at: Timestamp) -> Result<Self, String> {
         let payload = event.payload().map_err(ToString::to_string)?.to_vec();
         let schema = event.schema();
-        Ok(Self { name: schema.name.to_owned(), version: schema.version, recorded_at, payload })
+        Ok(Self {
+            name: schema.name.to_owned(),
+            version: schema.version,
+            recorded_at,
+            event_id: event.own_id().map(str::to_owned),
+            metadata: event.own_metadata().cloned().unwrap_or_default(),
+            payload,
+        })
     }
 
-    /// The event for a person to read: on several lines, with the version if it is not the first.
+    /// The event for a person to read: on several lines, with the version if it is not the first, and what is beside it.
     pub(super) fn text(&self) -> String {
         let version = if self.version == 1 { String::new() } else { format!(" (version {})", self.version) };
-        match Readable::of(&self.payload) {
+        let mut text = match Readable::of(&self.payload) {
             Ok(readable) => format!("{}{version} {readable:#}", self.name),
             Err(error) => format!("{}{version}, whose payload cannot be read: {error}", self.name),
-        }
+        };
+        let Metadata { correlation_id, causation_id, entries } = &self.metadata;
+        let ids =
+            [("id", &self.event_id), ("correlation_id", correlation_id), ("causation_id", causation_id)];
+        let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id.as_ref()?)));
+        let entries = entries.iter().map(|(key, value)| (key.as_str(), value));
+        ids.chain(entries).for_each(|(name, value)| text += &format!("\n    beside it, {name}: {value:?}"));
+        text
+    }
+
+    /// Without what the other does not say of id and metadata: that is not asked for.
+    pub(super) fn limited_to(mut self, other: Option<&Self>) -> Self {
+        let asked = other.map(|other| (other.event_id.is_some(), &other.metadata));
+        let (id, metadata) = asked.unwrap_or((false, &NO_METADATA));
+        self.event_id = self.event_id.filter(|_| id);
+        let own = &mut self.metadata;
+        own.correlation_id = own.correlation_id.take().filter(|_| metadata.correlation_id.is_some());
+        own.causation_id = own.causation_id.take().filter(|_| metadata.causation_id.is_some());
+        own.entries.retain(|key, _| metadata.entries.contains_key(key));
+        self
     }
 }
+
+static NO_METADATA: Metadata =
+    Metadata { correlation_id: None, causation_id: None, entries: BTreeMap::new() };
 
 /// Events as they would be stored.
 #[track_caller]
@@ -49,11 +82,12 @@ pub(super) fn stored<E: Into<NewEvent>>(events: impl IntoIterator<Item = E>) -> 
 /// Panics unless `who` emitted just these.
 #[track_caller]
 pub(super) fn hold(who: &str, expected: &[Stored], found: &[Stored]) {
-    let alike = |(one, other): (&Stored, &Stored)| {
-        (&one.name, one.version, &one.payload) == (&other.name, other.version, &other.payload)
-    };
-    if expected.len() != found.len() || !expected.iter().zip(found).all(alike) {
-        let lines = diff::lines(&texts(expected), &texts(found));
+    let found = found.iter().enumerate();
+    let found: Vec<_> = found.map(|(at, event)| event.clone().limited_to(expected.get(at))).collect();
+    let alike =
+        |(one, other): (&Stored, &Stored)| *one == Stored { recorded_at: one.recorded_at, ..other.clone() };
+    if expected.len() != found.len() || !expected.iter().zip(&found).all(alike) {
+        let lines = diff::lines(&texts(expected), &texts(&found));
         panic!("{who} emitted other events (- expected, + emitted)\n\n{}", diff::indented(&lines, ""));
     }
 }
@@ -69,17 +103,26 @@ pub(super) fn append(store: &MemoryStore, events: &[Stored]) -> Result<(), Strin
     let mut log = store.log().map_err(said)?;
     let head = log.head().map_err(said)?;
     let mut checksum = head.checksum;
+    let beside = events.iter().map(|event| {
+        let mut beside = Vec::new();
+        if !event.metadata.is_empty() {
+            codec::encode("metadata", &event.metadata, &mut beside).map_err(|error| error.to_string())?;
+        }
+        Ok(beside)
+    });
+    let beside = beside.collect::<Result<Vec<_>, String>>()?;
     let events: Vec<_> = events
         .iter()
+        .zip(&beside)
         .zip(head.position + 1..)
-        .map(|(event, position)| {
+        .map(|((event, metadata), position)| {
             let mut event = LogEvent {
                 position,
                 name: &event.name,
                 version: event.version,
                 recorded_at: event.recorded_at,
-                event_id: None,
-                metadata: &[],
+                event_id: event.event_id.as_deref(),
+                metadata,
                 payload: &event.payload,
                 checksum: 0,
             };
@@ -108,6 +151,8 @@ pub(super) fn read_where(
                 name: event.name.to_owned(),
                 version: event.version,
                 recorded_at: event.recorded_at,
+                event_id: event.event_id.map(str::to_owned),
+                metadata: codec::decode(event.metadata).unwrap_or_default(),
                 payload: event.payload.to_owned(),
             });
         }

@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
+use super::diff;
 use super::given::{Given, Then};
-use super::{diff, log};
+use super::log::{self, Stored};
 use crate::event::Event;
 use crate::projection::Projection;
 use crate::store::MemoryStore;
@@ -51,7 +52,7 @@ pub struct Reacted {
     outcome: Outcome,
 }
 
-type Outcome = Result<(Vec<log::Stored>, Vec<(u64, String)>), String>;
+type Outcome = Result<(Vec<Stored>, Vec<(u64, String)>), String>;
 
 impl Given {
     /// Has a reaction handle those of the events that are of its type, each once: see [`Reacted`]. What it emits has to be known, by [`event`](Self::event) or
@@ -129,7 +130,8 @@ impl Reacted {
         self
     }
 
-    /// Just these events followed, in this order: what the handler emitted, and what the commands that it executed did. They are compared as they are stored.
+    /// Just these events followed, in this order: what the handler emitted, and what the commands that it executed did. They are compared as a
+    /// decision's [are](super::When::then_events).
     ///
     /// # Panics
     ///
@@ -143,7 +145,11 @@ impl Reacted {
         }
         log::hold("the reaction", &expected, &found);
         let mut given = self.given;
-        given.events.extend(found);
+        // The ids that a reaction gives are of its position: another one's are others.
+        let own = |id: &String| !id.starts_with(&format!("@react/{NAME}/"));
+        given
+            .events
+            .extend(found.into_iter().map(|event| Stored { event_id: event.event_id.filter(own), ..event }));
         given
     }
 

@@ -89,7 +89,8 @@ impl<R: Send + 'static> When<R> {
         Self { given, outcome }
     }
 
-    /// It was accepted, and emitted just these events, in this order. They are compared as they are stored, and need no `PartialEq`.
+    /// It was accepted, and emitted just these events, in this order. They are compared as they are stored, by name, version and payload, and need no
+    /// `PartialEq`; by id and metadata as far as those that are given have any (`NewEvent::from(event).meta("by", "web")`).
     ///
     /// # Panics
     ///
