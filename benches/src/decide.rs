@@ -51,7 +51,7 @@ fn decided(engine: &Engine, events: Vec<Purchased>, _: String) {
 }
 
 fn keyed(engine: &Engine, events: Vec<Purchased>, key: String) {
-    decide(engine, events).key(key).wait().expect("it decides");
+    decide(engine, events).named("bench").key(key).wait().expect("it decides");
 }
 
 fn decide(engine: &Engine, events: Vec<Purchased>) -> Decide<&'static str> {

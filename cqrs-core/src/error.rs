@@ -274,6 +274,11 @@ pub enum Refusal {
         /// The command's name.
         name: &'static str,
     },
+    /// A decision with a key has no name: all such decisions would share their keys.
+    #[error(
+        "a key is kept under a command's name, and what was decided has none: `engine.execute(command)`, or give the closure a name, `.named(\"..\")`"
+    )]
+    Nameless,
     /// Two types of commands bear one name, and would share their keys: a command of the one would be taken for one of the other that was executed before.
     #[error(
         "two commands are called `{name}`, and would share their keys, `{first}` and `{second}`: give one of them a name of its own, `fn name(&self) -> &'static str`"
@@ -331,8 +336,33 @@ impl<R> DecideError<R> {
         self.apart().ok()
     }
 
-    /// The refusal, or what else it is, which has words whatever a refusal is.
-    pub(crate) fn apart(self) -> Result<R, DecideError<std::convert::Infallible>> {
+    /// The refusal, or what else it is: an error that `?` takes, whatever a refusal is.
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    /// # #[event]
+    /// # pub struct Shipped { pub order: u64 }
+    /// struct OutOfStock;
+    ///
+    /// # let engine = Engine::in_memory().event::<Shipped>().start()?;
+    /// let shipped = engine.decide(|tx| {
+    ///     tx.emit(Shipped { order: 7 });
+    ///     Ok::<(), OutOfStock>(())
+    /// });
+    /// match shipped.wait() {
+    ///     Ok(_) => {}
+    ///     Err(error) => {
+    ///         let OutOfStock = error.apart()?;
+    ///         // Say so to whoever asked.
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What it is if it is no refusal.
+    pub fn apart(self) -> Result<R, DecideError<std::convert::Infallible>> {
         match self {
             Self::Refused(refusal) => Ok(refusal),
             Self::Read { view, error } => Err(DecideError::Read { view, error }),
@@ -579,6 +609,9 @@ pub enum RetryError {
     /// It was asked by the reaction's own handler, which is not called within itself.
     #[error("a reaction's handler does not retry what the reaction has parked: do it from elsewhere")]
     Reacting,
+    /// It was asked in a decision, which may be made several times, and for which the reaction may have to wait.
+    #[error("a decision retries nothing that a reaction has parked: do it from elsewhere")]
+    Deciding,
     /// What it emitted could not be stored.
     #[error(transparent)]
     Append(#[from] AppendError),

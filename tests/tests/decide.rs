@@ -382,6 +382,31 @@ fn a_key_makes_a_command_happen_once_also_after_a_restart() {
     ));
 }
 
+#[test]
+fn a_closure_has_keys_under_the_name_that_it_is_given() {
+    let engine = Engine::in_memory().event::<Moved>().start().unwrap();
+    let put = |amount| {
+        engine.decide(move |tx| {
+            tx.emit(moved("ann", 0, amount));
+            Ok::<_, Missing>(())
+        })
+    };
+    let first = put(1).named("put").key("k").wait().unwrap();
+    assert_eq!(put(2).named("put").key("k").wait().unwrap(), first);
+    assert_ne!(put(3).named("put again").key("k").wait().unwrap(), first);
+    // Without one, those of all closures would be the same keys: one of them would be answered for another.
+    let nameless = put(4).key("k").wait().unwrap_err();
+    assert!(
+        matches!(nameless, DecideError::Append(AppendError::NotAppended(Refusal::Nameless))),
+        "{nameless:?}"
+    );
+    assert_eq!(engine.health().position, 2);
+    let mut events = engine.events::<Moved>(1).until_head();
+    let causes =
+        std::iter::from_fn(|| events.next().wait()).map(|event| event.unwrap().metadata.causation_id);
+    assert_eq!(causes.collect::<Vec<_>>(), [Some("put/k".to_owned()), Some("put again/k".to_owned())]);
+}
+
 /// Emits an amount as an event of an id.
 struct Known(&'static str, i64);
 

@@ -187,6 +187,8 @@ struct Start<R> {
     /// The type of the command, and the name that it has of itself: asked for where there is a key.
     of: Option<fn() -> (&'static str, Type)>,
     key: Option<String>,
+    /// Whether the key that the caller gave is none.
+    empty: bool,
     metadata: Metadata,
     /// What the ids of its events begin with, where they have none of their own.
     ids: Option<String>,
@@ -221,6 +223,7 @@ impl<R: Send + 'static> Decide<R> {
             name,
             of: None,
             key: None,
+            empty: false,
             metadata,
             ids: None,
             within: None,
@@ -257,17 +260,53 @@ impl<R: Send + 'static> Decide<R> {
         self
     }
 
-    /// A key by which the caller knows it again, unique among the commands of its name: if the log has its events already, or it has succeeded without any, it is
+    /// A name for what is decided by a closure, as a command has [one](Command::name): in traces, as the cause of its events, and for its [key](Self::key).
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    ///
+    /// #[event]
+    /// pub struct Paid { pub order: u64 }
+    ///
+    /// let engine = Engine::in_memory().event::<Paid>().start()?;
+    /// let pay = |order| {
+    ///     engine.decide(move |tx| {
+    ///         tx.emit(Paid { order });
+    ///         Ok::<_, ()>(())
+    ///     })
+    /// };
+    /// let first = pay(7).named("pay").key("order-7").wait().unwrap();
+    /// assert_eq!(pay(7).named("pay").key("order-7").wait().unwrap(), first);
+    /// // A key is kept under a name.
+    /// assert!(matches!(pay(8).key("order-8").wait(), Err(DecideError::Append(AppendError::NotAppended(_)))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn named(self, name: &'static str) -> Self {
+        self.with(|start| start.name = name)
+    }
+
+    /// A key by which the caller knows it again, unique among the commands of its name (a closure is [given one](Self::named)): if the log has its events already, or it has succeeded without any, it is
     /// not made again, and the first receipt is the answer. What the command says besides is not compared: a key is for one command, whatever it carries.
     ///
     /// A refusal is not remembered: nothing has happened, and what is refused now may be accepted when it is tried again. Keys are kept for ever, in
     /// the transaction that appends the events.
     ///
-    /// Of a command that a [reaction](crate::Reacting::execute) executes, it is one among those that the handler executes for the same event.
+    /// Of a command that a [reaction](crate::Reacting::execute) executes, it is one among those of its name that the handler executes for the same event.
     pub fn key(self, key: impl Into<String>) -> Self {
         self.with(|start| match start.within {
-            Some(_) => start.identify(&format!("={}", key.into())),
-            None => start.key = Some(key.into()),
+            Some(_) => {
+                let key = key.into();
+                start.empty = key.is_empty();
+                start.identify(&format!("={key}"));
+                // A key is kept under the command's name, and so are the ids of its events.
+                let name = escaped(start.name);
+                start.ids = start.within.as_ref().map(|within| format!("{within}/{name}/={key}"));
+            }
+            None => {
+                let key = key.into();
+                start.empty = key.is_empty();
+                start.key = Some(key);
+            }
         })
     }
 
@@ -393,8 +432,11 @@ impl<R: Send + 'static> Start<R> {
             return Err(AppendError::NotAppended(Refusal::ReadOnly).into());
         };
         let (core, name) = (self.core.clone(), self.name);
-        if self.key.as_deref() == Some("") {
+        if self.empty {
             return Err(AppendError::NotAppended(Refusal::EmptyKey { name }).into());
+        }
+        if self.key.is_some() && self.within.is_none() && self.of.is_none() && name.is_empty() {
+            return Err(AppendError::NotAppended(Refusal::Nameless).into());
         }
         let (size, limit) = (self.key.as_deref().map_or(0, str::len), core.catalog.payload_limit);
         if size > limit {
@@ -532,6 +574,10 @@ const COMMAND: &str = "command/";
 
 /// The note under which a command's key is kept. The name ends with the first slash, whatever it is.
 fn note_of(name: &str, key: &str) -> String {
-    let name = name.replace('%', "%25").replace('/', "%2F");
-    format!("{COMMAND}{name}/{key}")
+    format!("{COMMAND}{}/{key}", escaped(name))
+}
+
+/// A command's name without a slash.
+fn escaped(name: &str) -> String {
+    name.replace('%', "%25").replace('/', "%2F")
 }
