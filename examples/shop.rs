@@ -248,8 +248,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let ships = engine.react::<Paid>("ships", Since::Beginning, |paid| {
         match paid.execute(Ship { order: paid.order }).wait() {
-            Ok(_) | Err(DecideError::Refused(_)) => Ok(()),
-            Err(error) => Err(format!("{error:?}").into()),
+            Ok(_) => Ok(()),
+            // A refusal is an answer, too; anything else is tried again.
+            Err(error) => error.apart().map(drop).map_err(Into::into),
         }
     })?;
 

@@ -28,6 +28,26 @@ pub struct Health {
     pub reactions: Vec<ReactionHealth>,
 }
 
+impl Health {
+    /// Whether the program is to be restarted: the engine has been closed, its log [has to be reopened](Self::needs_reopen), or one of its threads is [broken](Self::broken).
+    /// What a liveness probe asks.
+    ///
+    /// A view that is being rebuilt is no reason (a rebuild that is interrupted begins anew), nor is one that has stopped (it would stop again).
+    #[must_use]
+    pub fn needs_restart(&self) -> bool {
+        self.closed || self.needs_reopen || self.broken.is_some()
+    }
+
+    /// Whether no view is being rebuilt, and nothing [asks for a restart](Self::needs_restart). What a readiness probe asks.
+    ///
+    /// A view that has stopped does not change that: the others answer, and it goes on saying why it does not.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let rebuilding = |view: &ViewHealth| matches!(view.state, ViewState::Rebuilding { .. });
+        !self.needs_restart() && !self.views.iter().any(rebuilding)
+    }
+}
+
 /// How a view is doing.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -109,7 +129,7 @@ pub enum ReactionState {
         /// Why it failed.
         reason: String,
     },
-    /// It has stopped. What it has handled is stored.
+    /// It has stopped. What it has handled is stored, unless the reason says otherwise.
     Stopped {
         /// Why.
         reason: String,

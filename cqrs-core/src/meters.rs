@@ -28,11 +28,14 @@ pub(crate) fn describe() {
         // There from the beginning, so that its first step is one.
         counter!("cqrs_append_failures_total").increment(0);
         describe_gauge!("cqrs_log_position", Unit::Count, "The last durable event.");
+        describe_gauge!("cqrs_broken", Unit::Count, "Whether a thread of the engine has panicked.");
+        gauge!("cqrs_broken").set(0.0);
         describe_counter!("cqrs_folded_events_total", Unit::Count, "Events that were folded.");
         describe_histogram!("cqrs_fold_seconds", Unit::Seconds, "What it took to fold a batch.");
         describe_gauge!("cqrs_view_lag_events", Unit::Count, "Events that the view has not folded.");
         describe_gauge!("cqrs_view_stopped", Unit::Count, "Whether an event has stopped the view.");
         describe_gauge!("cqrs_view_rows", Unit::Count, "Rows, hidden ones included.");
+        describe_gauge!("cqrs_view_memory_bytes", Unit::Bytes, "What the view has in memory.");
         describe_gauge!("cqrs_view_parked_events", Unit::Count, "Events that the view has parked.");
         describe_gauge!("cqrs_checkpoint_position", Unit::Count, "Where the view's last checkpoint stands.");
         describe_gauge!(
@@ -45,6 +48,7 @@ pub(crate) fn describe() {
         describe_counter!("cqrs_decision_conflicts_total", Unit::Count, "Decisions that were made anew.");
         describe_counter!("cqrs_reaction_handled_total", Unit::Count, "Events that were handled.");
         describe_counter!("cqrs_reaction_failed_total", Unit::Count, "Tries to handle an event that failed.");
+        describe_gauge!("cqrs_reaction_position", Unit::Count, "How far the reaction is in the log.");
         describe_gauge!("cqrs_reaction_parked_events", Unit::Count, "Events that the reaction has parked.");
         describe_gauge!("cqrs_reaction_stopped", Unit::Count, "Whether the reaction has ended.");
     }
@@ -87,6 +91,12 @@ pub(crate) fn log(position: u64) {
     gauge!("cqrs_log_position").set(position as f64);
 }
 
+/// A thread of the engine has panicked.
+pub(crate) fn broken() {
+    #[cfg(feature = "metrics")]
+    gauge!("cqrs_broken").set(1.0);
+}
+
 /// A batch is folded.
 pub(crate) fn folded(events: usize, begun: Begun) {
     #[cfg(feature = "metrics")]
@@ -113,11 +123,12 @@ pub(crate) fn shown(core: &Core, position: u64, shown: &[Shown]) {
 }
 
 /// A view has so much.
-pub(crate) fn view(name: &'static str, rows: usize, parked: usize) {
+pub(crate) fn view(name: &'static str, rows: usize, parked: usize, memory: usize) {
     #[cfg(feature = "metrics")]
     {
         gauge!("cqrs_view_rows", "view" => name).set(rows as f64);
         gauge!("cqrs_view_parked_events", "view" => name).set(parked as f64);
+        gauge!("cqrs_view_memory_bytes", "view" => name).set(memory as f64);
     }
 }
 
@@ -159,6 +170,12 @@ pub(crate) fn handled(reaction: &str, events: usize) {
 pub(crate) fn failed(reaction: &str) {
     #[cfg(feature = "metrics")]
     counter!("cqrs_reaction_failed_total", "reaction" => reaction.to_owned()).increment(1);
+}
+
+/// A reaction has come so far, and that is stored.
+pub(crate) fn reached(reaction: &str, position: u64) {
+    #[cfg(feature = "metrics")]
+    gauge!("cqrs_reaction_position", "reaction" => reaction.to_owned()).set(position as f64);
 }
 
 /// A reaction has so many events parked.

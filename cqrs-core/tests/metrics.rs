@@ -130,6 +130,8 @@ fn a_recorder_hears_what_an_engine_does() {
     assert_eq!(gauge(&first, "cqrs_view_rows view=stock"), 2.0);
     assert_eq!(gauge(&first, "cqrs_view_parked_events view=stock"), 1.0);
     assert_eq!(gauge(&first, "cqrs_view_lag_events view=stock"), 0.0);
+    assert_eq!(gauge(&first, "cqrs_view_memory_bytes view=stock"), engine.health().views[0].memory as f64);
+    assert_eq!(gauge(&first, "cqrs_broken"), 0.0);
     for name in ["cqrs_append_seconds", "cqrs_fold_seconds"] {
         let [seconds] = histogram(&first, name)[..] else { panic!("{name} is recorded once a group") };
         assert!((0.0..60.0).contains(&seconds), "{name}: {seconds}");
@@ -174,6 +176,8 @@ fn a_recorder_hears_what_an_engine_does() {
     assert_eq!(counter(&reacted, "cqrs_reaction_failed_total reaction=refunds"), 2);
     assert_eq!(gauge(&reacted, "cqrs_reaction_parked_events reaction=refunds"), 1.0);
     assert_eq!(gauge(&reacted, "cqrs_reaction_stopped reaction=refunds"), 0.0);
+    let position = engine.reaction_position("refunds").unwrap().unwrap();
+    assert_eq!(gauge(&reacted, "cqrs_reaction_position reaction=refunds"), position as f64);
     assert_eq!(gauge(&reacted, "cqrs_view_stopped view=refunds"), 0.0);
 
     // The store does not take two appends, and then takes one.

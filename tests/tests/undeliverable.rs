@@ -242,6 +242,72 @@ fn a_handler_that_returns_because_it_is_to_stop_has_not_failed() {
     assert_eq!((parked(&mails), mails.position()), (Vec::new(), 1));
 }
 
+#[test]
+fn who_closes_within_a_time_goes_on_without_a_handler_that_takes_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Engine::open(folder.path()).unwrap().event::<Ordered>().start().unwrap();
+    let engine = open();
+    let (began, begins) = std::sync::mpsc::channel();
+    let (go_on, hold) = std::sync::mpsc::channel::<()>();
+    let hangs = move |ordered: &mut Reacting<Ordered>| {
+        began.send(()).unwrap();
+        hold.recv()?;
+        ordered.emit(Confirmed { order: ordered.order });
+        Ok(())
+    };
+    let mails = engine.react::<Ordered>("mails", Since::Beginning, hangs).unwrap();
+    let receipt = engine.append(ordered(1, "ann")).wait().unwrap();
+    begins.recv().unwrap();
+    engine.close_within(Duration::from_millis(50)).wait().unwrap();
+    assert!(engine.health().closed);
+    // Who closes it again, or drops it, need not wait either.
+    engine.close().wait().unwrap();
+    drop(engine);
+
+    // The folder is free, and what was not handled is handled.
+    let engine = open();
+    assert_eq!(engine.reaction_position("mails").unwrap(), None);
+    let again = engine.react::<Ordered>("mails", Since::Beginning, |_| Ok(())).unwrap();
+    reached(&again, &receipt);
+    // That the old one's handler returns changes nothing here.
+    go_on.send(()).unwrap();
+    mails.stop().wait();
+    assert_eq!((engine.health().position, engine.reaction_position("mails").unwrap()), (1, Some(1)));
+    // Where nobody takes long, it is as quick as `close`.
+    let begun = std::time::Instant::now();
+    engine.close_within(Duration::from_secs(600)).wait().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(300));
+}
+
+#[test]
+fn a_reaction_can_begin_after_a_position() {
+    let engine = memory();
+    engine.append_all((1..=4).map(|order| ordered(order, "ann"))).wait().unwrap();
+    let handled = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let notes = |name| {
+        let handled = handled.clone();
+        move |ordered: &mut Reacting<Ordered>| {
+            handled.lock().unwrap().push((name, ordered.order));
+            Ok(())
+        }
+    };
+    assert_eq!(engine.reaction_position("late").unwrap(), None);
+    let late = engine.react::<Ordered>("late", Since::After(3), notes("late")).unwrap();
+    assert_eq!(
+        engine.reaction_position("late").unwrap(),
+        Some(3),
+        "that is kept, though nothing is handled yet"
+    );
+    // What is not there yet is not passed over when it comes.
+    let early = engine.react::<Ordered>("early", Since::After(9), notes("early")).unwrap();
+    let last = engine.append(ordered(5, "bob")).wait().unwrap();
+    reached(&late, &last);
+    reached(&early, &last);
+    let mut handled = handled.lock().unwrap().clone();
+    handled.sort_unstable();
+    assert_eq!(handled, [("early", 5), ("late", 4), ("late", 5)]);
+}
+
 /// What each test that holds a rebuild up waits for.
 static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
@@ -282,6 +348,69 @@ fn while_it_waits_for_a_view_it_can_be_asked_and_does_not_spin() {
     GOES_ON.store(true, Ordering::SeqCst);
     reached(&reads, &last);
     assert!(reads.retry_all().wait().unwrap().is_empty());
+}
+
+#[projection(name = "totals", from = Ordered, group_by = mail)]
+#[derive(Debug)]
+pub struct Totals {
+    mail: String,
+    #[sum(order)]
+    total: u64,
+}
+
+/// The same, mended.
+#[projection(name = "totals", from = Ordered, group_by = mail)]
+#[derive(Debug)]
+pub struct Mended {
+    mail: String,
+    #[sum(u128::from(order))]
+    total: u128,
+}
+
+#[test]
+fn while_a_view_has_stopped_nothing_that_reads_it_is_tried_or_parked() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path()).unwrap().view::<Totals>().start().unwrap();
+    let last = engine.append_all([1, u64::MAX, 3].map(|order| ordered(order, "ann"))).wait().unwrap();
+    let (view, calls) = (engine.view::<Totals>(), Arc::new(AtomicUsize::new(0)));
+    assert!(matches!(view.get("ann"), Err(ReadError::Faulted(_))));
+    let (counts, once) = (calls.clone(), ReactOptions::new().attempts(1));
+    let reads = move |_: &mut Reacting<Ordered>| {
+        counts.fetch_add(1, Ordering::SeqCst);
+        view.get("ann")?;
+        Ok(())
+    };
+    let reads = engine.react_with::<Ordered>("reads", Since::Beginning, once, reads).unwrap();
+    soon("it waits", || {
+        let state = &engine.health().reactions[0].state;
+        matches!(state, ReactionState::Retrying { position: 1, attempt: 1, reason } if reason.contains("total"))
+    });
+    // Whatever it does before it reads is not done again and again.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!((calls.load(Ordering::SeqCst), parked(&reads)), (1, Vec::new()));
+    assert!(matches!(reads.retry(1).wait(), Err(RetryError::NotParked { .. })), "it can be asked meanwhile");
+    engine.close().wait().unwrap();
+
+    let engine = Engine::open(folder.path()).unwrap().view::<Mended>().start().unwrap();
+    let view = engine.view::<Mended>();
+    let reads = move |_: &mut Reacting<Ordered>| {
+        view.get("ann")?;
+        Ok(())
+    };
+    let reads = engine.react_with::<Ordered>("reads", Since::Beginning, once, reads).unwrap();
+    reached(&reads, &last);
+    assert_eq!(parked(&reads), []);
+    // A fault that is not one of this engine's views is an error like any other: nobody here would know when it is mended.
+    let other = Engine::in_memory().view::<Totals>().start().unwrap();
+    other.append_all([1, u64::MAX].map(|order| ordered(order, "ann"))).wait().unwrap();
+    let view = other.view::<Totals>();
+    let reads = move |_: &mut Reacting<Ordered>| {
+        view.get("ann")?;
+        Ok(())
+    };
+    let others = engine.react_with::<Ordered>("others", Since::Beginning, once, reads).unwrap();
+    reached(&others, &last);
+    assert_eq!(parked(&others).len(), 3);
 }
 
 /// Mails that were ordered to, and not confirmed.
@@ -339,6 +468,95 @@ fn commands_that_depend_on_a_view_are_told_apart_by_keys() {
     assert_eq!(parked(&confirms), []);
 }
 
+#[test]
+fn commands_of_two_types_may_have_one_key() {
+    struct Confirm(u64);
+    impl Command for Confirm {
+        type Refusal = std::convert::Infallible;
+        fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {
+            tx.emit(Confirmed { order: self.0 });
+            Ok(())
+        }
+    }
+    /// Which says the same.
+    struct Repeat(u64);
+    impl Command for Repeat {
+        type Refusal = std::convert::Infallible;
+        fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {
+            tx.emit(Confirmed { order: self.0 });
+            Ok(())
+        }
+    }
+    let engine = Engine::in_memory().event::<Ordered>().view::<Confirmations>().start().unwrap();
+    let once = ReactOptions::new().attempts(1);
+    let confirms = engine.react_with::<Ordered>("confirms", Since::Beginning, once, |ordered| {
+        let key = ordered.order.to_string();
+        let first = ordered.execute(Confirm(ordered.order)).key(&*key).wait()?;
+        let second = ordered.execute(Repeat(ordered.order)).key(&*key).wait()?;
+        assert_ne!(first, second);
+        assert_eq!(ordered.execute(Repeat(ordered.order)).key(&*key).wait()?, second);
+        if ordered.mail.is_empty() {
+            ordered.execute(Repeat(ordered.order)).key("").wait()?;
+        }
+        Ok(())
+    });
+    let confirms = confirms.unwrap();
+    let last = engine.append_all([ordered(1, "ann"), ordered(2, "")]).wait().unwrap();
+    reached(&confirms, &last);
+    for order in [1, 2] {
+        assert_eq!(engine.view::<Confirmations>().get(order).unwrap().unwrap().times, 2);
+    }
+    let parked = parked(&confirms);
+    assert!(
+        matches!(&parked[..], [(2, reason, 1)] if reason.contains("key of the command `Repeat` is empty")),
+        "{parked:?}"
+    );
+}
+
+/// What hides the error that it was made of, and has its words.
+#[derive(Debug)]
+struct Hidden(Box<dyn std::error::Error + Send + Sync>);
+
+impl std::fmt::Display for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Hidden {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+#[test]
+fn an_error_is_known_by_its_words_too() {
+    let engine = Engine::in_memory().event::<Ordered>().view::<Totals>().start().unwrap();
+    let last = engine.append_all([ordered(1, ""), ordered(2, "ann")]).wait().unwrap();
+    let parks = engine.react::<Ordered>("parks", Since::Beginning, |ordered| match &*ordered.mail {
+        "" => Err(Hidden(Park::because("it has no address").into()).into()),
+        _ => Ok(()),
+    });
+    reached(parks.as_ref().unwrap(), &last);
+    assert_eq!(parked(&parks.unwrap()), [(1, "it has no address".into(), 1)]);
+
+    // A view that has stopped, in other words.
+    engine.append_all([ordered(u64::MAX, "ann")]).wait().unwrap();
+    let (view, once) = (engine.view::<Totals>(), ReactOptions::new().attempts(1));
+    let reads = move |_: &mut Reacting<Ordered>| match view.get("ann") {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("the total: {error}").into()),
+    };
+    let reads = engine.react_with::<Ordered>("reads", Since::Beginning, once, reads).unwrap();
+    let is_waiting = || {
+        let reactions = engine.health().reactions;
+        matches!(&reactions[1].state, ReactionState::Retrying { position: 1, .. })
+    };
+    soon("it waits", is_waiting);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(is_waiting() && parked(&reads).is_empty());
+}
+
 mod kit {
     use cqrs_core::testing::{given, nothing};
 
@@ -359,6 +577,40 @@ mod kit {
     fn said(fails: impl FnOnce() + std::panic::UnwindSafe) -> String {
         let panic = std::panic::catch_unwind(fails).expect_err("it was to fail");
         panic.downcast_ref::<String>().expect("a text").clone()
+    }
+
+    #[test]
+    fn ids_and_metadata_come_to_the_handler_and_are_held_as_far_as_they_are_said() {
+        fn passes_on(ordered: &mut Reacting<Ordered>) -> Handled {
+            let tenant = ordered.metadata().entries.get("tenant").cloned().ok_or("whose?")?;
+            assert_eq!(ordered.event_id(), Some("order-1"));
+            ordered.emit(NewEvent::new(Confirmed { order: 1 }).meta("tenant", tenant));
+            Ok(())
+        }
+        let order = || NewEvent::new(ordered(1, "ann")).id("order-1").meta("tenant", "acme");
+        let confirmed = || NewEvent::new(Confirmed { order: 1 });
+        let handled = || given([order()]).event::<Confirmed>().reacting(passes_on);
+        handled().then_events([confirmed()]);
+        let followed = handled().then_events([confirmed().meta("tenant", "acme").causation_id("order-1")]);
+        // What followed keeps what is beside it.
+        followed
+            .event::<Ordered>()
+            .reacting(|confirmed: &mut Reacting<Confirmed>| {
+                assert_eq!(confirmed.metadata().entries["tenant"], "acme");
+                Ok(())
+            })
+            .then_no_events();
+        let other = said(|| drop(handled().then_events([confirmed().meta("tenant", "umbrella")])));
+        for line in ["-     beside it, tenant: \"umbrella\"", "+     beside it, tenant: \"acme\""] {
+            assert!(other.contains(line), "{other}");
+        }
+        assert!(!other.contains("causation_id"), "that was not asked for: {other}");
+        let decided = given([order()]).event::<Confirmed>().view::<Fast>().when(|tx: &mut Tx| {
+            tx.emit(NewEvent::new(Confirmed { order: 1 }).id("c-1"));
+            Ok::<_, ()>(())
+        });
+        let other = said(|| drop(decided.then_events([confirmed().id("c-2")])));
+        assert!(other.contains("c-1") && other.contains("c-2"), "{other}");
     }
 
     #[test]

@@ -569,6 +569,6 @@ impl Core {
         vitals.late.store(view.late(), Ordering::Relaxed);
         vitals.parked.store(view.parked().len(), Ordering::Relaxed);
         vitals.memory.store(view.memory(), Ordering::Relaxed);
-        meters::view(self.catalog.views[number].name(), view.len(), view.parked().len());
+        meters::view(self.catalog.views[number].name(), view.len(), view.parked().len(), view.memory());
     }
 }

@@ -43,7 +43,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
@@ -66,7 +66,7 @@ use crate::projection::Projection;
 use crate::react::{self, ParkedEvent, ReactOptions, Reacting, Reaction, Since};
 use crate::snapshot::Snapshot;
 use crate::store::StoreId;
-use crate::sync::{Inside, Signal, Wait, block_on, lock, reply};
+use crate::sync::{Inside, Signal, Wait, block_on, lock, reply, within};
 use crate::table::said;
 use crate::view::View;
 
@@ -556,6 +556,38 @@ impl Engine {
         self.core().source(source)
     }
 
+    /// How far the reaction of this name has come, here or in an earlier process, as it is stored; `None` where none was ever begun under it, or it has saved nothing yet.
+    ///
+    /// For a reaction that is to go on where another was:
+    ///
+    /// ```
+    /// use cqrs_core::prelude::*;
+    /// # use std::time::Duration;
+    /// # #[event]
+    /// # pub struct Purchased { pub customer: String }
+    ///
+    /// # let engine = Engine::in_memory().event::<Purchased>().start()?;
+    /// # let mails = engine.react::<Purchased>("mails", Since::Beginning, |_| Ok(()))?;
+    /// # let receipt = engine.append(Purchased { customer: "ann".into() }).wait()?;
+    /// # mails.wait_for(&receipt, Duration::from_secs(5)).wait()?;
+    /// # mails.stop().wait();
+    /// let since = engine.reaction_position("mails")?.map_or(Since::Beginning, Since::After);
+    /// let letters = engine.react::<Purchased>("letters", since, |event| {
+    ///     // ..
+    /// #   assert!(event.position() > 1);
+    ///     Ok(())
+    /// })?;
+    /// # assert_eq!((since, letters.position()), (Since::After(1), 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreFailure`].
+    pub fn reaction_position(&self, name: &str) -> Result<Option<u64>, StoreFailure> {
+        self.core().source(&reacting::source(name))
+    }
+
     /// How the engine is doing: the log's end, and each view's position, lag, checkpoint, fault, rows and memory.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -731,6 +763,22 @@ impl Engine {
     ///
     /// [`StoreFailure::Store`] if the store could not be tidied up. Nothing durable is lost by that.
     pub fn close(&self) -> Wait<Result<(), StoreFailure>> {
+        self.close_after(None)
+    }
+
+    /// Closes the engine as [`close`](Self::close) does, and waits no longer than this for the handlers of reactions that are running: an event whose handler returns later has
+    /// not been handled, and is handled again at the next start. (All else takes its time: what was appended is answered, and backups are seen through.)
+    ///
+    /// For a program that is given so many seconds to end. One that is killed instead loses nothing that was acknowledged, either.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    pub fn close_within(&self, patience: Duration) -> Wait<Result<(), StoreFailure>> {
+        self.close_after(Some(patience))
+    }
+
+    fn close_after(&self, patience: Option<Duration>) -> Wait<Result<(), StoreFailure>> {
         let handle = self.handle.clone();
         Wait::new(async move {
             if is_deciding() {
@@ -739,7 +787,17 @@ impl Engine {
             }
             react::step_aside(&handle.core);
             handle.begin_close();
-            closed(handle.closing.clone()).await
+            let closed = closed(handle.closing.clone());
+            let Some(patience) = patience else { return closed.await };
+            let mut closed = std::pin::pin!(closed);
+            if let Some(outcome) = within(&handle.core.timer, patience, closed.as_mut()).await {
+                return outcome;
+            }
+            let reactions = handle.core.reactions.leave();
+            if !reactions.is_empty() {
+                tracing::warn!(?reactions, "the engine is closed without waiting for these handlers");
+            }
+            closed.await
         })
     }
 }

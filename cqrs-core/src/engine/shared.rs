@@ -19,7 +19,7 @@ use crate::error::{AppendError, NoSuchView, ReadError, Refusal, StoreFailure};
 use crate::health::{CheckpointHealth, Health, ViewHealth, ViewState};
 use crate::meters;
 use crate::projection::{Fault, Projection};
-use crate::react::Reactions;
+use crate::react::{self, Reactions, Said};
 use crate::receipt::Receipt;
 use crate::store::{LogReader, Store, StoreError, StoreId};
 use crate::sync::{Signal, Timer, lock};
@@ -267,7 +267,11 @@ impl Core {
         let shown = &published.views[view];
         match shown {
             Shown::Live(rows) => Ok(rows),
-            _ => Err(self.unreadable(shown).unwrap_or(ReadError::Closed)),
+            _ => {
+                let error = self.unreadable(shown).unwrap_or(ReadError::Closed);
+                react::note(|| Said::Unread(error.clone()));
+                Err(error)
+            }
         }
     }
 
@@ -280,6 +284,13 @@ impl Core {
             }
             Shown::Faulted(fault) => Some(ReadError::Faulted((**fault).clone())),
         }
+    }
+
+    /// Whether a view has stopped by this, and is as it was.
+    pub(crate) fn is_stopped_by(&self, fault: &Fault) -> bool {
+        let published = self.published.load();
+        !published.closed
+            && published.views.iter().any(|shown| matches!(shown, Shown::Faulted(by) if **by == *fault))
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -346,6 +357,7 @@ impl Core {
     /// Notes that a thread of the engine has failed.
     pub(crate) fn break_down(&self, what: String) {
         tracing::error!("{what}");
+        meters::broken();
         lock(&self.broken).get_or_insert(what);
     }
 }

@@ -14,7 +14,8 @@ pub use self::parked::ParkedEvent;
 pub(crate) use self::parked::{count_parked, parked, parked_at, parked_key};
 pub use self::reacting::{Park, Reacting};
 use self::running::is_within;
-pub(crate) use self::running::{Inner, Reactions, Retry, Within, step_aside};
+pub(crate) use self::running::{Inner, Reactions, Retry, Said, Within, note, step_aside, take_said};
+use crate::decide::is_deciding;
 use crate::engine::shared::Core;
 use crate::error::{RetryError, StoreFailure, WaitError};
 use crate::receipt::Receipt;
@@ -23,11 +24,14 @@ use crate::view::Reached;
 
 /// Where a reaction begins the first time ever. Later it goes on from where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Since {
     /// With the log's first event.
     Beginning,
     /// With the first event that is appended after it was begun.
     Now,
+    /// With the first event after this position: that of [another reaction](crate::Engine::reaction_position), say, in whose place it comes.
+    After(u64),
 }
 
 /// How often a reaction tries to handle an event, and when.
@@ -78,10 +82,11 @@ impl ReactOptions {
 
 /// A reaction that was begun. Cheap to clone; dropping it stops nothing.
 ///
-/// An event whose handler fails (it returns an error or panics, or what it emits cannot be appended) is tried again, after longer and longer
+/// An event whose handler fails (it returns an error or panics) is tried again, after longer and longer
 /// pauses, while the events after it wait; nothing else does. After a number of [attempts](ReactOptions::attempts) it is parked: set aside, with the reason, to be
-/// looked at and [retried](Self::retry), or [given up](Self::discard); and the reaction goes on. A handler that knows better parks an event at once, by [`Park`]; and where it
-/// fails because a view that it reads is being rebuilt, it is called again when that may be done, and no attempt is counted. Parked events are kept in the log's file.
+/// looked at and [retried](Self::retry), or [given up](Self::discard); and the reaction goes on. A handler that knows better parks an event at once, by [`Park`], and so does what can never be appended of what it emits; and where it
+/// fails because a view that it reads is being rebuilt, or the store takes nothing, it is called again when that may have passed; where a view has stopped, not before that is
+/// mended; and no attempt is counted. (That is known by the error that it returns: it is that of the view, has it as a source, or says what it says.) Parked events are kept in the log's file.
 ///
 /// ```
 /// use cqrs_core::{ReactOptions, prelude::*};
@@ -191,6 +196,9 @@ impl Reaction {
             if is_within(&inner) {
                 return Err(RetryError::Reacting);
             }
+            if is_deciding() {
+                return Err(RetryError::Deciding);
+            }
             let (to, answer) = reply();
             inner.ask(retry(to)).ok_or_else(|| inner.stopped())?;
             answer.await.unwrap_or_else(|| Err(inner.stopped()))
@@ -231,14 +239,15 @@ impl Reaction {
         })
     }
 
-    /// Stops it, once the handler that is running has returned; what was handled is stored. It can be begun again under its name, and goes on from there.
+    /// Stops it, once the handler that is running has returned; what was handled is stored, if the store takes it (else it is handled again, and
+    /// [`health`](crate::Engine::health) says so). It can be begun again under its name, and goes on from there.
     ///
-    /// Its own handler may ask for it, and does not wait then.
+    /// Its own handler may ask for it, and does not wait then; nor does a decision.
     pub fn stop(&self) -> Wait<()> {
         let inner = self.inner.clone();
         Wait::new(async move {
             inner.ask_to_stop();
-            if !is_within(&inner) {
+            if !is_within(&inner) && !is_deciding() {
                 inner.moved.until(|| inner.has_ended().then_some(())).await;
             }
         })

@@ -9,6 +9,8 @@ use crate::engine::request::NewEvent;
 use crate::event::{Metadata, RecordedEvent};
 use crate::sync::lock;
 
+use super::running::{Said, note};
+
 /// An event that is being handled: it reads as the event itself, and takes what is to follow from it.
 ///
 /// What is [emitted](Self::emit) is appended together with the move of the reaction's position, and a [command](Self::execute) is known by the event's position:
@@ -80,13 +82,17 @@ impl<E> Reacting<E> {
     }
 
     /// Whether the reaction is to end: it is [stopped](crate::Reaction::stop), or the engine is being closed, which waits for this handler. One that
-    /// takes long looks now and then, and returns an error: whatever the number of attempts, the event is handled again after the next start.
+    /// takes long looks now and then, and returns an error: whatever the number of attempts, the event is handled again after the next start (unless the error is a
+    /// [`Park`]; and one that is parked and retried stays parked).
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         lock(&self.way).is_stopping()
     }
 
     /// Has an event appended once the handler has returned `Ok`; all of them in this order, or none.
+    ///
+    /// What several events had the reaction emit goes in together: a view that the handler reads need not show yet what it emitted for the event before. What depends on that is a
+    /// [command](Self::execute), which sees it.
     ///
     /// It bears the correlation id of the event that is handled, and its id as what caused it (or `@` and its position), unless it says otherwise; and an id
     /// made of the reaction's name and the position, unless it has its own.
@@ -97,7 +103,7 @@ impl<E> Reacting<E> {
     /// Decides a command; nothing happens before it is waited for. It has a key made of the reaction's name, the position, and how many the handler has executed
     /// before: where the handler is called again, the first receipt is the answer. So the handler executes the same commands in the same order each time it is called for an event;
     /// where which they are depends on something else, on the rows of a view, say, each is given a [key](Decide::key) of its own, which tells it apart from the others of
-    /// the same event.
+    /// its name for the same event.
     ///
     /// It sees what earlier events had the reaction emit, and not what this one has. Where that cannot be stored, the command is not made, and answers why.
     ///
@@ -158,7 +164,7 @@ impl<E> Reacting<E> {
 }
 
 /// A handler's error for an event that it will never be able to handle: the reaction [parks](crate::Reaction::parked) it at once, and does not try again. It may stand
-/// behind other errors, as their source. (An error of `anyhow` hides what it was made of, unless it was given a context.)
+/// behind other errors, as their source, or in their words.
 ///
 /// ```
 /// use cqrs_core::{Park, prelude::*};
@@ -188,6 +194,10 @@ pub struct Park {
 impl Park {
     /// Why it cannot be handled.
     pub fn because(reason: impl std::fmt::Display) -> Self {
-        Self { reason: reason.to_string() }
+        let reason = reason.to_string();
+        if !reason.is_empty() {
+            note(|| Said::Park(reason.clone()));
+        }
+        Self { reason }
     }
 }

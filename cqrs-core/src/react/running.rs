@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::ParkedEvent;
 use crate::describe::DescribedReaction;
 use crate::engine::shared::Core;
-use crate::error::{ReactError, RetryError};
+use crate::error::{ReactError, ReadError, RetryError};
 use crate::health::{ReactionHealth, ReactionState};
 use crate::meters;
 use crate::schema::Schema;
@@ -73,6 +73,18 @@ impl Reactions {
         }
     }
 
+    /// Has those that still run not be waited for any more; who they are.
+    pub(crate) fn leave(&self) -> Vec<String> {
+        let begun = lock(&self.0);
+        let running = begun.reactions.values().filter(|inner| {
+            let mut now = lock(&inner.now);
+            !now.ended && !std::mem::replace(&mut now.aside, true)
+        });
+        let left: Vec<_> = running.cloned().collect();
+        left.iter().for_each(|inner| inner.moved.notify());
+        left.iter().map(|inner| inner.name.clone()).collect()
+    }
+
     /// Those that run.
     pub(crate) fn describe(&self) -> Vec<DescribedReaction> {
         let begun = lock(&self.0);
@@ -115,7 +127,7 @@ struct Now {
     parked: u64,
     retries: VecDeque<Retry>,
     stop: bool,
-    /// Whether its handler closes the engine, and is not to be waited for.
+    /// Whether its handler is not waited for by who closes the engine: it closes it itself, or has taken too long.
     aside: bool,
     ended: bool,
 }
@@ -154,6 +166,7 @@ impl Inner {
 
     pub(crate) fn reach(&self, position: u64) {
         if self.position.swap(position, Ordering::AcqRel) != position {
+            meters::reached(&self.name, position);
             self.moved.notify();
         }
     }
@@ -167,6 +180,14 @@ impl Inner {
     pub(crate) fn set_state(&self, state: ReactionState) {
         lock(&self.now).state = state;
         self.moved.notify();
+    }
+
+    /// What fails, and is tried again.
+    pub(crate) fn failing(&self) -> Option<String> {
+        match &lock(&self.now).state {
+            ReactionState::Retrying { reason, .. } => Some(reason.clone()),
+            _ => None,
+        }
     }
 
     pub(super) fn ask_to_stop(&self) {
@@ -231,6 +252,7 @@ impl Inner {
 
 thread_local! {
     static REACTING: RefCell<Option<(Arc<Core>, Arc<Inner>)>> = const { RefCell::new(None) };
+    static SAID: RefCell<Vec<Said>> = const { RefCell::new(Vec::new()) };
 }
 
 /// While this lives, its thread is a reaction's.
@@ -247,6 +269,35 @@ impl Drop for Within {
     fn drop(&mut self) {
         drop(REACTING.take());
     }
+}
+
+/// Something that a handler was told, or has made, from which it may have made its error.
+pub(crate) enum Said {
+    /// The reason for which an event is to be parked.
+    Park(String),
+    /// Why a view does not answer.
+    Unread(ReadError),
+}
+
+/// How much of it is kept.
+const MOST_SAID: usize = 16;
+
+/// Notes it, where this thread is a reaction's.
+pub(crate) fn note(said: impl FnOnce() -> Said) {
+    let within = own(|_, _| Some(())).is_some();
+    if within {
+        SAID.with_borrow_mut(|all| {
+            if all.len() == MOST_SAID {
+                all.remove(0);
+            }
+            all.push(said());
+        });
+    }
+}
+
+/// Takes what was noted since the last time.
+pub(crate) fn take_said() -> Vec<Said> {
+    SAID.take()
 }
 
 /// What is asked of the reaction whose thread this is. A thread that is ending is none's.

@@ -56,6 +56,7 @@ impl Service {
             .route("/stream", get(stream))
             .route("/metrics", get(metrics))
             .route("/health", get(health))
+            .route("/ready", get(ready))
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is no such page."))
             .method_not_allowed_fallback(async || {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Commands are POST, queries are GET.")
@@ -201,6 +202,7 @@ async fn metrics(State(service): State<Service>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], service.metrics.render())
 }
 
+/// Whether it is to be restarted, and how it is doing.
 async fn health(State(service): State<Service>) -> impl IntoResponse {
     let health = service.engine.health();
     let views = health.views.iter().map(|view| {
@@ -211,10 +213,8 @@ async fn health(State(service): State<Service>) -> impl IntoResponse {
         };
         serde_json::json!({ "name": view.name, "state": state, "lag": view.lag, "parked": view.parked })
     });
-    let live = health.views.iter().all(|view| view.state == ViewState::Live);
-    // A full disk passes, and without checkpoints it goes on: those are for an alert, and no reason to end it. A log that is to be reopened is.
-    let well = live && !health.closed && health.broken.is_none() && !health.needs_reopen;
-    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    // A full disk passes, without checkpoints it goes on, and a view that is rebuilt would begin anew: those are for an alert, and no reason to end it.
+    let well = !health.needs_restart();
     let body = serde_json::json!({
         "well": well,
         "position": health.position,
@@ -223,5 +223,14 @@ async fn health(State(service): State<Service>) -> impl IntoResponse {
         "checkpoint_failure": health.checkpoint_failure,
         "views": views.collect::<Vec<_>>(),
     });
-    (status, axum::Json(body))
+    (if_so(well), axum::Json(body))
+}
+
+/// Whether requests are to be sent here.
+async fn ready(State(service): State<Service>) -> StatusCode {
+    if_so(service.engine.health().is_ready())
+}
+
+fn if_so(so: bool) -> StatusCode {
+    if so { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

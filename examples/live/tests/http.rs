@@ -322,6 +322,7 @@ fn health_and_metrics_are_shown() {
     let health = server.get("/health").ok();
     assert_eq!((&health["well"], &health["position"]), (&json!(true), &json!(1)));
     assert_eq!(health["views"][0], json!({ "name": "board", "state": "live", "lag": 0, "parked": 0 }));
+    server.get("/ready").ok();
 
     let answer = server.get("/metrics");
     assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
-use crate::error::ReadError;
-use crate::react::Park;
+use crate::error::{ReadError, Refusal};
+use crate::projection::Fault;
+use crate::react::{Park, Said};
 use crate::table::brief;
 
 /// How a handler failed.
@@ -13,29 +14,54 @@ pub(super) struct Failure {
 }
 
 /// What is done about it.
-#[derive(Clone, Copy, PartialEq)]
 pub(super) enum Then {
     /// It is tried again, so often.
     Again,
     /// The handler says that it is no use.
     Park,
-    /// A view that it reads is being rebuilt: that is nobody's fault, and passes.
+    /// A view that it reads is being rebuilt, or the store takes nothing: that is not the event's fault, and passes.
     Later,
+    /// A view that it reads has stopped, by this: that is not the event's fault either, and lasts until somebody mends it.
+    Mended(Box<Fault>),
+}
+
+impl Then {
+    fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        if error.is::<Park>() {
+            return Some(Self::Park);
+        }
+        if let Some(Refusal::Store(_)) = error.downcast_ref() {
+            return Some(Self::Later);
+        }
+        Self::of_read(error.downcast_ref()?)
+    }
+
+    fn of_read(error: &ReadError) -> Option<Self> {
+        match error {
+            ReadError::Rebuilding { .. } => Some(Self::Later),
+            ReadError::Faulted(fault) => Some(Self::Mended(Box::new(fault.clone()))),
+            ReadError::Closed => None,
+        }
+    }
 }
 
 impl Failure {
-    pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut then = Then::Again;
-        let mut next = Some(error);
+    /// What the handler's error comes to, and what it was `said` while it ran: an error may have been made into another that has its words, and nothing else of it
+    /// (`#[error(transparent)]`, `anyhow`, a text).
+    pub(super) fn of(error: &(dyn Error + 'static), said: &[Said]) -> Self {
+        let reason = in_full(error);
+        let (mut known, mut next) = (None, Some(error));
         while let Some(error) = next {
-            if error.is::<Park>() {
-                then = Then::Park;
-            } else if let Some(ReadError::Rebuilding { .. }) = error.downcast_ref() {
-                then = Then::Later;
-            }
+            known = Then::of(error).or(known);
             next = error.source();
         }
-        Self { reason: brief(in_full(error)), then }
+        let then = known.or_else(|| {
+            said.iter().rev().find_map(|said| match said {
+                Said::Park(park) => reason.contains(park).then_some(Then::Park),
+                Said::Unread(error) => Then::of_read(error).filter(|_| reason.contains(&error.to_string())),
+            })
+        });
+        Self { reason: brief(reason), then: then.unwrap_or(Then::Again) }
     }
 
     pub(super) fn again(reason: String) -> Self {

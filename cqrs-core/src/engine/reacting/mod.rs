@@ -26,14 +26,15 @@ use crate::error::{AppendError, EventsError, ReactError, Refusal, RetryError, St
 use crate::event::{Event, RecordedEvent};
 use crate::health::ReactionState;
 use crate::meters;
+use crate::projection::Fault;
 use crate::react::{
     self, Inner, ParkedEvent, ReactOptions, Reacting, Reaction, Retry, Since, Within, parked_at, parked_key,
 };
 use crate::sync::{block_on, lock};
 use crate::table::{brief, said};
 
-/// How long it waits at least, and at most, before it looks again whether a view has been rebuilt.
-const REBUILDING: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// How long it waits at least, and at most, before it looks again whether what is nobody's fault has passed: a view that is being rebuilt, a store that fails.
+const PASSING: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// What handlers answer.
 type Handled = Result<(), Box<dyn Error + Send + Sync>>;
@@ -65,6 +66,11 @@ impl Drop for Ending {
     }
 }
 
+/// The name of a reaction's position among the sources.
+pub(crate) fn source(name: &str) -> String {
+    format!("@react/{name}")
+}
+
 /// Begins a reaction.
 pub(crate) fn begin<E: Event>(
     core: &Arc<Core>,
@@ -93,7 +99,7 @@ pub(crate) fn begin<E: Event>(
         consistency,
         inner: inner.clone(),
         options,
-        source: format!("@react/{name}").into(),
+        source: source(name).into(),
         saved: None,
         to: 0,
         done: Vec::new(),
@@ -123,8 +129,16 @@ fn run_from<E: Event>(
     let parked = react::count_parked(&core, &inner.name).map_err(failed)?;
     inner.count_parked(|_| parked);
     saver.to = saver.saved.unwrap_or(0);
-    if saver.saved.is_none() && since == Since::Now {
-        saver.to = core.head();
+    let begins = match since {
+        Since::Beginning => None,
+        Since::Now => Some(core.head()),
+        // What is not there yet is not passed over when it comes.
+        Since::After(position) => Some(position.min(core.head())),
+    };
+    if saver.saved.is_none()
+        && let Some(begins) = begins
+    {
+        saver.to = begins;
         let begins = saver.put(&[], saver.to);
         begins.map_err(|error| match error {
             AppendError::NotAppended(Refusal::Closed) => ReactError::Closed,
@@ -140,6 +154,7 @@ fn run_from<E: Event>(
     let run = move || {
         ending.reason = None;
         meters::stopped(&inner.name, false);
+        meters::reached(&inner.name, inner.position());
         let _within = Within::enter(&ending.core, &ending.inner);
         let reason = Runner { core, inner, saver, events, listener, handler }.run();
         ending.because(reason);
@@ -179,11 +194,24 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
                 tracing::error!(reaction = self.inner.name, reason, "a reaction cannot go on");
                 reason
             }
-            Halt::Asked => match lock(&self.saver).save() {
-                Err(Halt::Failed(reason)) => reason,
-                Ok(()) | Err(Halt::Asked) if self.core.reactions.closed() => "the engine is closed".into(),
-                Ok(()) | Err(Halt::Asked) => "it was stopped".into(),
-            },
+            Halt::Asked => {
+                let why =
+                    if self.core.reactions.closed() { "the engine is closed" } else { "it was stopped" };
+                match lock(&self.saver).save() {
+                    Ok(()) => why.to_owned(),
+                    Err(Halt::Failed(reason)) => reason,
+                    // The store failed, and there is no time to try again.
+                    Err(Halt::Asked) => {
+                        let reason = self.inner.failing().unwrap_or_default();
+                        tracing::warn!(
+                            reaction = self.inner.name,
+                            reason,
+                            "what a reaction has handled last is handled again"
+                        );
+                        format!("{why}, and what it had handled last is handled again: {reason}")
+                    }
+                }
+            }
         }
     }
 
@@ -211,7 +239,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
                     let mut saver = lock(&self.saver);
                     saver.save()?;
                     failures += 1;
-                    saver.retry_later(saver.to + 1, failures, format!("the log cannot be read: {error}"))?;
+                    saver.store_later(saver.to + 1, failures, format!("the log cannot be read: {error}"))?;
                     self.events = Events::new(&self.core, saver.to + 1);
                     self.inner.set_state(ReactionState::Running);
                 }
@@ -258,13 +286,27 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         block_on(self.core.shown(position));
         let mut reacting = self.reacting(recorded, 1);
         let mut waits = 0;
+        let mut stopped_by: Option<Box<Fault>> = None;
         let done = loop {
+            if stopped_by.as_ref().is_some_and(|fault| self.core.is_stopped_by(fault)) {
+                // The handler would read what it has read, and do once more what it does before that.
+                if self.inner.pause(&self.core, PASSING.1) {
+                    return Err(Halt::Asked);
+                }
+                self.serve()?;
+                continue;
+            }
             let attempt = reacting.attempt;
             let Failure { reason, then } = match self.handle(&mut reacting) {
                 Ok(events) => break Done { position, event, events, note: None },
                 Err(failure) => failure,
             };
-            if then != Then::Later {
+            // A view of this engine; another's is not watched here.
+            let then = match then {
+                Then::Mended(fault) if !self.core.is_stopped_by(&fault) => Then::Again,
+                then => then,
+            };
+            if matches!(then, Then::Again | Then::Park) {
                 meters::failed(&self.inner.name);
             }
             let mut saver = lock(&self.saver);
@@ -274,8 +316,13 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
                 Then::Again if self.inner.is_to_stop() => return Err(Halt::Asked),
                 Then::Later => {
                     waits += 1;
-                    let pause = saver.options.after(waits).clamp(REBUILDING.0, REBUILDING.1);
+                    let pause = saver.options.after(waits).clamp(PASSING.0, PASSING.1);
                     saver.pause(position, attempt, reason, pause)?;
+                }
+                Then::Mended(fault) => {
+                    waits += 1;
+                    saver.pause(position, attempt, reason, PASSING.0)?;
+                    stopped_by = Some(fault);
                 }
                 Then::Again if attempt < saver.options.attempts => {
                     saver.retry_later(position, attempt, reason)?;
@@ -288,9 +335,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
             }
             drop(saver);
             // Nothing else is asked of it for as long as this takes.
-            while let Some(retry) = self.inner.next_retry() {
-                self.retry(retry)?;
-            }
+            self.serve()?;
         };
         if reacting.attempt > 1 || waits > 0 {
             self.inner.set_state(ReactionState::Running);
@@ -310,7 +355,8 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         reacting.emitted.clear();
         reacting.executed = 0;
         // What it says of its error is the handler's, too.
-        let handled = || (self.handler)(reacting).map_err(|error| Failure::of(&*error));
+        react::take_said();
+        let handled = || (self.handler)(reacting).map_err(|error| Failure::of(&*error, &react::take_said()));
         match catch_unwind(AssertUnwindSafe(handled)) {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => return Err(failure),
@@ -324,6 +370,14 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         // What cannot be stored now (it is of a type that is not registered, or too large) cannot be in a minute.
         encode(&self.core, emitted)
             .map_err(|refusal| Failure { reason: refusal.to_string(), then: Then::Park })
+    }
+
+    /// Does what it is asked to do with what is parked.
+    fn serve(&mut self) -> Result<(), Halt> {
+        while let Some(retry) = self.inner.next_retry() {
+            self.retry(retry)?;
+        }
+        Ok(())
     }
 
     fn retry(&mut self, retry: Retry) -> Result<(), Halt> {
@@ -370,8 +424,9 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         let mut events = Events::<E>::new(&self.core, position).up_to(position);
         let outcome = match block_on(events.next()) {
             Some(Ok(recorded)) => match self.handle(&mut self.reacting(recorded, attempts)) {
-                // It was not tried in earnest: what is said of it stays.
-                Err(Failure { reason, then: Then::Later }) => {
+                // It was not tried in earnest, or the handler has returned because it is to stop: what is said of it stays.
+                Err(Failure { then: Then::Again, .. }) if self.inner.is_to_stop() => return Err(Halt::Asked),
+                Err(Failure { reason, then: Then::Later | Then::Mended(_) }) => {
                     return Ok(Err(RetryError::Failed { position, reason }));
                 }
                 handled => handled.map_err(|failure| failure.reason),

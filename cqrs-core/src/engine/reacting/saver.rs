@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::PASSING;
 use crate::decide::{Decide, Tx};
 use crate::engine::desk::Desk;
 use crate::engine::encoded::EncodedEvents;
@@ -139,7 +140,7 @@ impl Saver {
                 Err(AppendError::NotAppended(Refusal::Store(error))) => {
                     failures += 1;
                     let reason = format!("what it has done cannot be stored: {error}");
-                    self.retry_later(self.to, failures, reason)?;
+                    self.store_later(self.to, failures, reason)?;
                 }
                 Err(AppendError::NotAppended(refusal @ Refusal::IdConflict { .. })) => {
                     self.save_singly(&refusal)?;
@@ -194,6 +195,12 @@ impl Saver {
         self.pause(position, attempt, reason, self.options.after(attempt))
     }
 
+    /// The same of what the store did not do: at a pace of its own, whatever a handler's is.
+    pub(super) fn store_later(&self, position: u64, failures: u32, reason: String) -> Result<(), Halt> {
+        let pause = PASSING.0.saturating_mul(1 << failures.min(10)).min(PASSING.1);
+        self.pause(position, failures, reason, pause)
+    }
+
     pub(super) fn pause(
         &self,
         position: u64,
@@ -209,7 +216,11 @@ impl Saver {
 
     pub(super) fn halt(&self, error: AppendError) -> Halt {
         match error {
-            AppendError::NotAppended(Refusal::Closed) => Halt::Asked,
+            AppendError::NotAppended(Refusal::Closed)
+                if self.inner.is_to_stop() || self.core.reactions.closed() =>
+            {
+                Halt::Asked
+            }
             AppendError::NotAppended(Refusal::SourceMoved { stored, .. }) => Halt::Failed(format!(
                 "another engine runs this reaction, too, and has brought it to position {}",
                 stored.unwrap_or(0)

@@ -1024,12 +1024,50 @@ fn a_reaction_stops_while_the_store_fails() {
     let reaction = returning(&engine);
     soon("it shows", || matches!(state(&engine), ReactionState::Retrying { .. }));
     answer(reaction.stop());
+    let ReactionState::Stopped { reason } = state(&engine) else { panic!("it has stopped") };
+    assert!(
+        reason.starts_with("it was stopped, and what it had handled last is handled again: "),
+        "{reason}"
+    );
     Unruly::order(&store.orders.refuse_append, false);
     let reaction = returning(&engine);
     caught_up(&engine, &reaction);
     assert_eq!(returns(&engine), [1]);
+    answer(reaction.stop());
+    assert_eq!(state(&engine), ReactionState::Stopped { reason: "it was stopped".into() });
     Unruly::order(&store.orders.refuse_append, true);
     answer(engine.close()).unwrap();
+}
+
+#[test]
+fn while_the_store_takes_nothing_no_event_is_parked_for_a_command_that_was_not_stored() {
+    struct Return(i32);
+    impl Command for Return {
+        type Refusal = ();
+        fn decide(&self, tx: &mut Tx) -> Result<(), ()> {
+            tx.emit(Returned { customer: "ann".into(), item: "hats".into(), qty: self.0 });
+            Ok(())
+        }
+    }
+    let store = Unruly::default();
+    let engine = store.engine().view::<Has>().start().unwrap();
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    Unruly::order(&store.orders.refuse_append, true);
+    let once = ReactOptions::new().attempts(1);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counts = calls.clone();
+    let reaction = engine.react_with::<Bought>("returns", Since::Beginning, once, move |event| {
+        counts.fetch_add(1, Ordering::SeqCst);
+        match event.execute(Return(event.qty)).wait() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.apart().unwrap_err().into()),
+        }
+    });
+    let reaction = reaction.unwrap();
+    soon("it is tried again", || calls.load(Ordering::SeqCst) > 2);
+    Unruly::order(&store.orders.refuse_append, false);
+    caught_up(&engine, &reaction);
+    assert_eq!((returns(&engine), reaction.parked().unwrap()), (vec![1], Vec::new()));
 }
 
 #[test]
