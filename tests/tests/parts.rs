@@ -247,21 +247,21 @@ macro_rules! payments {
 }
 payments!(
     paid_once,
-    pub enum Method {
+    pub(super) enum Method {
         Card,
         Cheque,
     },
-    pub struct Cents(pub i32);
+    pub(super) struct Cents(pub(super) i32);
 );
 payments!(
     paid_later,
-    pub enum Method {
+    pub(super) enum Method {
         Card,
         Phone,
         #[serde(alias = "Cheque")]
         Other,
     },
-    pub struct Cents(pub i64);
+    pub(super) struct Cents(pub(super) i64);
 );
 
 #[test]
