@@ -112,7 +112,7 @@ pub use tick::Tick;
 #[cfg(feature = "chrono")]
 pub use timestamp::OutOfChrono;
 pub use timestamp::Timestamp;
-pub use view::{Reached, View, ViewRows};
+pub use view::{Cursor, CursorError, Reached, View, ViewRows};
 
 #[cfg(feature = "macros")]
 pub use cqrs_macros::{event, projection, value};

@@ -11,8 +11,8 @@ use crate::projection::Projection;
 /// The rows of a view in the order of some columns: made when it is first asked for, and kept up from then on.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
-    /// The columns' canonical bytes and the row's number, to the row.
-    keys: Keys<u32, [u8; 32]>,
+    /// The canonical bytes of the columns, and of the row's key, to the row: those that are alike in the columns come in the order of their keys, whatever their numbers are.
+    keys: Keys<u32, [u8; 48]>,
     ordered: Ordered,
     /// For each row, its entry's number plus one.
     of_row: Vec<u32>,
@@ -47,11 +47,19 @@ impl Index {
         let Some(key) = key else { return };
         self.keys.reserve(1);
         let probe = Probe::new(&key);
-        if let Err(at) = self.keys.seek(self.keys.hash(&key), &probe)
-            && let Some(entry) = self.keys.put_at(at, &probe, row)
-        {
-            self.ordered.insert(&self.keys, entry);
-            self.of_row[place] = entry + 1;
+        match self.keys.seek(self.keys.hash(&key), &probe) {
+            Ok(entry) => {
+                // Its key had another number, which has not been looked at yet.
+                let before = std::mem::replace(self.keys.value_mut(entry), row);
+                self.of_row[before as usize] = 0;
+                self.of_row[place] = entry + 1;
+            }
+            Err(at) => {
+                if let Some(entry) = self.keys.put_at(at, &probe, row) {
+                    self.ordered.insert(&self.keys, entry);
+                    self.of_row[place] = entry + 1;
+                }
+            }
         }
     }
 
@@ -81,10 +89,10 @@ impl Index {
 }
 
 /// A row's key in an index; `None` for a row that is not there, or not shown by an expression that panics.
-fn key<P: Projection>(rows: &Rows<P>, number: usize, row: u32) -> Option<Vec<u8>> {
+pub(super) fn key<P: Projection>(rows: &Rows<P>, number: usize, row: u32) -> Option<Vec<u8>> {
     let shown = unwinding(&mut || rows.render(row)).ok().flatten()?;
     let mut key = Vec::with_capacity(32);
     shown.index_key(number, &mut key);
-    key.extend_from_slice(&row.to_be_bytes());
+    key.extend_from_slice(rows.keys().key(row));
     Some(key)
 }

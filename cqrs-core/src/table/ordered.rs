@@ -77,6 +77,11 @@ impl Span {
         self.to = Some(key);
     }
 
+    /// Whether a key is in it.
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        self.has_begun(key) && !self.has_ended(key)
+    }
+
     fn has_begun(&self, key: &[u8]) -> bool {
         if self.after { key > &self.from[..] } else { key >= &self.from[..] }
     }

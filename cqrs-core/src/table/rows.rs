@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::clock::Clock;
 use super::elements::{Cells, Elements};
-use super::index::Index;
+use super::index::{self, Index};
 use super::keys::{Keys, Place, Probe};
 use super::ordered::{Ordered, Span};
 use super::parked::{MOST_PARKED, Parked};
@@ -206,6 +206,14 @@ impl<P: Projection> Rows<P> {
         match index {
             Some(number) => self.index(number).last_in(span, limit),
             None => self.page(self.ordered().within_reversed(&self.keys, span).take(limit).collect()),
+        }
+    }
+
+    /// What a row is ordered by, in an index or by its key; `None` if it is not there.
+    pub(crate) fn place(&self, index: Option<usize>, row: u32) -> Option<Vec<u8>> {
+        match index {
+            Some(number) => index::key(self, number, row),
+            None => self.keys.has(row).then(|| self.keys.key(row).to_vec()),
         }
     }
 

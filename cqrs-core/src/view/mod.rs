@@ -1,11 +1,13 @@
 //! What readers hold of a view.
 
+mod cursor;
 mod rows;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+pub use self::cursor::{Cursor, CursorError};
 pub use self::rows::ViewRows;
 use crate::change::{Backlog, Changes, Feed, Subscriber};
 use crate::engine::shared::{Core, Shown};

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::cursor::{Cursor, CursorError};
 use crate::projection::Projection;
 use crate::table::{Rows, Span};
 
@@ -14,6 +15,8 @@ pub struct ViewRows<P: Projection> {
     rows: Arc<Rows<P>>,
     position: u64,
     left: Left,
+    /// The number of the row that was given last, from the front and from the back.
+    last: (Option<u32>, Option<u32>),
 }
 
 enum Left {
@@ -47,6 +50,15 @@ impl InOrder {
         page
     }
 
+    /// Leaves out what is not in this span, too.
+    fn limit<P: Projection>(&mut self, rows: &Rows<P>, span: Span) {
+        let (index, whole) = (self.index, std::mem::take(&mut self.span));
+        let stays = |row: &u32| rows.place(index, *row).is_some_and(|place| span.has(&place));
+        self.front.retain(stays);
+        self.back.retain(stays);
+        self.span = whole.and(span);
+    }
+
     fn next<P: Projection>(&mut self, rows: &Rows<P>) -> Option<u32> {
         if self.front.is_empty() {
             let limit = self.grown();
@@ -75,19 +87,66 @@ impl InOrder {
 impl<P: Projection> ViewRows<P> {
     pub(crate) fn all(rows: Arc<Rows<P>>, position: u64) -> Self {
         let left = Left::All(0..rows.keys().end());
-        Self { rows, position, left }
+        Self { rows, position, left, last: (None, None) }
     }
 
     /// Those of a span, in the order of an index, or of their keys.
     pub(crate) fn in_order(rows: Arc<Rows<P>>, position: u64, index: Option<usize>, span: Span) -> Self {
         let (front, back) = (VecDeque::new(), VecDeque::new());
-        Self { rows, position, left: Left::InOrder(InOrder { index, span, front, back, page: PAGE }) }
+        let left = Left::InOrder(InOrder { index, span, front, back, page: PAGE });
+        Self { rows, position, left, last: (None, None) }
     }
 
     /// The position at which all of them stand.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The place behind the row that was given last, for the page that follows: see [`Cursor`]. `None` if none was given yet, and for rows that come in no order that
+    /// stays ([`rows`](crate::View::rows)).
+    #[must_use]
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.cursor_at(self.last.0)
+    }
+
+    /// The same from the other end: the place before the row that was given last by [`next_back`](DoubleEndedIterator::next_back), which `rows.by_ref().rev()` takes.
+    #[must_use]
+    pub fn cursor_back(&self) -> Option<Cursor> {
+        self.cursor_at(self.last.1)
+    }
+
+    fn cursor_at(&self, row: Option<u32>) -> Option<Cursor> {
+        let Left::InOrder(InOrder { index, .. }) = &self.left else { return None };
+        let at = self.rows.place(*index, row?)?;
+        Some(Cursor { order: Cursor::order_of::<P>(*index), at })
+    }
+
+    /// Of these rows, those that come after a cursor.
+    ///
+    /// # Errors
+    ///
+    /// [`CursorError`] if it is of another order than these rows come in.
+    pub fn after(self, cursor: &Cursor) -> Result<Self, CursorError> {
+        self.limited(cursor, Span::after(cursor.at.clone()))
+    }
+
+    /// Of these rows, those that come before a cursor: the page before it is `rows.before(&cursor)?.rev().take(20)`, the nearest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`after`](Self::after).
+    pub fn before(self, cursor: &Cursor) -> Result<Self, CursorError> {
+        self.limited(cursor, Span::before(cursor.at.clone()))
+    }
+
+    fn limited(mut self, cursor: &Cursor, span: Span) -> Result<Self, CursorError> {
+        let Left::InOrder(left) = &mut self.left else { return Err(CursorError::Unordered) };
+        if cursor.order != Cursor::order_of::<P>(left.index) {
+            return Err(CursorError::OtherOrder);
+        }
+        left.limit(&self.rows, span);
+        Ok(self)
     }
 }
 
@@ -100,8 +159,9 @@ impl<P: Projection> Iterator for ViewRows<P> {
                 Left::All(rows) => rows.next(),
                 Left::InOrder(rows) => rows.next(&self.rows),
             }?;
-            if let Some(row) = self.rows.show(row) {
-                return Some(row);
+            if let Some(shown) = self.rows.show(row) {
+                self.last.0 = Some(row);
+                return Some(shown);
             }
         }
     }
@@ -122,8 +182,9 @@ impl<P: Projection> DoubleEndedIterator for ViewRows<P> {
                 Left::All(rows) => rows.next_back(),
                 Left::InOrder(rows) => rows.next_back(&self.rows),
             }?;
-            if let Some(row) = self.rows.show(row) {
-                return Some(row);
+            if let Some(shown) = self.rows.show(row) {
+                self.last.1 = Some(row);
+                return Some(shown);
             }
         }
     }

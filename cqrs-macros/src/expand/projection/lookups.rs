@@ -70,7 +70,7 @@ pub(super) fn lookup_type(model: &Projection<'_>) -> TokenStream {
             let (last, first) = (&columns[length - 1], &columns[..length - 1]);
             let list = names[..length].join("`, `");
             let doc = format!(
-                "The rows with these values of `{list}`, in the order of the index `({})`.",
+                "The rows with these values of `{list}`, in the order of the index `({})`, and then of their keys.",
                 names.join(", ")
             );
             let doc_in = format!(
