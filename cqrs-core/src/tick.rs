@@ -11,7 +11,8 @@ use crate::schema::{Field, Schema};
 ///
 /// [`Engine::tick`](crate::Engine::tick) appends one. Every view with a window reads it.
 ///
-/// It is an event like others, and so a timer, too: what is due is done by a reaction to it, with a command that sees whether it still is.
+/// It is an event like others, and so a timer, too: what is due is done by a reaction to it, with a command that sees whether it still is. (And it stays in the log like others: one a
+/// second is 31 million a year. Where nothing but commands is due, a timer of the program's own that looks them up, `by_until_in(..=&now)`, and executes them needs none.)
 ///
 /// ```
 /// use cqrs_core::{Tick, prelude::*};

@@ -168,3 +168,75 @@ fn a_backup_is_restored_by_putting_it_in_place_and_everything_goes_on_from_there
     let verified = Engine::open(&folder).unwrap().view::<CustomerPurchases>().verify().unwrap();
     assert_eq!(verified.findings, []);
 }
+
+/// `CustomerPurchases` as the next version of the program has it.
+#[projection(name = "customer_purchases", from = Purchased, group_by = (customer, item))]
+#[derive(Debug, Clone, PartialEq)]
+pub struct CountedPurchases {
+    customer: String,
+    item: String,
+    #[sum(qty)]
+    total_qty: i64,
+    #[count]
+    times: u64,
+}
+
+#[test]
+fn a_changed_projection_can_be_folded_beforehand_beside_the_program_that_runs() {
+    let parent = tempfile::tempdir().unwrap();
+    let (shop, copy) = (parent.path().join("shop"), parent.path().join("copy"));
+    let engine = open(&shop);
+    engine.append_all((0..100).map(|qty| bought("ann", "hats", qty))).wait().unwrap();
+    engine.backup(&copy).wait().unwrap();
+
+    // The next version, on the copy, while this one goes on.
+    let next = Engine::open(&copy).unwrap().view::<CountedPurchases>().start().unwrap();
+    next.wait_ready().wait().unwrap();
+    engine.append_all((0..50).map(|qty| bought("bob", "ties", qty))).wait().unwrap();
+    next.close().wait().unwrap();
+    engine.close().wait().unwrap();
+    fs::rename(copy.join("views.db"), shop.join("views.db")).unwrap();
+    for file in ["views.db-wal", "views.db-shm"] {
+        assert!(!copy.join(file).exists() && !shop.join(file).exists(), "a close leaves none");
+    }
+
+    let engine = Engine::open(&shop).unwrap().view::<CountedPurchases>().start().unwrap();
+    let times = |customer, item| {
+        // It answers at once.
+        let row = engine.view::<CountedPurchases>().get((customer, item)).unwrap().unwrap();
+        (row.times, row.total_qty)
+    };
+    assert_eq!([times("ann", "hats"), times("bob", "ties")], [(100, 99 * 50), (50, 49 * 25)]);
+}
+
+#[test]
+fn restored_by_salvage_a_log_has_another_identity_and_keeps_all_else() {
+    let parent = tempfile::tempdir().unwrap();
+    let [shop, copy, restored] = ["shop", "copy", "restored"].map(|name| parent.path().join(name));
+    let engine = open(&shop);
+    feed(&engine, 5);
+    let kept = engine.execute(Buy(bought("ann", "hats", 6))).key("ann-1").wait().unwrap();
+    let reaction =
+        |engine: &Engine| engine.react::<Purchased>("counts", Since::Beginning, |_| Ok(())).unwrap();
+    let counts = reaction(&engine);
+    assert_eq!(counts.wait_for(&kept, std::time::Duration::from_secs(20)).wait().unwrap(), Reached::Reached);
+    counts.stop().wait();
+    let position = counts.position();
+    engine.backup(&copy).wait().unwrap();
+    let lost = engine.append(bought("bob", "ties", 1)).wait().unwrap();
+    engine.close().wait().unwrap();
+
+    let salvaged = cqrs_core::store::SqliteStore::salvage(&copy, &restored).unwrap();
+    assert!(salvaged.why.is_none(), "{salvaged}");
+    let engine = open(&restored);
+    assert_eq!(
+        (engine.health().position, engine.reaction_position("counts").unwrap()),
+        (kept.last, Some(position))
+    );
+    assert_eq!(engine.source("till").unwrap(), Some(5));
+    // The command is known, and what is believed of the log that was is refused.
+    let again = engine.execute(Buy(bought("ann", "hats", 6))).key("ann-1").wait().unwrap();
+    assert_eq!((again.first, again.last), (kept.first, kept.last));
+    let waits = engine.view::<CustomerPurchases>().wait_for(&lost, std::time::Duration::ZERO).wait();
+    assert!(matches!(waits, Err(cqrs_core::WaitError::OtherLog { .. })), "{waits:?}");
+}

@@ -597,7 +597,8 @@ impl Engine {
         Ok(Self::with_store(Arc::new(crate::store::SqliteStore::open(folder)?)))
     }
 
-    /// An engine that reads a folder, and follows what another process appends to it. It writes nothing.
+    /// An engine that reads a folder, and follows what another process appends to it. It changes nothing of the store; but the folder has to be one
+    /// that it may write to, since SQLite makes `-wal` and `-shm` where they are missing.
     ///
     /// # Errors
     ///

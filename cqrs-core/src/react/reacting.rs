@@ -13,8 +13,8 @@ use super::running::{Said, note};
 
 /// An event that is being handled: it reads as the event itself, and takes what is to follow from it.
 ///
-/// What is [emitted](Self::emit) is appended together with the move of the reaction's position, and a [command](Self::execute) is known by the event's position:
-/// both happen exactly once, however often the handler is called. What it does otherwise, it does at least once: it is called again for an event
+/// What is [emitted](Self::emit) is appended together with the move of the reaction's position, and a [command](Self::execute) is known by the event's position (and by its place
+/// among those of the handler, or its key): both happen exactly once, however often the handler is called. What it does otherwise, it does at least once: it is called again for an event
 /// if it failed, and if the program ended before the position was stored. For another system that can tell repeats, [`position`](Self::position) says which
 /// event it is.
 pub struct Reacting<E> {
