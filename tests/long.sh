@@ -12,7 +12,7 @@ cargo test --release --locked -p integration-tests --test feed --test model --te
 cargo test --release --locked -p cqrs-core --all-features --lib
 DECIDE_ROUNDS="${DECIDE_ROUNDS:-3000}" cargo test --release --locked -p integration-tests --test decide --test park
 export POWER_IMAGES="${POWER_IMAGES:-100000}"
-export ROT_BITS="${ROT_BITS:-8}"
+export ROT_BITS="${ROT_BITS:-8}" ROT_STEP="${ROT_STEP:-1}"
 cargo test --release --locked -p integration-tests --test power --test rot -- --nocapture
 SHUTTLE_ITERATIONS="${SHUTTLE_ITERATIONS:-100000}" cargo test --release --locked -p models
 SIM_SEEDS="${SIM_SEEDS:-200000}" cargo test --release --locked -p sim
