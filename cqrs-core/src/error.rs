@@ -56,6 +56,12 @@ pub enum StartError {
     /// The log holds events that no registered type claims.
     #[error("{}", unclaimed(.0))]
     UnknownEvents(Vec<UnknownEvent>),
+    /// A program that writes may not pass over whatever it does not know.
+    #[error(
+        "`.allow_all_unknown()` is for stores that are open read-only: a program that writes names what it passes over, `.allow_unknown(\"..\")`, so that a renamed event makes no \
+         view empty"
+    )]
+    AllUnknown,
     /// The checkpoints were made from another log.
     #[error(
         "{of} was made from the log {found}, and this log is {expected}: views.db belongs to another \

@@ -240,3 +240,42 @@ fn restored_by_salvage_a_log_has_another_identity_and_keeps_all_else() {
     let waits = engine.view::<CustomerPurchases>().wait_for(&lost, std::time::Duration::ZERO).wait();
     assert!(matches!(waits, Err(cqrs_core::WaitError::OtherLog { .. })), "{waits:?}");
 }
+
+#[event]
+#[derive(Debug)]
+pub struct Delivered {
+    item: String,
+}
+
+/// What another team reads of the log.
+#[projection(from = Delivered, group_by = item)]
+#[derive(Debug)]
+pub struct Deliveries {
+    item: String,
+    #[count]
+    times: u64,
+}
+
+#[test]
+fn who_only_reads_may_pass_over_whatever_it_does_not_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path()).unwrap();
+    let engine = engine.view::<CustomerPurchases>().event::<Delivered>().start().unwrap();
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    let read = || Engine::open_read_only(folder.path()).unwrap().view::<Deliveries>();
+    assert!(read().start().unwrap_err().to_string().contains("`Purchased` version 1"));
+    let reader = read().allow_all_unknown().start().unwrap();
+    // Also what comes later.
+    let receipt = engine
+        .append_all([NewEvent::from(bought("ann", "hats", 1)), Delivered { item: "hats".into() }.into()]);
+    let receipt = receipt.wait().unwrap();
+    let view = reader.view::<Deliveries>();
+    let reached = view.wait_for(&receipt, std::time::Duration::from_secs(20)).wait().unwrap();
+    assert_eq!((reached, view.get("hats").unwrap().unwrap().times), (Reached::Reached, 1));
+    assert!(read().allow_all_unknown().verify().unwrap().is_whole());
+    engine.close().wait().unwrap();
+    // Who writes does not.
+    let error =
+        Engine::open(folder.path()).unwrap().view::<Deliveries>().allow_all_unknown().start().unwrap_err();
+    assert!(error.to_string().contains("open read-only"), "{error}");
+}

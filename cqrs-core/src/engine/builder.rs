@@ -86,7 +86,17 @@ impl Builder {
 
     /// Passes over stored events of this name, which would otherwise have to be claimed by a registered type.
     pub fn allow_unknown(mut self, name: impl Into<String>) -> Self {
-        self.registry.allowed.insert(name.into());
+        self.registry.allowed.names.insert(name.into());
+        self
+    }
+
+    /// Passes over stored events of every name that no registered type claims, also those that come to be appended: for a program that only
+    /// [reads](super::Engine::open_read_only) some views of a store, and is not to stop whenever the one that writes it has a new event. Versions that a registered type does not
+    /// read stop it all the same.
+    ///
+    /// A program that writes says by name what it [passes over](Self::allow_unknown), so that an event that is renamed never makes for an empty view; its start is refused with this.
+    pub fn allow_all_unknown(mut self) -> Self {
+        self.registry.allowed.all = true;
         self
     }
 
@@ -214,6 +224,9 @@ impl Builder {
         let store = self.store;
         let catalog = self.registry.finish(self.payload_limit)?;
         let read_only = store.read_only();
+        if catalog.allows_all() && !read_only {
+            return Err(StartError::AllUnknown);
+        }
         let saves = self.saves && !read_only;
         let mut reader = store.reader()?;
         claim(&catalog, &mut *reader)?;

@@ -62,8 +62,16 @@ pub(crate) struct Catalog {
     taken_in: Vec<Vec<usize>>,
     /// For each course, whether two of its routes go to one cluster.
     pub(crate) singly: Vec<bool>,
-    allowed: HashSet<String>,
+    allowed: Allowed,
     pub(crate) payload_limit: usize,
+}
+
+/// Which names may be in the log that no registered type claims.
+#[derive(Default)]
+pub(crate) struct Allowed {
+    pub(crate) names: HashSet<String>,
+    /// Any that is no type's at all.
+    pub(crate) all: bool,
 }
 
 /// Gathers the registrations; the first that contradicts another is kept as an error.
@@ -78,7 +86,7 @@ pub(crate) struct Registry {
     members: Vec<Member>,
     /// The views that are folded an event at a time on their own account.
     turns: Vec<bool>,
-    pub(crate) allowed: HashSet<String>,
+    pub(crate) allowed: Allowed,
     error: Option<StartError>,
 }
 
@@ -388,7 +396,8 @@ impl Catalog {
     pub(crate) fn kind(&self, name: &str, version: u32) -> Result<Kind, String> {
         match self.names.get(name) {
             Some(kind) if self.kinds[*kind as usize].schema.reads(version) => Ok(*kind),
-            _ if self.allowed.contains(name) => Ok(PASSED_OVER),
+            _ if self.allowed.names.contains(name) => Ok(PASSED_OVER),
+            None if self.allowed.all => Ok(PASSED_OVER),
             Some(kind) => {
                 let reads = versions(&self.kinds[*kind as usize].schema.versions());
                 Err(format!("it is stored as version {version}, and its type reads {reads} only"))
@@ -420,12 +429,19 @@ impl Catalog {
     /// Whether events of this type may be in the log: under a name that is registered, or that may be unknown.
     pub(crate) fn has(&self, schema: &Schema) -> bool {
         let mut names = std::iter::once(&schema.name).chain(schema.aliases);
-        names.any(|name| self.names.contains_key(name) || self.allowed.contains(*name))
+        names.any(|name| {
+            self.names.contains_key(name) || self.allowed.all || self.allowed.names.contains(*name)
+        })
+    }
+
+    /// Whether every unknown name is passed over.
+    pub(crate) fn allows_all(&self) -> bool {
+        self.allowed.all
     }
 
     /// Whether anything is registered at all.
     pub(crate) fn knows_any(&self) -> bool {
-        self.kinds.len() > 1 || !self.allowed.is_empty()
+        self.kinds.len() > 1 || self.allowed.all || !self.allowed.names.is_empty()
     }
 
     /// Whether two events that follow each other may travel together.
