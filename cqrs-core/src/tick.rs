@@ -52,8 +52,7 @@ use crate::schema::{Field, Schema};
 ///     .start()?;
 /// let view = engine.view::<Reservations>();
 /// let expires = engine.react::<Tick>("expires", Since::Now, move |tick| {
-///     let now = Timestamp::from_micros(tick.at);
-///     for due in view.by_until_in(..=&now)? {
+///     for due in view.by_until_in(..=&tick.time())? {
 ///         // With a key, since it may be called again when some of them are gone.
 ///         tick.execute(Expire { seat: due.seat }).key(due.seat.to_string()).wait()?;
 ///     }
@@ -74,6 +73,14 @@ use crate::schema::{Field, Schema};
 pub struct Tick {
     /// In microseconds since the Unix epoch.
     pub at: i64,
+}
+
+impl Tick {
+    /// How late it is.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        Timestamp::from_micros(self.at)
+    }
 }
 
 impl From<Timestamp> for Tick {

@@ -125,8 +125,13 @@ fn a_subscriber_hears_what_an_engine_does() {
     );
 
     // Accepted at the second try; refused.
-    engine.execute(Buy(engine.clone(), AtomicBool::new(false))).key("k").wait().unwrap();
-    let decide = r#"DEBUG decide{command="Buy" key="k"}"#;
+    engine
+        .execute(Buy(engine.clone(), AtomicBool::new(false)))
+        .key("k")
+        .correlation_id("r-1")
+        .wait()
+        .unwrap();
+    let decide = r#"DEBUG decide{command="Buy" key="k" correlation="r-1"}"#;
     heard.has(&format!("{decide}: what the decision read has been touched: it is made anew attempt=1"));
     heard.has(&format!(r#"{decide}: decided outcome="accepted" position=4"#));
     engine.decide(|_| Err(())).wait().unwrap_err();

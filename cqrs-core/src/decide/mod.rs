@@ -409,7 +409,8 @@ impl<R: Send + 'static> Start<R> {
 
     async fn run(self) -> Result<Receipt, DecideError<R>> {
         let command = Some(self.name).filter(|name| !name.is_empty());
-        let span = tracing::debug_span!("decide", command, key = self.key.as_deref());
+        let (key, correlation) = (self.key.as_deref(), self.metadata.correlation_id.as_deref());
+        let span = tracing::debug_span!("decide", command, key, correlation);
         let answer = self.answer().instrument(span.clone()).await;
         let (outcome, position) = match &answer {
             Ok(receipt) => ("accepted", Some(receipt.last)),

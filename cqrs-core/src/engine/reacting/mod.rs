@@ -351,7 +351,8 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
         let (position, attempt) = (reacting.position(), reacting.attempt);
         let event = name_of(&reacting.recorded.event);
         let reaction = &*self.inner.name;
-        let _span = tracing::debug_span!("react", reaction, position, event, attempt).entered();
+        let correlation = reacting.recorded.metadata.correlation_id.as_deref();
+        let _span = tracing::debug_span!("react", reaction, position, event, attempt, correlation).entered();
         reacting.emitted.clear();
         reacting.executed = 0;
         // What it says of its error is the handler's, too.
