@@ -286,13 +286,13 @@ pub struct Changes<P: Projection> {
 /// Rows that are still to be told, by their numbers.
 struct Snapshot<P: Projection> {
     rows: Arc<Rows<P>>,
-    numbers: Peekable<Box<dyn Iterator<Item = u32> + Send>>,
+    numbers: Peekable<Box<dyn Iterator<Item = u32> + Send + Sync>>,
     position: u64,
 }
 
 impl<P: Projection> Snapshot<P> {
     fn new(rows: Arc<Rows<P>>, position: u64, of: &Backlog<P>) -> Self {
-        let numbers: Box<dyn Iterator<Item = u32> + Send> = match &*of.prefix {
+        let numbers: Box<dyn Iterator<Item = u32> + Send + Sync> = match &*of.prefix {
             key if of.one => Box::new(rows.find(key).into_iter()),
             [] => Box::new(0..rows.keys().end()),
             prefix => Box::new(rows.under_bytes(prefix).into_iter()),

@@ -29,18 +29,20 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether the program is to be restarted: the engine has been closed, its log [has to be reopened](Self::needs_reopen), or one of its threads is [broken](Self::broken).
-    /// What a liveness probe asks.
+    /// Whether the program is to be restarted: the engine has been closed, its log [has to be reopened](Self::needs_reopen), one of its threads is [broken](Self::broken), or a view has
+    /// stopped and [not by an event](Fault::is_of_an_event). What a liveness probe asks.
     ///
-    /// A view that is being rebuilt is no reason (a rebuild that is interrupted begins anew), nor is one that has stopped (it would stop again).
+    /// A view that is being rebuilt is no reason (a rebuild that is interrupted begins anew), nor is one that an event has stopped (it would stop again).
     #[must_use]
     pub fn needs_restart(&self) -> bool {
-        self.closed || self.needs_reopen || self.broken.is_some()
+        let stopped =
+            |view: &ViewHealth| matches!(&view.state, ViewState::Faulted(fault) if !fault.is_of_an_event());
+        self.closed || self.needs_reopen || self.broken.is_some() || self.views.iter().any(stopped)
     }
 
     /// Whether no view is being rebuilt, and nothing [asks for a restart](Self::needs_restart). What a readiness probe asks.
     ///
-    /// A view that has stopped does not change that: the others answer, and it goes on saying why it does not.
+    /// A view that an event has stopped does not change that: the others answer, and it goes on saying why it does not.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let rebuilding = |view: &ViewHealth| matches!(view.state, ViewState::Rebuilding { .. });

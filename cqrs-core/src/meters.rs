@@ -29,7 +29,8 @@ pub(crate) fn describe() {
         counter!("cqrs_append_failures_total").increment(0);
         describe_gauge!("cqrs_log_position", Unit::Count, "The last durable event.");
         describe_gauge!("cqrs_broken", Unit::Count, "Whether a thread of the engine has panicked.");
-        gauge!("cqrs_broken").set(0.0);
+        // There from the beginning; another engine may have set it.
+        gauge!("cqrs_broken").increment(0.0);
         describe_counter!("cqrs_folded_events_total", Unit::Count, "Events that were folded.");
         describe_histogram!("cqrs_fold_seconds", Unit::Seconds, "What it took to fold a batch.");
         describe_gauge!("cqrs_view_lag_events", Unit::Count, "Events that the view has not folded.");

@@ -1,5 +1,7 @@
 //! What generated code names. Not for users: it changes without notice.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 pub use crate::Tick;
 pub use crate::aggregate::{
     All, Any, Appended, Appends, Cells, Changing, Collected, Column, Count, First, KeepsOrder, Last, Live,
@@ -74,11 +76,33 @@ impl<T: Clone + serde::Serialize + serde::de::DeserializeOwned> EventField for T
 /// Asks, in one place, whether a type can be a field of an event.
 pub const fn is_event_field<T: EventField>() {}
 
-/// What a type of a field is made of: `<Shape<T>>::OF` is that of a [`Value`](crate::value::Value), or else, by [`Shapeless`], 0.
+/// What a user's own type is made of, where it has `#[value]`: its variants and fields, and what serde is told of them. (What others are made of, their names say.)
+pub trait Shaped {
+    /// A hash of it.
+    const SHAPE: u128;
+}
+
+impl<T: Shaped> Shaped for Option<T> {
+    const SHAPE: u128 = T::SHAPE;
+}
+
+impl<T: Shaped> Shaped for Vec<T> {
+    const SHAPE: u128 = T::SHAPE;
+}
+
+impl<T: Shaped> Shaped for BTreeSet<T> {
+    const SHAPE: u128 = T::SHAPE;
+}
+
+impl<K, T: Shaped> Shaped for BTreeMap<K, T> {
+    const SHAPE: u128 = T::SHAPE;
+}
+
+/// What a type of a field is made of: `<Shape<T>>::OF` is that of one that is [`Shaped`], or else, by [`Shapeless`], 0.
 #[derive(Debug)]
 pub struct Shape<T>(std::marker::PhantomData<T>);
 
-impl<T: Value> Shape<T> {
+impl<T: Shaped> Shape<T> {
     /// Its shape.
     pub const OF: u128 = T::SHAPE;
 }

@@ -312,7 +312,7 @@ pub struct Fault {
     pub projection: &'static str,
     /// The event's position in the log.
     pub position: u64,
-    /// The event's stored name.
+    /// The event's stored name. Where it was not an event, none, or `(unread)`.
     pub event: String,
     /// The column, where it was a column that refused it.
     pub column: Option<&'static str>,
@@ -320,7 +320,17 @@ pub struct Fault {
     pub reason: String,
 }
 
+/// In place of an event's name, where it could not be read which it is.
+pub(crate) const UNREAD: &str = "(unread)";
+
 impl Fault {
+    /// Whether it was an event: that stops the view again after the next start, until it is mended. Else the log could not be read, or was replaced, or a thread has panicked, which
+    /// a start may mend.
+    #[must_use]
+    pub fn is_of_an_event(&self) -> bool {
+        !self.event.is_empty() && self.event != UNREAD
+    }
+
     /// A fold's error, with the event it was.
     pub(crate) fn new(projection: &'static str, position: u64, event: &str, error: FoldError) -> Self {
         Self {

@@ -54,7 +54,7 @@ pub struct Field {
     pub aliases: &'static [&'static str],
     /// What serde's attributes say about how it is read, besides its names: `default = ".."`, `with`, `skip`, ..
     pub read: &'static str,
-    /// A hash of what its type is made of, [`Value::SHAPE`](crate::value::Value::SHAPE): 0 where its name says that (text, numbers), and where it is no value that a row can hold.
+    /// A hash of what its type is made of, where that is a type under [`#[value]`](macro@crate::value), or an `Option` or a collection of one; else 0.
     pub shape: u128,
 }
 

@@ -71,7 +71,7 @@ impl<T> std::fmt::Debug for Wait<T> {
 }
 
 /// Wakes someone. It is an executor's code that runs then: if it panics (its tasks are gone, say), that is no reason not to wake the others.
-fn wake(waker: Waker) {
+pub(crate) fn wake(waker: Waker) {
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake())).is_err() {
         tracing::error!("an executor panicked when one of its tasks was to be woken");
     }

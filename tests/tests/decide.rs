@@ -395,16 +395,19 @@ fn a_closure_has_keys_under_the_name_that_it_is_given() {
     assert_eq!(put(2).named("put").key("k").wait().unwrap(), first);
     assert_ne!(put(3).named("put again").key("k").wait().unwrap(), first);
     // Without one, those of all closures would be the same keys: one of them would be answered for another.
+    // Those that closures had under no name are still there, where it is said.
+    let unnamed = put(4).named("").key("k").wait().unwrap();
+    assert_eq!(put(4).named("").key("k").wait().unwrap(), unnamed);
     let nameless = put(4).key("k").wait().unwrap_err();
     assert!(
         matches!(nameless, DecideError::Append(AppendError::NotAppended(Refusal::Nameless))),
         "{nameless:?}"
     );
-    assert_eq!(engine.health().position, 2);
+    assert_eq!(engine.health().position, 3);
     let mut events = engine.events::<Moved>(1).until_head();
     let causes =
         std::iter::from_fn(|| events.next().wait()).map(|event| event.unwrap().metadata.causation_id);
-    assert_eq!(causes.collect::<Vec<_>>(), [Some("put/k".to_owned()), Some("put again/k".to_owned())]);
+    assert_eq!(causes.collect::<Vec<_>>(), [Some("put/k".to_owned()), Some("put again/k".to_owned()), None]);
 }
 
 /// Emits an amount as an event of an id.

@@ -224,6 +224,24 @@ macro_rules! payments {
             #[value]
             #[derive(Debug, Clone, Copy, PartialEq)]
             $cents
+            /// Which can be no column.
+            #[value]
+            #[derive(Debug, Clone)]
+            pub(super) struct Detail {
+                pub(super) method: Method,
+                pub(super) tags: std::collections::HashMap<String, String>,
+            }
+            #[event]
+            #[derive(Debug)]
+            pub(super) struct Entered {
+                pub(super) detail: Option<Detail>,
+            }
+            #[projection(from = Entered, group_by = ())]
+            #[derive(Debug, PartialEq)]
+            pub(super) struct Entries {
+                #[count_distinct(detail.as_ref().map(|detail| detail.method))]
+                pub(super) ways: u64,
+            }
             #[event]
             #[derive(Debug)]
             pub(super) struct Paid {
@@ -267,14 +285,19 @@ payments!(
 #[test]
 fn what_changes_behind_a_name_is_seen_where_only_its_bytes_are_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = Engine::open(folder.path()).unwrap().view::<paid_once::Payments>().start().unwrap();
+    let engine = Engine::open(folder.path()).unwrap().view::<paid_once::Payments>();
+    let engine = engine.view::<paid_once::Entries>().start().unwrap();
+    for method in [paid_once::Method::Card, paid_once::Method::Cheque] {
+        let detail = paid_once::Detail { method, tags: Default::default() };
+        engine.append(paid_once::Entered { detail: Some(detail) }).wait().unwrap();
+    }
     for (method, cents, note) in [(paid_once::Method::Card, 5, 1), (paid_once::Method::Cheque, 7, 2)] {
         engine.append(paid_once::Paid { method, cents: paid_once::Cents(cents), note }).wait().unwrap();
     }
     engine.close().wait().unwrap();
 
-    use paid_later::{Cents, Method, Paid, Payments};
-    let engine = Engine::open(folder.path()).unwrap().view::<Payments>().start().unwrap();
+    use paid_later::{Cents, Detail, Entered, Entries, Method, Paid, Payments};
+    let engine = Engine::open(folder.path()).unwrap().view::<Payments>().view::<Entries>().start().unwrap();
     engine.wait_ready().wait().unwrap();
     let row = || engine.view::<Payments>().get(()).unwrap().unwrap();
     assert_eq!(row(), Payments { ways: 2, dearest: 2, top: vec![2] });
@@ -282,8 +305,13 @@ fn what_changes_behind_a_name_is_seen_where_only_its_bytes_are_kept() {
         engine.append(Paid { method, cents: Cents(cents), note }).wait().unwrap();
     }
     assert_eq!(row(), Payments { ways: 3, dearest: 4, top: vec![4] });
+    for method in [Method::Phone, Method::Other] {
+        engine.append(Entered { detail: Some(Detail { method, tags: Default::default() }) }).wait().unwrap();
+    }
+    assert_eq!(engine.view::<Entries>().get(()).unwrap().unwrap(), Entries { ways: 3 });
     drop(engine);
-    let folded = Engine::open_read_only(folder.path()).unwrap().view::<Payments>().verify().unwrap();
+    let folded = Engine::open_read_only(folder.path()).unwrap().view::<Payments>().view::<Entries>();
+    let folded = folded.verify().unwrap();
     assert!(folded.is_whole(), "{folded}");
 }
 

@@ -495,6 +495,10 @@ fn commands_of_two_types_may_have_one_key() {
         let second = ordered.execute(Repeat(ordered.order)).key(&*key).wait()?;
         assert_ne!(first, second);
         assert_eq!(ordered.execute(Repeat(ordered.order)).key(&*key).wait()?, second);
+        // Whatever is said first.
+        let named = ordered.execute(Repeat(ordered.order)).key(&*key).named("repeat").wait()?;
+        assert_eq!(ordered.execute(Repeat(ordered.order)).named("repeat").key(&*key).wait()?, named);
+        assert_ne!(named, second);
         if ordered.mail.is_empty() {
             ordered.execute(Repeat(ordered.order)).key("").wait()?;
         }
@@ -504,7 +508,7 @@ fn commands_of_two_types_may_have_one_key() {
     let last = engine.append_all([ordered(1, "ann"), ordered(2, "")]).wait().unwrap();
     reached(&confirms, &last);
     for order in [1, 2] {
-        assert_eq!(engine.view::<Confirmations>().get(order).unwrap().unwrap().times, 2);
+        assert_eq!(engine.view::<Confirmations>().get(order).unwrap().unwrap().times, 3);
     }
     let parked = parked(&confirms);
     assert!(
@@ -540,6 +544,16 @@ fn an_error_is_known_by_its_words_too() {
     reached(parks.as_ref().unwrap(), &last);
     assert_eq!(parked(&parks.unwrap()), [(1, "it has no address".into(), 1)]);
 
+    // That is made, and not what it fails by, is no reason; though its words stand in another error.
+    let twice = ReactOptions::new().attempts(2).backoff(Duration::ZERO, Duration::ZERO);
+    let fails = engine.react_with::<Ordered>("fails twice", Since::Beginning, twice, |_| {
+        drop(Park::because("not found"));
+        Err("dns: host not found, try again".into())
+    });
+    let fails = fails.unwrap();
+    reached(&fails, &last);
+    assert_eq!(parked(&fails)[0].2, 2, "it was tried again");
+
     // A view that has stopped, in other words.
     engine.append_all([ordered(u64::MAX, "ann")]).wait().unwrap();
     let (view, once) = (engine.view::<Totals>(), ReactOptions::new().attempts(1));
@@ -550,7 +564,8 @@ fn an_error_is_known_by_its_words_too() {
     let reads = engine.react_with::<Ordered>("reads", Since::Beginning, once, reads).unwrap();
     let is_waiting = || {
         let reactions = engine.health().reactions;
-        matches!(&reactions[1].state, ReactionState::Retrying { position: 1, .. })
+        let reads = reactions.iter().find(|reaction| reaction.name == "reads").unwrap();
+        matches!(reads.state, ReactionState::Retrying { position: 1, .. })
     };
     soon("it waits", is_waiting);
     std::thread::sleep(Duration::from_millis(100));

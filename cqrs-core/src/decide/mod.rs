@@ -186,14 +186,17 @@ struct Start<R> {
     name: &'static str,
     /// The type of the command, and the name that it has of itself: asked for where there is a key.
     of: Option<fn() -> (&'static str, Type)>,
+    /// Whether it has been given the name.
+    named: bool,
+    /// The key that the caller gave.
+    asked: Option<String>,
+    /// What it is known by.
     key: Option<String>,
-    /// Whether the key that the caller gave is none.
-    empty: bool,
     metadata: Metadata,
     /// What the ids of its events begin with, where they have none of their own.
     ids: Option<String>,
-    /// Of a command that a reaction executes: what its keys are within.
-    within: Option<String>,
+    /// Of a command that a reaction executes: what its keys are within, and what it is there without one.
+    within: Option<(String, String)>,
     body: Body<R>,
     /// Why it is not to be made.
     refused: Option<AppendError>,
@@ -222,8 +225,9 @@ impl<R: Send + 'static> Decide<R> {
             consistency,
             name,
             of: None,
+            named: false,
+            asked: None,
             key: None,
-            empty: false,
             metadata,
             ids: None,
             within: None,
@@ -240,11 +244,10 @@ impl<R: Send + 'static> Decide<R> {
     }
 
     /// As a reaction makes it: known by this among what it does for one event, and caused so.
-    pub(crate) fn known_as(self, within: String, id: &str, metadata: Metadata) -> Self {
+    pub(crate) fn known_as(self, within: String, call: String, metadata: Metadata) -> Self {
         self.with(|start| {
-            start.within = Some(within);
+            start.within = Some((within, call));
             start.metadata = metadata;
-            start.identify(id);
         })
     }
 
@@ -277,12 +280,12 @@ impl<R: Send + 'static> Decide<R> {
     /// };
     /// let first = pay(7).named("pay").key("order-7").wait().unwrap();
     /// assert_eq!(pay(7).named("pay").key("order-7").wait().unwrap(), first);
-    /// // A key is kept under a name.
+    /// // A key is kept under a name. (Under none, `.named("")`, are those that closures had before they could be given one.)
     /// assert!(matches!(pay(8).key("order-8").wait(), Err(DecideError::Append(AppendError::NotAppended(_)))));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn named(self, name: &'static str) -> Self {
-        self.with(|start| start.name = name)
+        self.with(|start| (start.name, start.named) = (name, true))
     }
 
     /// A key by which the caller knows it again, unique among the commands of its name (a closure is [given one](Self::named)): if the log has its events already, or it has succeeded without any, it is
@@ -293,21 +296,7 @@ impl<R: Send + 'static> Decide<R> {
     ///
     /// Of a command that a [reaction](crate::Reacting::execute) executes, it is one among those of its name that the handler executes for the same event.
     pub fn key(self, key: impl Into<String>) -> Self {
-        self.with(|start| match start.within {
-            Some(_) => {
-                let key = key.into();
-                start.empty = key.is_empty();
-                start.identify(&format!("={key}"));
-                // A key is kept under the command's name, and so are the ids of its events.
-                let name = escaped(start.name);
-                start.ids = start.within.as_ref().map(|within| format!("{within}/{name}/={key}"));
-            }
-            None => {
-                let key = key.into();
-                start.empty = key.is_empty();
-                start.key = Some(key);
-            }
-        })
+        self.with(|start| start.asked = Some(key.into()))
     }
 
     /// What it belongs to, e.g. a request: its events bear it, unless they say otherwise.
@@ -401,13 +390,23 @@ pub(crate) struct Emitted {
 pub(crate) type Inline = Box<dyn FnOnce(&Arc<Core>) -> Option<Emitted> + Send>;
 
 impl<R: Send + 'static> Start<R> {
-    /// Has a reaction's command known by this, and its events.
-    fn identify(&mut self, id: &str) {
-        let known = self.within.as_ref().map(|within| format!("{within}/{id}"));
-        (self.key, self.ids) = (known.clone(), known);
+    /// Settles what it is known by, and what its events are, now that all is said.
+    fn settle(&mut self) {
+        (self.key, self.ids) = match (&self.within, &self.asked) {
+            (None, asked) => (asked.clone(), None),
+            (Some((within, call)), None) => {
+                let known = format!("{within}/{call}");
+                (Some(known.clone()), Some(known))
+            }
+            // A key is kept under the command's name, and so are the ids of its events.
+            (Some((within, _)), Some(key)) => {
+                (Some(format!("{within}/={key}")), Some(format!("{within}/{}/={key}", escaped(self.name))))
+            }
+        };
     }
 
-    async fn run(self) -> Result<Receipt, DecideError<R>> {
+    async fn run(mut self) -> Result<Receipt, DecideError<R>> {
+        self.settle();
         let command = Some(self.name).filter(|name| !name.is_empty());
         let (key, correlation) = (self.key.as_deref(), self.metadata.correlation_id.as_deref());
         let span = tracing::debug_span!("decide", command, key, correlation);
@@ -433,10 +432,10 @@ impl<R: Send + 'static> Start<R> {
             return Err(AppendError::NotAppended(Refusal::ReadOnly).into());
         };
         let (core, name) = (self.core.clone(), self.name);
-        if self.empty {
+        if self.asked.as_deref() == Some("") {
             return Err(AppendError::NotAppended(Refusal::EmptyKey { name }).into());
         }
-        if self.key.is_some() && self.within.is_none() && self.of.is_none() && name.is_empty() {
+        if self.key.is_some() && self.within.is_none() && self.of.is_none() && !self.named {
             return Err(AppendError::NotAppended(Refusal::Nameless).into());
         }
         let (size, limit) = (self.key.as_deref().map_or(0, str::len), core.catalog.payload_limit);

@@ -18,7 +18,7 @@ use crate::error::{ChangesError, RefoldError, StoreFailure};
 use crate::meters;
 use crate::projection::FoldError;
 use crate::store::{Head, LogReader};
-use crate::sync::{ReplyTo, lock};
+use crate::sync::{self, ReplyTo, lock};
 use crate::table::{Parked, said};
 
 /// What others ask, between two batches.
@@ -346,7 +346,7 @@ impl Pipeline {
         }
         drop(gate);
         meters::shown(&self.core, self.head.position, &self.shown);
-        wake.into_iter().for_each(std::task::Waker::wake);
+        wake.into_iter().for_each(sync::wake);
         self.core.folded.notify();
     }
 
@@ -379,7 +379,7 @@ impl Pipeline {
         }
         drop(gate);
         meters::shown(&self.core, self.head.position, &self.shown);
-        wake.into_iter().for_each(std::task::Waker::wake);
+        wake.into_iter().for_each(sync::wake);
         self.core.folded.notify();
         self.folded.clear();
     }
@@ -410,7 +410,7 @@ impl Pipeline {
             drop(control);
         }
         for view in &self.core.catalog.views {
-            view.feed().end(&ChangesError::Closed).into_iter().for_each(std::task::Waker::wake);
+            view.feed().end(&ChangesError::Closed).into_iter().for_each(sync::wake);
         }
         self.core.folded.notify();
     }

@@ -4,7 +4,7 @@ use super::batch::{Flaw, Page, StoredEvent};
 use super::catalog::Catalog;
 use super::route::fold_by_all;
 use super::slot::Slot;
-use crate::projection::FoldError;
+use crate::projection::{FoldError, UNREAD};
 use crate::store::{Head, LogReader, StoreError, StoredType, TypeCounts};
 
 /// Why a replay did not come to its end.
@@ -101,7 +101,7 @@ pub(crate) fn checksum(events: &[StoredEvent<'_>], after: Head, position: u64) -
 pub(crate) fn stop_all(slots: &mut [Slot], halt: Halt) {
     let (position, event, reason) = match halt {
         Halt::Stopped => return,
-        Halt::Store(error) => (None, "(unread)".to_owned(), format!("the log cannot be read: {error}")),
+        Halt::Store(error) => (None, UNREAD.to_owned(), format!("the log cannot be read: {error}")),
         Halt::Flaw(flaw) if flaw.damage => {
             (Some(flaw.position), flaw.event, format!("the log is damaged here: {}", flaw.what))
         }

@@ -293,6 +293,11 @@ impl Core {
             && published.views.iter().any(|shown| matches!(shown, Shown::Faulted(by) if **by == *fault))
     }
 
+    /// Whether the store took what last came to it.
+    pub(crate) fn takes_appends(&self) -> bool {
+        lock(&self.append_failure).is_none()
+    }
+
     pub(crate) fn health(&self) -> Health {
         let published = self.published.load();
         let head = self.head();

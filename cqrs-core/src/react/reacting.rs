@@ -151,7 +151,7 @@ impl<E> Reacting<E> {
         let unseen = saver.try_save().err();
         let within = saver.id(self.position());
         let decide = saver.decide(command.name(), move |tx| command.decide(tx));
-        decide.known_as(within, &call.to_string(), self.origin()).refused(unseen)
+        decide.known_as(within, call.to_string(), self.origin()).refused(unseen)
     }
 
     /// What says of other events that they follow from this one.

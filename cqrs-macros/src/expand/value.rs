@@ -56,6 +56,7 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
         },
         Data::Union(_) => None,
     };
+    let shaped = shaped(item, field_only || within_itself);
     let name = &item.ident;
     let clone = implementation
         .is_some()
@@ -66,8 +67,51 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             use #core::__private as __cqrs;
             #(#questions)*
             #clone
+            #shaped
             #implementation
         };
+    }
+}
+
+/// What it is made of, whether or not it can be a column: what an aggregate keeps of its values depends on that. Of a type that may be within itself, no more than how the types of its
+/// fields are written.
+fn shaped(item: &DeriveInput, alone: bool) -> TokenStream {
+    let name = &item.ident;
+    let mut parts = TokenStream::new();
+    let variants = match &item.data {
+        Data::Enum(data) => {
+            data.variants.iter().map(|it| (it.ident.unraw().to_string(), &it.fields)).collect()
+        }
+        Data::Struct(data) => vec![(String::new(), &data.fields)],
+        Data::Union(_) => Vec::new(),
+    };
+    for (variant, fields) in variants {
+        parts.extend(quote!(let hash = __cqrs::mix_str(hash, #variant);));
+        for (member, field) in fields.members().zip(fields) {
+            let member = match member {
+                Member::Named(name) => name.unraw().to_string(),
+                Member::Unnamed(index) => index.index.to_string(),
+            };
+            let ty = &field.ty;
+            let written = format!("{member}: {}", ty.to_token_stream().to_string().replace(' ', ""));
+            parts.extend(quote!(let hash = __cqrs::mix_str(hash, #written);));
+            if !alone && !is_stored(ty) {
+                parts.extend(quote!(let hash = __cqrs::mix(hash, <__cqrs::Shape<#ty>>::OF);));
+            }
+        }
+    }
+    let told = told(item);
+    quote! {
+        impl __cqrs::Shaped for #name {
+            const SHAPE: u128 = {
+                #[allow(unused_imports)]
+                use __cqrs::Shapeless as _;
+                let hash = __cqrs::mix_str(0, "value");
+                #parts
+                #told
+                hash
+            };
+        }
     }
 }
 

@@ -19,8 +19,10 @@ pub(super) enum Then {
     Again,
     /// The handler says that it is no use.
     Park,
-    /// A view that it reads is being rebuilt, or the store takes nothing: that is not the event's fault, and passes.
+    /// A view that it reads is being rebuilt: that is not the event's fault, and passes.
     Later,
+    /// A store takes nothing: if it is this engine's, the same.
+    Stored,
     /// A view that it reads has stopped, by this: that is not the event's fault either, and lasts until somebody mends it.
     Mended(Box<Fault>),
 }
@@ -31,7 +33,7 @@ impl Then {
             return Some(Self::Park);
         }
         if let Some(Refusal::Store(_)) = error.downcast_ref() {
-            return Some(Self::Later);
+            return Some(Self::Stored);
         }
         Self::of_read(error.downcast_ref()?)
     }
@@ -50,15 +52,19 @@ impl Failure {
     /// (`#[error(transparent)]`, `anyhow`, a text).
     pub(super) fn of(error: &(dyn Error + 'static), said: &[Said]) -> Self {
         let reason = in_full(error);
-        let (mut known, mut next) = (None, Some(error));
+        let (mut known, mut next, mut texts) = (None, Some(error), Vec::new());
         while let Some(error) = next {
             known = Then::of(error).or(known);
+            texts.push(error.to_string());
             next = error.source();
         }
+        // All that an error says, or what comes last of it: a word of another error is none.
+        let says =
+            |text: &str| texts.iter().any(|error| error == text || error.ends_with(&format!(": {text}")));
         let then = known.or_else(|| {
             said.iter().rev().find_map(|said| match said {
-                Said::Park(park) => reason.contains(park).then_some(Then::Park),
-                Said::Unread(error) => Then::of_read(error).filter(|_| reason.contains(&error.to_string())),
+                Said::Park(park) => says(park).then_some(Then::Park),
+                Said::Unread(error) => Then::of_read(error).filter(|_| says(&error.to_string())),
             })
         });
         Self { reason: brief(reason), then: then.unwrap_or(Then::Again) }

@@ -197,12 +197,14 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
             Halt::Asked => {
                 let why =
                     if self.core.reactions.closed() { "the engine is closed" } else { "it was stopped" };
-                match lock(&self.saver).save() {
-                    Ok(()) => why.to_owned(),
+                let mut saver = lock(&self.saver);
+                match saver.save() {
                     Err(Halt::Failed(reason)) => reason,
-                    // The store failed, and there is no time to try again.
-                    Err(Halt::Asked) => {
-                        let reason = self.inner.failing().unwrap_or_default();
+                    // What comes again then has nothing to be handled.
+                    Ok(()) | Err(Halt::Asked) if saver.done.is_empty() => why.to_owned(),
+                    // The store failed, or is closed, and there is no time to try again.
+                    Ok(()) | Err(Halt::Asked) => {
+                        let reason = self.inner.failing().unwrap_or_else(|| "the engine is closed".into());
                         tracing::warn!(
                             reaction = self.inner.name,
                             reason,
@@ -301,9 +303,10 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
                 Ok(events) => break Done { position, event, events, note: None },
                 Err(failure) => failure,
             };
-            // A view of this engine; another's is not watched here.
+            // A view, or the store, of this engine; another's is not watched here.
             let then = match then {
                 Then::Mended(fault) if !self.core.is_stopped_by(&fault) => Then::Again,
+                Then::Stored if self.core.takes_appends() => Then::Again,
                 then => then,
             };
             if matches!(then, Then::Again | Then::Park) {
@@ -314,7 +317,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
             match then {
                 // Whatever it failed at: it may have been that.
                 Then::Again if self.inner.is_to_stop() => return Err(Halt::Asked),
-                Then::Later => {
+                Then::Later | Then::Stored => {
                     waits += 1;
                     let pause = saver.options.after(waits).clamp(PASSING.0, PASSING.1);
                     saver.pause(position, attempt, reason, pause)?;
@@ -427,7 +430,7 @@ impl<E: Event, H: FnMut(&mut Reacting<E>) -> Handled> Runner<E, H> {
             Some(Ok(recorded)) => match self.handle(&mut self.reacting(recorded, attempts)) {
                 // It was not tried in earnest, or the handler has returned because it is to stop: what is said of it stays.
                 Err(Failure { then: Then::Again, .. }) if self.inner.is_to_stop() => return Err(Halt::Asked),
-                Err(Failure { reason, then: Then::Later | Then::Mended(_) }) => {
+                Err(Failure { reason, then: Then::Later | Then::Stored | Then::Mended(_) }) => {
                     return Ok(Err(RetryError::Failed { position, reason }));
                 }
                 handled => handled.map_err(|failure| failure.reason),

@@ -143,3 +143,30 @@ fn a_subscription_to_a_view_that_is_rebuilt_begins_when_it_is() {
         assert_eq!(rows["c7"].qty, 30);
     });
 }
+
+/// A task of an executor that is gone.
+struct Gone;
+
+impl std::task::Wake for Gone {
+    fn wake(self: Arc<Self>) {
+        panic!("the executor is gone");
+    }
+}
+
+#[test]
+fn a_subscriber_whose_executor_panics_stops_nobody_else() {
+    let engine = Engine::in_memory().view::<Has>().start().unwrap();
+    let mut changes = engine.view::<Has>().subscribe();
+    assert_eq!(changes.next().wait(), Some(Ok(Change::Progress { position: 0 })));
+    let gone = std::task::Waker::from(Arc::new(Gone));
+    let mut context = std::task::Context::from_waker(&gone);
+    assert!(std::pin::pin!(changes.next()).poll(&mut context).is_pending());
+    engine.append(bought("ann", "hats", 1)).wait().unwrap();
+    assert_eq!(engine.view::<Has>().get(("ann", "hats")).unwrap().unwrap().qty, 1);
+    assert_eq!(engine.health().broken, None);
+    assert!(matches!(changes.next().wait(), Some(Ok(Change::Inserted { .. }))));
+    assert!(matches!(changes.next().wait(), Some(Ok(Change::Progress { position: 1 }))));
+    assert!(std::pin::pin!(changes.next()).poll(&mut context).is_pending());
+    engine.close().wait().unwrap();
+    assert_eq!(changes.next().wait(), Some(Err(ChangesError::Closed)));
+}
