@@ -129,7 +129,7 @@ pub const fn field_shape(schemas: &[Schema], variant: &str, field: &str) -> u128
     let mut s = 0;
     while s < schemas.len() {
         let schema = &schemas[s];
-        if same(schema.variant, variant) || schemas.len() == 1 {
+        if is_of(schemas, s, variant) {
             let mut f = 0;
             while f < schema.fields.len() {
                 let candidate = &schema.fields[f];
@@ -164,7 +164,7 @@ pub const fn whole_shape(schemas: &[Schema], variant: &str) -> u128 {
     let mut hash = 3;
     let mut s = 0;
     while s < schemas.len() {
-        if same(schemas[s].variant, variant) || schemas.len() == 1 {
+        if is_of(schemas, s, variant) {
             hash = of_fields(hash, &schemas[s]);
         }
         s += 1;
@@ -178,7 +178,7 @@ pub const fn source_shape(schemas: &[Schema], variant: &str) -> u128 {
     let mut s = 0;
     while s < schemas.len() {
         let schema = &schemas[s];
-        if same(schema.variant, variant) || schemas.len() == 1 {
+        if is_of(schemas, s, variant) {
             hash = mix_str(hash, schema.name);
             // Which stored events are read depends on it.
             hash = mix(hash, schema.version as u128);
@@ -210,6 +210,11 @@ const fn of_fields(mut hash: u128, schema: &Schema) -> u128 {
         f += 1;
     }
     hash
+}
+
+/// Whether an event is the one that is named so, or one of all, where none is named.
+const fn is_of(schemas: &[Schema], s: usize, variant: &str) -> bool {
+    variant.is_empty() || schemas.len() == 1 || same(schemas[s].variant, variant)
 }
 
 const fn same(a: &str, b: &str) -> bool {

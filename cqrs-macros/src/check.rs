@@ -421,11 +421,27 @@ pub(crate) fn is_folded_from_something(
     false
 }
 
-/// What a source renames is a key column.
+/// What a source renames is a key column, once.
 pub(crate) fn renames_are_keys(sources: &[Source], groups: &[Group<'_>], errors: &mut Errors) {
     let names: Vec<_> = groups.iter().map(|group| group.name.unraw().to_string()).collect();
-    for key in sources.iter().flat_map(|source| &source.events).flat_map(|event| &event.keys) {
+    let keys = sources
+        .iter()
+        .flat_map(|source| &source.events)
+        .flat_map(|event| event.keys.iter().enumerate().map(|(at, key)| (key, &event.keys[..at])));
+    for (key, before) in keys {
         let name = key.name.unraw().to_string();
+        if before.iter().any(|other| other.name == key.name) {
+            errors.at(&key.name, format!("what `{name}` is for this event is said twice: keep one"));
+        }
+        // The field may be something else than what is computed of it.
+        if key.short && groups.iter().any(|group| group.name.unraw() == name && group.expr.is_some()) {
+            errors.at(
+                &key.name,
+                format!(
+                    "`{name}` is computed in `group_by`: say what it is for this event, `{name}: ..` (`{name}: {name}` is the event's field as it is)"
+                ),
+            );
+        }
         if !names.contains(&name) {
             let near = did_you_mean(&name, &names);
             let keys = if names.is_empty() { "none".to_owned() } else { one_of(&names) };

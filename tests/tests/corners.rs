@@ -498,3 +498,95 @@ fn in_which_order_windows_close_does_not_depend_on_how_the_log_was_cut() {
     }
     assert_eq!(total(&engine), Ok(Some(2_000_000_000)), "one by one");
 }
+
+#[event]
+#[derive(Debug)]
+pub enum Parcel {
+    Placed { id: u64, state: String, at: u32, by: u8, weight: f32 },
+    Shipped { id: u64, state: String, at: i64, by: i128, weight: f64 },
+    Returned { id: u64, state: String, at: Option<i16>, by: u64, weight: Option<f64> },
+}
+
+/// Ordered, and told apart, by numbers that are of another type in each event.
+#[projection(from = Parcel { Placed, Shipped, Returned }, group_by = id)]
+#[derive(Debug, PartialEq)]
+pub struct Parcels {
+    id: u64,
+    #[last(state, by = at)]
+    last: String,
+    #[first(state, by = at)]
+    first: String,
+    #[last(state, by = weight)]
+    heaviest: String,
+    #[top(2, state, by = at)]
+    latest: Vec<String>,
+    #[count_distinct(by)]
+    people: u64,
+    #[count_distinct(Placed => 7, Shipped => by, Returned => by)]
+    sevens: u64,
+}
+
+/// The same over rows, which are taken back.
+#[projection(from = Parcels, group_by = ())]
+#[derive(Debug, PartialEq)]
+pub struct OfParcels {
+    #[last(last, by = people)]
+    last: String,
+    #[count_distinct(people)]
+    numbers: u64,
+}
+
+#[test]
+fn numbers_of_any_type_are_ordered_and_told_apart_as_numbers() {
+    use Parcel::{Placed, Returned, Shipped};
+    let state = |state: &str| state.to_owned();
+    let engine = Engine::in_memory().view::<Parcels>().view::<OfParcels>().start().unwrap();
+    let events = [
+        Placed { id: 1, state: state("placed"), at: 100, by: 7, weight: 1.5 },
+        Shipped { id: 1, state: state("shipped"), at: 200, by: 7, weight: 1.25 },
+        Returned { id: 1, state: state("returned"), at: Some(150), by: 7, weight: Some(1.5) },
+        Shipped { id: 1, state: state("before time"), at: -70_000, by: -3, weight: -2.0 },
+        Returned { id: 1, state: state("some day"), at: None, by: 300, weight: None },
+        Placed { id: 1, state: state("placed again"), at: 3, by: 44, weight: 0.0 },
+    ];
+    engine.append_all(events).wait().unwrap();
+    let row = engine.view::<Parcels>().get(1).unwrap().unwrap();
+    let expected = Parcels {
+        id: 1,
+        last: state("shipped"),
+        first: state("some day"),
+        heaviest: state("returned"),
+        latest: vec![state("shipped"), state("returned")],
+        people: 4,
+        sevens: 3,
+    };
+    assert_eq!(row, expected);
+    let of = engine.view::<OfParcels>().get(()).unwrap().unwrap();
+    assert_eq!(of, OfParcels { last: state("shipped"), numbers: 1 });
+}
+
+#[event]
+#[derive(Debug)]
+#[allow(non_camel_case_types)]
+pub enum Pace {
+    Begun { id: u64 },
+    r#break { id: u64 },
+}
+
+#[projection(from = Pace { Begun, r#break }, group_by = id)]
+#[derive(Debug)]
+pub struct Paces {
+    id: u64,
+    #[count]
+    all: u64,
+    #[count(Begun)]
+    begun: u64,
+}
+
+#[test]
+fn a_variant_with_a_raw_name_is_folded() {
+    let engine = Engine::in_memory().view::<Paces>().start().unwrap();
+    engine.append_all([Pace::Begun { id: 1 }, Pace::r#break { id: 1 }]).wait().unwrap();
+    let row = engine.view::<Paces>().get(1).unwrap().unwrap();
+    assert_eq!((row.all, row.begun), (2, 1));
+}

@@ -938,6 +938,42 @@ mod fingerprints {
             assert!(!all[..at].contains(fingerprint), "the form {at} looks like another");
         }
     }
+
+    #[test]
+    fn it_sees_the_events_of_an_enum_that_is_a_source_as_a_whole() {
+        macro_rules! whole {
+            ($event:item) => {
+                fingerprint!($event #[projection(from = Cart, group_by = ())] struct Row { #[count] n: u64 })
+            };
+        }
+        let all = [
+            whole!(
+                enum Cart {
+                    Added { qty: i64 },
+                }
+            ),
+            whole!(
+                enum Cart {
+                    Added { qty: i64 },
+                    Cleared { by: String },
+                }
+            ),
+            whole!(
+                enum Cart {
+                    Added {
+                        qty: i64,
+                    },
+                    #[event(aliases("Emptied"))]
+                    Cleared {
+                        by: String,
+                    },
+                }
+            ),
+        ];
+        for (at, fingerprint) in all.iter().enumerate() {
+            assert!(!all[..at].contains(fingerprint), "the form {at} looks like another");
+        }
+    }
 }
 
 #[test]

@@ -56,8 +56,8 @@ macro_rules! elements_only {
 }
 
 elements_only! { ExtremeOf<W: Which, C: Column>, mix(mix_str(mix_str(4, W::NAME), "of"), C::SHAPE) }
-elements_only! { FirstByOf<C: Column>, mix(mix_str(4, "first by of"), C::SHAPE) }
-elements_only! { LastByOf<C: Column>, mix(mix_str(4, "last by of"), C::SHAPE) }
+elements_only! { FirstByOf<C: Column>, mix(mix_str(5, "first by of"), C::SHAPE) }
+elements_only! { LastByOf<C: Column>, mix(mix_str(5, "last by of"), C::SHAPE) }
 
 impl<W: Which, C: Column> ExtremeOf<W, C> {
     /// One value more, or one less.

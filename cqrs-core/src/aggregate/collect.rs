@@ -441,7 +441,7 @@ impl<M: Mode, C: TopColumn> Top<M, C> {
 }
 
 impl<M: Mode, C: TopColumn> State for Top<M, C> {
-    const SHAPE: u128 = mix(mix_str(4, if M::RETRACTS { "top of" } else { "top" }), C::SHAPE);
+    const SHAPE: u128 = mix(mix_str(5, if M::RETRACTS { "top of" } else { "top" }), C::SHAPE);
     fn write(&self, out: &mut Vec<u8>) {
         self.come.write(out);
         self.held.write(out);

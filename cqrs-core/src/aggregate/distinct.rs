@@ -56,7 +56,7 @@ impl<M: Mode> CountDistinct<M> {
 }
 
 impl<M: Mode> State for CountDistinct<M> {
-    const SHAPE: u128 = mix_str(4, if M::RETRACTS { "count distinct of" } else { "count distinct" });
+    const SHAPE: u128 = mix_str(5, if M::RETRACTS { "count distinct of" } else { "count distinct" });
     fn write(&self, out: &mut Vec<u8>) {
         self.0.write(out);
     }

@@ -162,7 +162,7 @@ macro_rules! by_order {
         }
 
         impl<C: Column> State for $name<C> {
-            const SHAPE: u128 = mix(mix_str(4, $shape), C::SHAPE);
+            const SHAPE: u128 = mix(mix_str(5, $shape), C::SHAPE);
             fn write(&self, out: &mut Vec<u8>) {
                 self.0.write(out);
             }

@@ -41,7 +41,8 @@ use crate::projection::{Fault, FoldError, JoinSet, Projection, Reads, RowSource,
 
 /// A projection in memory, with no store, no log and no threads: apply events, look at rows.
 ///
-/// It is what an engine's views are made of, and the quickest way to test a projection.
+/// It is what an engine's views are made of, and the quickest way to test a projection. It takes events as they are in memory: what serde leaves out (`#[serde(skip)]`), or stores otherwise
+/// (`with`), an engine reads from the log as it was stored. [`given`](crate::testing::given) goes by what is stored, too.
 ///
 /// ```
 /// use cqrs_core::prelude::*;

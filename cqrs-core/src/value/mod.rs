@@ -58,10 +58,17 @@ pub trait Value: Clone + Send + Sync + Sized + 'static {
         Self::read_key(input).is_some()
     }
 
-    /// Appends the canonical form of what is there, the same of `T` and `Option<T>`; `false` if nothing is.
+    /// Appends the bytes of what is there, the same of `T` and `Option<T>`, of whole numbers of every width, and of floats of both; `false` if nothing is.
     fn write_some(&self, out: &mut Vec<u8>) -> bool {
         self.write_key(out);
         true
+    }
+
+    /// Appends bytes by which it is ordered among those of other events, where its type may be another: whole numbers of every width, and floats of both, are as numbers are, and `T` and
+    /// `Option<T>` as the latter. What follows is not taken for a part of it.
+    fn write_order(&self, out: &mut Vec<u8>) {
+        out.push(1);
+        self.write_some(out);
     }
 
     /// The order of `min`, `max` and `by`: total, also for floats.
@@ -181,7 +188,7 @@ pub trait OrderInput {
 
 impl<T: Value> OrderInput for T {
     fn write_order(&self, out: &mut Vec<u8>) {
-        self.write_key(out);
+        Value::write_order(self, out);
     }
     fn write_there(&self, out: &mut Vec<u8>) -> bool {
         self.write_some(out)
@@ -190,7 +197,11 @@ impl<T: Value> OrderInput for T {
 
 impl OrderInput for &str {
     fn write_order(&self, out: &mut Vec<u8>) {
+        OrderInput::write_order(&Some(*self), out);
+    }
+    fn write_there(&self, out: &mut Vec<u8>) -> bool {
         KeyInput::<String>::write_key(self, out);
+        true
     }
 }
 
@@ -199,13 +210,17 @@ impl OrderInput for Option<&str> {
         KeyInput::<Option<String>>::write_key(self, out);
     }
     fn write_there(&self, out: &mut Vec<u8>) -> bool {
-        self.is_some_and(|text| text.write_there(out))
+        self.is_some_and(|text| OrderInput::write_there(&text, out))
     }
 }
 
 impl OrderInput for &[u8] {
     fn write_order(&self, out: &mut Vec<u8>) {
+        OrderInput::write_order(&Some(*self), out);
+    }
+    fn write_there(&self, out: &mut Vec<u8>) -> bool {
         KeyInput::<Vec<u8>>::write_key(self, out);
+        true
     }
 }
 
@@ -214,7 +229,7 @@ impl OrderInput for Option<&[u8]> {
         KeyInput::<Option<Vec<u8>>>::write_key(self, out);
     }
     fn write_there(&self, out: &mut Vec<u8>) -> bool {
-        self.is_some_and(|bytes| bytes.write_there(out))
+        self.is_some_and(|bytes| OrderInput::write_there(&bytes, out))
     }
 }
 
@@ -266,6 +281,13 @@ impl<T: Scalar> Value for Option<T> {
 
     fn write_some(&self, out: &mut Vec<u8>) -> bool {
         self.as_ref().is_some_and(|value| value.write_some(out))
+    }
+
+    fn write_order(&self, out: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.write_order(out),
+            None => out.push(0),
+        }
     }
 
     fn read_key(input: &mut &[u8]) -> Option<Self> {

@@ -122,6 +122,15 @@ fn first_zero(bytes: &[u8]) -> Option<usize> {
     rest.iter().position(|byte| *byte == 0).map(|at| words.len() * 8 + at)
 }
 
+/// A whole number of whatever width, so that bytes order as numbers do: how many bytes it has, and they; of one below nought, both turned round.
+fn write_whole(below: bool, size: u128, out: &mut Vec<u8>) {
+    let bytes = size.to_be_bytes();
+    let significant = &bytes[size.leading_zeros() as usize / 8..];
+    let length = significant.len() as u8;
+    out.push(if below { 0x7f - length } else { 0x80 + length });
+    out.extend(significant.iter().map(|byte| if below { !byte } else { *byte }));
+}
+
 macro_rules! unsigned {
     ($($ty:ident)*) => { $(
         impl Value for $ty {
@@ -137,6 +146,10 @@ macro_rules! unsigned {
             }
             fn read(input: &mut &[u8]) -> Option<Self> {
                 take(input).map(Self::from_be_bytes)
+            }
+            fn write_some(&self, out: &mut Vec<u8>) -> bool {
+                write_whole(false, u128::from(*self), out);
+                true
             }
             fn order(&self, other: &Self) -> Ordering {
                 self.cmp(other)
@@ -171,6 +184,12 @@ macro_rules! signed {
             }
             fn read(input: &mut &[u8]) -> Option<Self> {
                 take(input).map(|bytes| ($bits::from_be_bytes(bytes) ^ (1 << ($bits::BITS - 1))) as $ty)
+            }
+            fn write_some(&self, out: &mut Vec<u8>) -> bool {
+                // Of one below nought, how far it is below -1.
+                let below = *self < 0;
+                write_whole(below, u128::from((if below { !*self } else { *self }) as $bits), out);
+                true
             }
             fn order(&self, other: &Self) -> Ordering {
                 self.cmp(other)
@@ -209,6 +228,10 @@ macro_rules! floats {
                 let bits = $bits::from_be_bytes(take(input)?);
                 let flip = if bits >> ($bits::BITS - 1) == 0 { $bits::MAX } else { 1 << ($bits::BITS - 1) };
                 Some($ty::from_bits(bits ^ flip))
+            }
+            fn write_some(&self, out: &mut Vec<u8>) -> bool {
+                f64::from(*self).write(out);
+                true
             }
             fn order(&self, other: &Self) -> Ordering {
                 self.total_cmp(other)

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields};
 
@@ -98,9 +99,10 @@ pub(super) fn expand(item: &DeriveInput, errors: &mut Errors) -> TokenStream {
             let path = quote!(::core::stringify!(#name), "::", ::core::stringify!(#variant));
             twin.schema(options, older.as_ref(), variant, &path)
         }
-        Variant::Of { name, alias, .. } => quote! {
-            __cqrs::Schema { variant: ::core::stringify!(#name), ..<#alias as __cqrs::NamedEvent>::SCHEMA }
-        },
+        Variant::Of { name, alias, .. } => {
+            let called = name.unraw().to_string();
+            quote!(__cqrs::Schema { variant: #called, ..<#alias as __cqrs::NamedEvent>::SCHEMA })
+        }
     });
     let indexes = variants.iter().enumerate().map(|(index, variant)| {
         let name = variant.name();

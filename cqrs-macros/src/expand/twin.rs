@@ -301,6 +301,7 @@ impl<'a> Twin<'a> {
     ) -> TokenStream {
         let stored = options.name.clone().unwrap_or_else(|| variant.unraw().to_string());
         let (version, retired) = (options.version, options.retired);
+        let called = variant.unraw().to_string();
         let upcast = match older.map(|older| &older.alias) {
             Some(alias) => quote!(Some(&<#alias as __cqrs::NamedEvent>::SCHEMA)),
             None => quote!(None),
@@ -337,7 +338,7 @@ impl<'a> Twin<'a> {
                 retired: #retired,
                 aliases: &[#(#aliases),*],
                 fields: &[#(#fields)*],
-                variant: ::core::stringify!(#variant),
+                variant: #called,
                 rust: ::core::concat!(::core::module_path!(), "::", #path),
             }
         })

@@ -118,6 +118,10 @@ impl Parse for ColumnArgs {
             } else if let Some((option, _)) = args.by.as_ref().or(args.limit.as_ref()) {
                 return Err(syn::Error::new(option.span(), format!("`{option} = ..` comes last")));
             } else if input.peek(Token![if]) && input.fork().parse::<syn::ExprIf>().is_err() {
+                let place = input.span();
+                if args.guard.is_some() {
+                    return Err(syn::Error::new(place, "a second condition: join them with `&&`"));
+                }
                 args.guard = guard(input)?;
             } else {
                 let head = input.parse()?;

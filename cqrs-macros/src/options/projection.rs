@@ -123,6 +123,8 @@ pub(crate) struct KeyArgs {
 pub(crate) struct KeyArg {
     pub(crate) name: Ident,
     pub(crate) expr: Expr,
+    /// Whether it is the name alone: the event's field of that name.
+    pub(crate) short: bool,
 }
 
 /// `customer`, or `day = at / DAY`
@@ -430,10 +432,10 @@ impl Parse for KeyArg {
         }
         if !input.peek(Token![:]) {
             let field = name.clone();
-            return Ok(Self { name, expr: syn::parse_quote!(#field) });
+            return Ok(Self { name, expr: syn::parse_quote!(#field), short: true });
         }
         input.parse::<Token![:]>()?;
-        Ok(Self { name, expr: input.parse()? })
+        Ok(Self { name, expr: input.parse()?, short: false })
     }
 }
 

@@ -16,7 +16,8 @@ pub(super) fn fingerprint(model: &Projection<'_>, reads: &[Reads]) -> TokenStrea
     for (source, reads) in model.sources.iter().zip(reads) {
         let path = &source.path;
         for (event, (uses, words)) in source.events.iter().zip(&reads.events) {
-            let variant = event.name.unraw().to_string();
+            // All of its events, where none is named.
+            let variant = source.open.map_or_else(String::new, |_| event.name.unraw().to_string());
             parts.extend(quote! {
                 let types = <#path as __cqrs::Source>::TYPES;
                 let hash = if <#path as __cqrs::Source>::FINGERPRINT == 0 { hash } else { __cqrs::mix(hash, <#path as __cqrs::Source>::FINGERPRINT) };
