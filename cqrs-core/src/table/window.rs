@@ -171,7 +171,7 @@ impl<P: Projection> Sink<'_, P> {
     /// Whether a window with this end still takes events; if not, the event has come too late, which is counted.
     pub fn takes(&mut self, end: i64) -> bool {
         let late = P::WINDOW.is_some_and(|spec| spec.has_closed(end, self.rows.clock));
-        self.rows.clock.late += u64::from(late);
+        self.rows.clock.late = self.rows.clock.late.saturating_add(u64::from(late));
         !late
     }
 
