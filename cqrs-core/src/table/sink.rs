@@ -7,6 +7,7 @@ use super::fold::Folder;
 use super::keys::Probe;
 use super::rows::Rows;
 use super::touches::Touches;
+use super::window::Due;
 use super::{caught, panicked};
 use crate::aggregate::{Cells, Sign, State};
 use crate::event::Meta;
@@ -139,7 +140,11 @@ impl<P: Projection> Turn<P> {
 
     /// The clock has moved on: windows close, and rows go.
     fn pass_time(&mut self, rows: &mut Rows<P>) {
-        for (row, goes) in rows.due(self.clock) {
+        let mut due = rows.due(self.clock);
+        if self.watched {
+            rows.in_turn(&mut due);
+        }
+        for Due { row, goes, .. } in due {
             self.touch(rows, row);
             if goes {
                 self.doom(rows, row);

@@ -62,6 +62,15 @@ impl WindowSpec {
     }
 }
 
+/// A row to which something happens by itself.
+pub(crate) struct Due {
+    /// The end of its window.
+    end: i64,
+    pub(super) row: u32,
+    /// Whether it goes, or is shown now.
+    pub(super) goes: bool,
+}
+
 /// When something happens to rows by itself: a window closes, or its row goes. An entry that its row has outgrown says nothing.
 pub(crate) type Schedule = BTreeSet<(i64, u32)>;
 
@@ -103,19 +112,15 @@ impl<P: Projection> Rows<P> {
         }
     }
 
-    /// The rows to which something happens between then and now: each with whether it goes. They come by the ends of their windows, and then by their keys, and not by
-    /// their numbers: which number a row has depends on how the log was cut, and what reads these rows may fault on the way.
-    pub(crate) fn due(&mut self, before: Clock) -> Vec<(u32, bool)> {
-        let mut due = self.passed(before);
-        let keys = self.keys();
-        due.sort_unstable_by(|(end, row, _), (other_end, other, _)| {
-            end.cmp(other_end).then_with(|| keys.key(*row).cmp(keys.key(*other)))
-        });
-        due.into_iter().map(|(_, row, goes)| (row, goes)).collect()
+    /// Puts them in the order of the ends of their windows, and then of their keys, and not of their numbers: which number a row has depends on how the log was cut, and who
+    /// takes in these rows may fault on the way.
+    pub(crate) fn in_turn(&self, due: &mut [Due]) {
+        let key = |due: &Due| (due.end, self.keys().key(due.row));
+        due.sort_unstable_by(|one, other| key(one).cmp(&key(other)));
     }
 
-    /// The same with the ends of their windows, in any order.
-    fn passed(&mut self, before: Clock) -> Vec<(i64, u32, bool)> {
+    /// The rows to which something happens between then and now, in any order.
+    pub(crate) fn due(&mut self, before: Clock) -> Vec<Due> {
         let clock = self.clock;
         let mut due = Vec::new();
         loop {
@@ -130,16 +135,16 @@ impl<P: Projection> Rows<P> {
             // The schedule of a copy that catches up, or is made anew, has windows that have closed long since.
             let closes = !spec.has_closed(end, before);
             match spec.keep.map(|keep| end.saturating_add(keep)) {
-                Some(goes) if goes <= watermark => due.push((end, row, true)),
+                Some(goes) if goes <= watermark => due.push(Due { end, row, goes: true }),
                 Some(goes) => {
                     if let Some((_, schedule)) = self.schedule() {
                         schedule.insert((goes, row));
                     }
                     if closes {
-                        due.push((end, row, false));
+                        due.push(Due { end, row, goes: false });
                     }
                 }
-                None if closes => due.push((end, row, false)),
+                None if closes => due.push(Due { end, row, goes: false }),
                 None => {}
             }
         }
