@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::codec::{DecodeError, EncodeError};
+use crate::codec::{self, DecodeError, EncodeError};
 use crate::schema::Schema;
 
 /// A type whose values can be read from a log, and [appended](Appendable) to it: one event type, or an enum of several.
@@ -159,5 +159,19 @@ impl Metadata {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.correlation_id.is_none() && self.causation_id.is_none() && self.entries.is_empty()
+    }
+
+    /// Its bytes, as they are stored: none, if there is nothing in it.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut bytes = Vec::new();
+        if !self.is_empty() {
+            codec::encode("metadata", self, &mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// The same back.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.is_empty() { Ok(Self::default()) } else { codec::decode(bytes) }
     }
 }

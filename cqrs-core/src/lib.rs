@@ -65,6 +65,7 @@ mod engine;
 pub mod error;
 pub mod event;
 pub mod health;
+mod hex;
 pub mod key;
 mod lookups;
 mod meters;

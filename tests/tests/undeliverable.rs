@@ -430,16 +430,18 @@ pub struct Confirmations {
     times: u64,
 }
 
+struct Confirm(u64);
+
+impl Command for Confirm {
+    type Refusal = std::convert::Infallible;
+    fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {
+        tx.emit(Confirmed { order: self.0 });
+        Ok(())
+    }
+}
+
 #[test]
 fn commands_that_depend_on_a_view_are_told_apart_by_keys() {
-    struct Confirm(u64);
-    impl Command for Confirm {
-        type Refusal = std::convert::Infallible;
-        fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {
-            tx.emit(Confirmed { order: self.0 });
-            Ok(())
-        }
-    }
     let engine = Engine::in_memory().view::<Orders>().view::<Confirmations>().start().unwrap();
     let (orders, confirmations) = (engine.view::<Orders>(), engine.view::<Confirmations>());
     let fails = AtomicBool::new(true);
@@ -470,21 +472,12 @@ fn commands_that_depend_on_a_view_are_told_apart_by_keys() {
 
 #[test]
 fn commands_of_two_types_may_have_one_key() {
-    struct Confirm(u64);
-    impl Command for Confirm {
-        type Refusal = std::convert::Infallible;
-        fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {
-            tx.emit(Confirmed { order: self.0 });
-            Ok(())
-        }
-    }
     /// Which says the same.
     struct Repeat(u64);
     impl Command for Repeat {
         type Refusal = std::convert::Infallible;
         fn decide(&self, tx: &mut Tx) -> Result<(), Self::Refusal> {
-            tx.emit(Confirmed { order: self.0 });
-            Ok(())
+            Confirm(self.0).decide(tx)
         }
     }
     let engine = Engine::in_memory().event::<Ordered>().view::<Confirmations>().start().unwrap();

@@ -568,7 +568,8 @@ impl Core {
         vitals.rows.store(view.len() as u64, Ordering::Relaxed);
         vitals.late.store(view.late(), Ordering::Relaxed);
         vitals.parked.store(view.parked().len(), Ordering::Relaxed);
-        vitals.memory.store(view.memory(), Ordering::Relaxed);
-        meters::view(self.catalog.views[number].name(), view.len(), view.parked().len(), view.memory());
+        let memory = view.memory();
+        vitals.memory.store(memory, Ordering::Relaxed);
+        meters::view(self.catalog.views[number].name(), view.len(), view.parked().len(), memory);
     }
 }

@@ -11,7 +11,6 @@ use futures_core::Stream;
 use super::route::upcast;
 use super::shared::{Core, LentReader};
 use crate::change::{Next, NextTimeout, TimedOut};
-use crate::codec;
 use crate::error::{EventsError, versions};
 use crate::event::{Event, Metadata, RecordedEvent};
 use crate::schema::Schema;
@@ -203,11 +202,8 @@ fn recorded<E: Event>(
     }
     let read = upcast::<E>(type_index, event.version, event.payload, payload_limit)
         .map_err(|error| wrong(error.reason))?;
-    let metadata = if event.metadata.is_empty() {
-        Metadata::default()
-    } else {
-        codec::decode(event.metadata).map_err(|error| wrong(format!("its metadata: {error}")))?
-    };
+    let metadata =
+        Metadata::decode(event.metadata).map_err(|error| wrong(format!("its metadata: {error}")))?;
     Ok(Some(RecordedEvent {
         position: event.position,
         recorded_at: event.recorded_at,

@@ -128,7 +128,7 @@ impl NewEvent {
 
     /// What is kept beside it, if anything is.
     pub(crate) fn own_metadata(&self) -> Option<&Metadata> {
-        self.metadata.as_deref().filter(|metadata| !metadata.is_empty())
+        self.metadata.as_deref()
     }
 
     /// With this id, where it has none of its own.
@@ -145,10 +145,7 @@ impl NewEvent {
             return Err(Refusal::Retired { name });
         }
         let refuse = |error| Refusal::Encode(Arc::new(error));
-        let mut metadata = Vec::new();
-        if let Some(what) = self.own_metadata() {
-            codec::encode("metadata", what, &mut metadata).map_err(refuse)?;
-        }
+        let metadata = self.own_metadata().map_or(Ok(Vec::new()), Metadata::encode).map_err(refuse)?;
         let payload = self.payload.map_err(refuse)?;
         let id = self.id.as_deref();
         let size = payload.len() + metadata.len() + id.map_or(0, str::len);

@@ -24,6 +24,7 @@ pub(crate) use memory::TypeCounts;
 pub use sqlite::{Salvaged, SqliteStore};
 
 use crate::Timestamp;
+use crate::hex::unhex;
 use crate::sql::{SqlType, SqlValue};
 
 /// The identity of one log: 16 random bytes, made when the store is created and never changed.
@@ -47,16 +48,8 @@ impl fmt::Debug for StoreId {
 impl FromStr for StoreId {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = "a store identity is 32 hexadecimal digits";
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(wrong);
-        }
-        let mut id = [0; 16];
-        for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| wrong)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong)?;
-        }
-        Ok(Self(id))
+        let id = unhex(text).and_then(|id| id.try_into().ok());
+        id.map(Self).ok_or("a store identity is 32 hexadecimal digits")
     }
 }
 

@@ -47,20 +47,20 @@ impl Index {
         let Some(key) = key else { return };
         self.keys.reserve(1);
         let probe = Probe::new(&key);
-        match self.keys.seek(self.keys.hash(&key), &probe) {
+        let entry = match self.keys.seek(self.keys.hash(&key), &probe) {
             Ok(entry) => {
                 // Its key had another number, which has not been looked at yet.
                 let before = std::mem::replace(self.keys.value_mut(entry), row);
                 self.of_row[before as usize] = 0;
-                self.of_row[place] = entry + 1;
+                entry
             }
             Err(at) => {
-                if let Some(entry) = self.keys.put_at(at, &probe, row) {
-                    self.ordered.insert(&self.keys, entry);
-                    self.of_row[place] = entry + 1;
-                }
+                let Some(entry) = self.keys.put_at(at, &probe, row) else { return };
+                self.ordered.insert(&self.keys, entry);
+                entry
             }
-        }
+        };
+        self.of_row[place] = entry + 1;
     }
 
     /// The first rows of a span, in order.

@@ -7,6 +7,7 @@ use super::diff::{self, RowText, hex, indented};
 use super::lock_file::{LockFile, Setting, Update, escaped, unescaped};
 use super::log::{self, Stored};
 use crate::event::{Event, Metadata};
+use crate::hex::unhex;
 use crate::projection::{JoinSet, JoinVisitor, Projection, Reads, RowSource, SourceVisitor};
 use crate::schema::Schema;
 use crate::store::MemoryStore;
@@ -265,11 +266,6 @@ impl Lock {
         }
         Ok(lock)
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diff;
-use crate::codec::{self, Readable};
+use crate::codec::Readable;
 use crate::error::{StartError, UnknownEvent};
 use crate::event::Metadata;
 use crate::projection::Projection;
@@ -103,13 +103,7 @@ pub(super) fn append(store: &MemoryStore, events: &[Stored]) -> Result<(), Strin
     let mut log = store.log().map_err(said)?;
     let head = log.head().map_err(said)?;
     let mut checksum = head.checksum;
-    let beside = events.iter().map(|event| {
-        let mut beside = Vec::new();
-        if !event.metadata.is_empty() {
-            codec::encode("metadata", &event.metadata, &mut beside).map_err(|error| error.to_string())?;
-        }
-        Ok(beside)
-    });
+    let beside = events.iter().map(|event| event.metadata.encode().map_err(|error| error.to_string()));
     let beside = beside.collect::<Result<Vec<_>, String>>()?;
     let events: Vec<_> = events
         .iter()
@@ -152,7 +146,7 @@ pub(super) fn read_where(
                 version: event.version,
                 recorded_at: event.recorded_at,
                 event_id: event.event_id.map(str::to_owned),
-                metadata: codec::decode(event.metadata).unwrap_or_default(),
+                metadata: Metadata::decode(event.metadata).unwrap_or_default(),
                 payload: event.payload.to_owned(),
             });
         }

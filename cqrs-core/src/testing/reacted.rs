@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::diff;
 use super::given::{Given, Then};
 use super::log::{self, Stored};
+use crate::engine::reacting::source;
 use crate::event::Event;
 use crate::projection::Projection;
 use crate::store::MemoryStore;
@@ -13,6 +14,11 @@ use crate::{Builder, NewEvent, ReactOptions, Reacting, Receipt, Since};
 
 /// The name of the reaction.
 const NAME: &str = "given";
+
+/// What the ids begin with that it gives.
+fn own_ids() -> String {
+    format!("{}/", source(NAME))
+}
 
 /// For how long handlers may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,7 +93,7 @@ impl Given {
         let parked = reaction.parked().map_err(|error| error.to_string())?;
         let parked = parked.into_iter().filter(|event| event.position <= given);
         // It may have begun to react to what it has emitted itself: that is another test's.
-        let within = format!("@react/{NAME}/");
+        let within = own_ids();
         let of_these = |id: Option<&str>| {
             let position = id.and_then(|id| id.strip_prefix(&*within)?.split('/').next()?.parse().ok());
             position.is_none_or(|position: u64| position <= given)
@@ -146,10 +152,11 @@ impl Reacted {
         log::hold("the reaction", &expected, &found);
         let mut given = self.given;
         // The ids that a reaction gives are of its position: another one's are others.
-        let own = |id: &String| !id.starts_with(&format!("@react/{NAME}/"));
+        let within = own_ids();
+        let kept = |id: &String| !id.starts_with(&within);
         given
             .events
-            .extend(found.into_iter().map(|event| Stored { event_id: event.event_id.filter(own), ..event }));
+            .extend(found.into_iter().map(|event| Stored { event_id: event.event_id.filter(kept), ..event }));
         given
     }
 

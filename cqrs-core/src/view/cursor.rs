@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::hex::unhex;
 use crate::projection::Projection;
 
 /// A place between rows in an order: that of their keys, or of an index. What [`ViewRows::cursor`](crate::ViewRows::cursor) gives, and [`after`](crate::ViewRows::after) and
@@ -70,12 +71,7 @@ impl fmt::Display for Cursor {
 impl FromStr for Cursor {
     type Err = CursorError;
     fn from_str(text: &str) -> Result<Self, CursorError> {
-        let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-        let pair = |pair: &[u8]| match pair {
-            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-            _ => None,
-        };
-        let bytes = text.as_bytes().chunks(2).map(pair).collect::<Option<Vec<u8>>>();
+        let bytes = unhex(text);
         let parsed = bytes.as_ref().and_then(|bytes| bytes.split_first_chunk::<8>());
         let (order, at) = parsed.ok_or(CursorError::NoCursor)?;
         Ok(Self { order: u64::from_be_bytes(*order), at: at.to_vec() })

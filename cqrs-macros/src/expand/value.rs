@@ -88,11 +88,7 @@ fn shaped(item: &DeriveInput, alone: bool) -> TokenStream {
     for (variant, fields) in variants {
         parts.extend(quote!(let hash = __cqrs::mix_str(hash, #variant);));
         for (member, field) in fields.members().zip(fields) {
-            let member = match member {
-                Member::Named(name) => name.unraw().to_string(),
-                Member::Unnamed(index) => index.index.to_string(),
-            };
-            let ty = &field.ty;
+            let (member, ty) = (called(&member), &field.ty);
             let written = format!("{member}: {}", ty.to_token_stream().to_string().replace(' ', ""));
             parts.extend(quote!(let hash = __cqrs::mix_str(hash, #written);));
             if !alone && !is_stored(ty) {
@@ -112,6 +108,14 @@ fn shaped(item: &DeriveInput, alone: bool) -> TokenStream {
                 hash
             };
         }
+    }
+}
+
+/// What a field is called.
+fn called(member: &Member) -> String {
+    match member {
+        Member::Named(name) => name.unraw().to_string(),
+        Member::Unnamed(index) => index.index.to_string(),
     }
 }
 
@@ -319,10 +323,7 @@ impl<'a> Parts<'a> {
             let name = variant.unraw().to_string();
             quote!(let hash = __cqrs::mix_str(hash, #name);)
         });
-        let names = self.fields.members().map(|member| match member {
-            Member::Named(name) => name.unraw().to_string(),
-            Member::Unnamed(index) => index.index.to_string(),
-        });
+        let names = self.fields.members().map(|member| called(&member));
         let types = self.fields.iter().map(|field| &field.ty);
         quote! {
             #variant

@@ -51,7 +51,6 @@ impl Failure {
     /// What the handler's error comes to, and what it was `said` while it ran: an error may have been made into another that has its words, and nothing else of it
     /// (`#[error(transparent)]`, `anyhow`, a text).
     pub(super) fn of(error: &(dyn Error + 'static), said: &[Said]) -> Self {
-        let reason = in_full(error);
         let (mut known, mut next, mut texts) = (None, Some(error), Vec::new());
         while let Some(error) = next {
             known = Then::of(error).or(known);
@@ -67,7 +66,7 @@ impl Failure {
                 Said::Unread(error) => Then::of_read(error).filter(|_| says(&error.to_string())),
             })
         });
-        Self { reason: brief(reason), then: then.unwrap_or(Then::Again) }
+        Self { reason: brief(in_full(&texts)), then: then.unwrap_or(Then::Again) }
     }
 
     pub(super) fn again(reason: String) -> Self {
@@ -76,15 +75,8 @@ impl Failure {
 }
 
 /// What an error says, and what is behind it.
-fn in_full(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let more = source.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        next = source.source();
-    }
-    text
+fn in_full(texts: &[String]) -> String {
+    let mut texts = texts.iter();
+    let first = texts.next().cloned().unwrap_or_default();
+    texts.fold(first, |text, more| if text.contains(more) { text } else { format!("{text}: {more}") })
 }

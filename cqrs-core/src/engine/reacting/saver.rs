@@ -197,8 +197,8 @@ impl Saver {
 
     /// The same of what the store did not do: at a pace of its own, whatever a handler's is.
     pub(super) fn store_later(&self, position: u64, failures: u32, reason: String) -> Result<(), Halt> {
-        let pause = PASSING.0.saturating_mul(1 << failures.min(10)).min(PASSING.1);
-        self.pause(position, failures, reason, pause)
+        let pace = ReactOptions::new().backoff(PASSING.0, PASSING.1);
+        self.pause(position, failures, reason, pace.after(failures.saturating_add(1)))
     }
 
     pub(super) fn pause(
